@@ -1,1 +1,15 @@
-//! Placeholder until the first slice.
+//! The probe: measures whether targets can be reached, from where it runs, and records every step.
+//!
+//! `lists` and `cli` say what; `plan` fixes it; `drive` is the only place with sockets; `measure` walks one target
+//! through its steps; `health` watches the vantage itself; `run` does all of it for many targets and records them;
+//! `report` prints.
+
+pub mod clock;
+pub mod drive;
+pub mod health;
+pub mod limits;
+pub mod lists;
+pub mod meter;
+pub mod pace;
+pub mod report;
+pub mod run;

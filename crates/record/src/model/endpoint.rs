@@ -1,0 +1,271 @@
+//! Endpoints as URLs (design, section 3): parsed once, into a type that cannot be wrong.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// Something that can be connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `http://` or `https://`.
+    Web(Url),
+    /// `tcp://host:port`: a connection is all there is to see.
+    Tcp {
+        /// Name or literal address.
+        host: HostName,
+        /// TCP port.
+        port: u16,
+    },
+    /// `tls://host:port?sni=name`: a handshake, no request.
+    Tls {
+        /// Name or literal address.
+        host: HostName,
+        /// TCP port.
+        port: u16,
+        /// Server name to offer; the host itself unless given.
+        sni: Option<String>,
+    },
+    /// `dns://resolver/name`: the name's addresses as one resolver gives them.
+    Dns {
+        /// The resolver's address.
+        resolver: IpAddr,
+        /// The name asked for.
+        name: String,
+    },
+}
+
+/// A DNS name (lower case, A-labels) or a literal address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostName {
+    /// A name to resolve.
+    Name(String),
+    /// An address to use as it is.
+    Address(IpAddr),
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Schemes of design section 3 that this version can name but not yet measure.
+pub const LATER_SCHEMES: [&str; 16] = [
+    "openvpn+udp",
+    "openvpn+tcp",
+    "wireguard",
+    "ikev2",
+    "l2tp",
+    "pptp",
+    "sstp",
+    "anyconnect",
+    "ss",
+    "socks5",
+    "http-proxy",
+    "tor",
+    "obfs4",
+    "quic",
+    "udp",
+    "vless",
+];
+
+/// Why a text is no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not a URL at all.
+    #[error("{input:?} is not a URL: {reason}")]
+    NotAUrl {
+        /// What was given.
+        input: String,
+        /// The parser's word.
+        reason: String,
+    },
+    /// A scheme nobody defined.
+    #[error("unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls and dns")]
+    UnknownScheme {
+        /// What was given.
+        input: String,
+        /// The scheme.
+        scheme: String,
+    },
+    /// A scheme that the design defines and this version does not measure.
+    #[error("scheme {scheme:?} in {input:?} is not measured by this version")]
+    LaterScheme {
+        /// What was given.
+        input: String,
+        /// The scheme.
+        scheme: String,
+    },
+    /// A part is missing or malformed.
+    #[error("{input:?}: {problem}")]
+    Malformed {
+        /// What was given.
+        input: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Endpoint {
+    /// Parses an input: a URL, or a bare host name, which means `https://host/`.
+    pub fn parse(input: &str) -> Result<Self, EndpointError> {
+        let trimmed = input.trim();
+        if !trimmed.contains("://") {
+            return Self::parse_bare(trimmed);
+        }
+        let url = Url::parse(trimmed)
+            .map_err(|error| EndpointError::NotAUrl { input: trimmed.into(), reason: error.to_string() })?;
+        let malformed = |problem| EndpointError::Malformed { input: trimmed.into(), problem };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(malformed("user names and passwords are not sent by a probe"));
+        }
+        match url.scheme() {
+            "http" | "https" => web(url).ok_or_else(|| malformed("there is no host")),
+            "tcp" => {
+                let (host, port) = host_and_port(&url).map_err(malformed)?;
+                Ok(Self::Tcp { host, port })
+            }
+            "tls" => {
+                let (host, port) = host_and_port(&url).map_err(malformed)?;
+                let sni = url.query_pairs().find(|(key, _)| key == "sni").map(|(_, value)| value.to_ascii_lowercase());
+                Ok(Self::Tls { host, port, sni })
+            }
+            "dns" => dns(&url).map_err(malformed),
+            scheme if LATER_SCHEMES.contains(&scheme) => {
+                Err(EndpointError::LaterScheme { input: trimmed.into(), scheme: scheme.into() })
+            }
+            scheme => Err(EndpointError::UnknownScheme { input: trimmed.into(), scheme: scheme.into() }),
+        }
+    }
+
+    fn parse_bare(input: &str) -> Result<Self, EndpointError> {
+        let not_a_url = |reason: &str| EndpointError::NotAUrl { input: input.into(), reason: reason.into() };
+        if input.is_empty() || input.contains(char::is_whitespace) {
+            return Err(not_a_url("a URL or a host name was expected"));
+        }
+        if !input.contains('.') {
+            return Err(not_a_url("a host name with a dot in it was expected"));
+        }
+        let url = Url::parse(&format!("https://{input}")).map_err(|error| not_a_url(&error.to_string()))?;
+        web(url).ok_or_else(|| not_a_url("there is no host"))
+    }
+
+    /// The name or address that is connected to, and the port.
+    pub fn host_and_port(&self) -> (HostName, u16) {
+        match self {
+            Self::Web(url) => {
+                let host = url.host().map_or_else(|| HostName::Name(String::new()), |host| host_name(&host));
+                (host, url.port_or_known_default().unwrap_or(443))
+            }
+            Self::Tcp { host, port } | Self::Tls { host, port, .. } => (host.clone(), *port),
+            Self::Dns { resolver, .. } => (HostName::Address(*resolver), 53),
+        }
+    }
+}
+
+fn web(url: Url) -> Option<Endpoint> {
+    url.host().is_some().then_some(Endpoint::Web(url))
+}
+
+fn host_name(host: &Host<&str>) -> HostName {
+    match *host {
+        // URLs of non-special schemes keep literal addresses as names.
+        Host::Domain(name) => match name.parse() {
+            Ok(address) => HostName::Address(address),
+            Err(_) => HostName::Name(name.trim_end_matches('.').to_ascii_lowercase()),
+        },
+        Host::Ipv4(address) => HostName::Address(address.into()),
+        Host::Ipv6(address) => HostName::Address(address.into()),
+    }
+}
+
+fn host_and_port(url: &Url) -> Result<(HostName, u16), &'static str> {
+    let host = url.host().map(|host| host_name(&host)).ok_or("there is no host")?;
+    if matches!(&host, HostName::Name(name) if name.is_empty()) {
+        return Err("there is no host");
+    }
+    Ok((host, url.port().ok_or("a port is needed, as in tcp://host:443")?))
+}
+
+fn dns(url: &Url) -> Result<Endpoint, &'static str> {
+    let Some(HostName::Address(resolver)) = url.host().map(|host| host_name(&host)) else {
+        return Err("dns:// needs a resolver's address, as in dns://9.9.9.9/example.com");
+    };
+    let name = url.path().trim_matches('/').trim_end_matches('.').to_ascii_lowercase();
+    if name.is_empty() { Err("dns:// needs a name after the resolver") } else { Ok(Endpoint::Dns { resolver, name }) }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Web(url) => url.fmt(f),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Tls { host, port, sni: None } => write!(f, "tls://{host}:{port}"),
+            Self::Tls { host, port, sni: Some(sni) } => write!(f, "tls://{host}:{port}?sni={sni}"),
+            Self::Dns { resolver, name } => write!(f, "dns://{}/{name}", HostName::Address(*resolver)),
+        }
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_measured_scheme_parses_and_prints_the_same() {
+        for text in [
+            "https://x.com/",
+            "http://example.org:8080/a?b=c",
+            "tcp://149.154.167.51:443",
+            "tcp://e1.whatsapp.net:5222",
+            "tls://1.1.1.1:443?sni=one.one.one.one",
+            "tls://[2620:fe::fe]:443?sni=dns.quad9.net",
+            "dns://9.9.9.9/x.com",
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Endpoint::parse("X.com").unwrap().to_string(), "https://x.com/");
+        assert_eq!(Endpoint::parse("http://яндекс.рф/").unwrap().to_string(), "http://xn--d1acpjx3f.xn--p1ai/");
+    }
+
+    #[test]
+    fn a_literal_address_is_an_address_in_every_scheme() {
+        let (host, port) = Endpoint::parse("tcp://149.154.167.51:443").unwrap().host_and_port();
+        assert_eq!((host, port), (HostName::Address("149.154.167.51".parse().unwrap()), 443));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("", "was expected"),
+            ("localhost", "with a dot"),
+            ("gopher://x.com/", "unknown scheme \"gopher\""),
+            ("wireguard://h.example:51820", "not measured by this version"),
+            ("tcp://x.com", "a port is needed"),
+            ("http://", "not a URL"),
+            ("dns://x.com/y.com", "resolver's address"),
+            ("https://u:p@x.com/", "passwords"),
+        ] {
+            let error = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

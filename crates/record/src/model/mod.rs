@@ -1,0 +1,26 @@
+//! The data model: what a run, a target, a measurement and an observation are. No IO, no judgement.
+
+mod certificate;
+mod endpoint;
+mod health;
+mod ids;
+mod measurement;
+mod network;
+mod observation;
+mod run;
+mod target;
+mod time;
+
+pub use certificate::{Certificate, hex, sha256};
+pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES};
+pub use health::{Family, HealthCheck, HealthReason, HealthSignal, SignalKind};
+pub use ids::{HealthCheckId, MeasurementId, RunId};
+pub use measurement::{Measurement, Witness, Witnessed};
+pub use network::{Network, NetworkKind};
+pub use observation::{
+    Dns, DnsAnswer, DnsRecord, Engine, FirstBytes, Http, NotRun, Observation, Outcome, Purpose, QueryType, Step,
+    StepData, Tls,
+};
+pub use run::{PaceMark, Run, RunEnd, RunSummary};
+pub use target::{Availability, Target};
+pub use time::Timestamp;

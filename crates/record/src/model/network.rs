@@ -1,0 +1,34 @@
+//! Where a measurement was made: the network, never the address.
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::named;
+
+named! {
+    /// The kind of access link.
+    #[derive(Default)]
+    pub enum NetworkKind {
+        /// Cable.
+        Wired = "wired",
+        /// Wireless LAN.
+        Wifi = "wifi",
+        /// Cellular.
+        Mobile = "mobile",
+        /// Not known.
+        #[default]
+        Unknown = "unknown",
+    }
+}
+
+/// A vantage. The public IP address is never part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Network {
+    /// Autonomous system number, if known.
+    pub asn: Option<u32>,
+    /// The operator's name, if known.
+    pub as_name: Option<String>,
+    /// ISO 3166-1 alpha-2 code in upper case, if known.
+    pub country: Option<String>,
+    /// The access link.
+    pub kind: NetworkKind,
+}

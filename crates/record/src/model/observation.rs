@@ -1,0 +1,316 @@
+//! What was seen: one flat row a step.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::certificate::Certificate;
+use crate::failure::Failure;
+use crate::names::named;
+
+named! {
+    /// A step of a measurement.
+    pub enum Step {
+        /// A question to a resolver.
+        Dns = "dns",
+        /// A TCP connection.
+        Tcp = "tcp",
+        /// A TLS handshake over that connection.
+        Tls = "tls",
+        /// A request and its response over that connection.
+        Http = "http",
+    }
+}
+
+named! {
+    /// Why a step was done.
+    pub enum Purpose {
+        /// The measurement proper.
+        Main = "main",
+        /// Resolving the name by someone else than the system's resolver.
+        Comparison = "comparison",
+        /// Follow-up: the target's own name once more, on a fresh connection to the same address.
+        Retry = "retry",
+        /// Follow-up: an innocent name, on a fresh connection to the same address.
+        InnocentSni = "innocent_sni",
+    }
+}
+
+named! {
+    /// Why a step was never done. Never counted as a failure.
+    pub enum NotRun {
+        /// The user or a signal ended the run.
+        Interrupted = "interrupted",
+        /// `--max-time` was reached.
+        MaxTime = "max_time",
+        /// `--max-data` was reached.
+        MaxData = "max_data",
+        /// The target's own deadline was reached (60 s).
+        TargetDeadline = "target_deadline",
+        /// There was no address to connect to.
+        NoAddress = "no_address",
+        /// The address is private, loopback or otherwise not public: a probe does not knock there.
+        BogonAddress = "bogon_address",
+        /// The vantage has no IPv6 route.
+        NoIpv6 = "no_ipv6",
+        /// The step before it failed.
+        PreviousStepFailed = "previous_step_failed",
+        /// More addresses than are tested side by side.
+        AddressCap = "address_cap",
+        /// There is no network; nothing was sent.
+        NoNetwork = "no_network",
+        /// A follow-up or comparison was not needed or was switched off.
+        NotNeeded = "not_needed",
+        /// A limit of this machine (file descriptors, memory) stood in the way.
+        LocalLimit = "local_limit",
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It succeeded.
+    Ok,
+    /// It was tried and failed.
+    Failed(Failure),
+    /// It was never tried.
+    NotRun(NotRun),
+}
+
+impl Outcome {
+    /// The failure, if it was one.
+    pub fn failure(self) -> Option<Failure> {
+        if let Self::Failed(failure) = self { Some(failure) } else { None }
+    }
+
+    /// The reason it was not run, if it was not.
+    pub fn not_run(self) -> Option<NotRun> {
+        if let Self::NotRun(reason) = self { Some(reason) } else { None }
+    }
+
+    /// Whether it succeeded.
+    pub fn is_ok(self) -> bool {
+        self == Self::Ok
+    }
+}
+
+/// One step, tried or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Position in the measurement, from 1.
+    pub seq: u32,
+    /// Redirect hop, from 0.
+    pub hop: u16,
+    /// Why it was done.
+    pub purpose: Purpose,
+    /// Steps over one connection share this number; `None` for DNS.
+    pub connection: Option<u32>,
+    /// Start, milliseconds since the measurement's start (monotonic).
+    pub t0_ms: f64,
+    /// End, milliseconds since the measurement's start (monotonic).
+    pub t_ms: f64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose words came with a failure; the vantage's own addresses are scrubbed. Never counted.
+    pub detail: Option<String>,
+    /// Where the packets went; `None` for a resolver reached through the system's configuration.
+    pub address: Option<IpAddr>,
+    /// Port of `address`.
+    pub port: Option<u16>,
+    /// What the step itself saw.
+    pub data: StepData,
+}
+
+/// What a step saw, by step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepData {
+    /// See [`Dns`].
+    Dns(Dns),
+    /// A TCP connection has nothing to add.
+    Tcp,
+    /// See [`Tls`].
+    Tls(Tls),
+    /// See [`Http`].
+    Http(Http),
+}
+
+impl StepData {
+    /// Which step this is.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Dns(_) => Step::Dns,
+            Self::Tcp => Step::Tcp,
+            Self::Tls(_) => Step::Tls,
+            Self::Http(_) => Step::Http,
+        }
+    }
+}
+
+named! {
+    /// How a question was asked.
+    pub enum Engine {
+        /// The system's resolver configuration, as applications use it.
+        System = "system",
+        /// Our own UDP query.
+        Udp = "udp",
+        /// DNS over HTTPS (RFC 8484).
+        Doh = "doh",
+    }
+}
+
+named! {
+    /// Record type asked for.
+    pub enum QueryType {
+        /// IPv4 addresses.
+        A = "A",
+        /// IPv6 addresses.
+        Aaaa = "AAAA",
+    }
+}
+
+/// A question and everything that came back for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// How it was asked.
+    pub engine: Engine,
+    /// The resolver's stable name (`system`, `resolver/quad9`, or the DoH URL).
+    pub resolver: String,
+    /// The name asked for.
+    pub hostname: String,
+    /// The type asked for.
+    pub query_type: QueryType,
+    /// RCODE of the first reply (RFC 1035, 4.1.1), where it can be seen.
+    pub rcode: Option<u16>,
+    /// Records of the first reply, then of every later one (`reply` counts from 0).
+    pub answers: Vec<DnsAnswer>,
+    /// How many replies came; more than one to one question betrays an injector.
+    pub replies: u16,
+}
+
+/// One record of a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsAnswer {
+    /// Which reply, from 0.
+    pub reply: u16,
+    /// RCODE of that reply.
+    pub rcode: Option<u16>,
+    /// Milliseconds after the question that this reply came, rounded down.
+    pub after_ms: u32,
+    /// Time to live, seconds.
+    pub ttl: Option<u32>,
+    /// What the record holds.
+    pub record: DnsRecord,
+}
+
+/// A record's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsRecord {
+    /// A or AAAA.
+    Address(IpAddr),
+    /// CNAME.
+    Cname(String),
+    /// The reply held no record (its RCODE says why).
+    Empty,
+}
+
+impl Dns {
+    /// Addresses of the first reply.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses_of(|reply| reply == 0)
+    }
+
+    /// Addresses of later replies.
+    pub fn late_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses_of(|reply| reply > 0)
+    }
+
+    fn addresses_of(&self, wanted: impl Fn(u16) -> bool + 'static) -> impl Iterator<Item = IpAddr> + '_ {
+        self.answers.iter().filter(move |answer| wanted(answer.reply)).filter_map(|answer| match answer.record {
+            DnsRecord::Address(address) => Some(address),
+            _ => None,
+        })
+    }
+}
+
+/// A TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tls {
+    /// Server name offered (RFC 6066, section 3); `None` when none was.
+    pub sni: Option<String>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: Option<String>,
+    /// IANA name of the cipher suite.
+    pub cipher_suite: Option<String>,
+    /// Negotiated application protocol (RFC 7301).
+    pub alpn: Option<String>,
+    /// The peer's chain, leaf first, kept also when verification failed. The handshake's outcome holds the verdict on it
+    /// (`ssl_*`), judged against our own roots for the name offered.
+    pub chain: Vec<Arc<Certificate>>,
+    /// Bytes received before the end of the handshake; 0 with a failure means that the peer never spoke.
+    pub bytes_received: u64,
+    /// What the first bytes received were.
+    pub first_bytes: Option<FirstBytes>,
+}
+
+named! {
+    /// What the first bytes of a TLS peer were (RFC 8446, 5.1 and 6).
+    pub enum FirstBytes {
+        /// A handshake record.
+        Handshake = "handshake",
+        /// An alert record.
+        Alert = "alert",
+        /// Another well-formed TLS record.
+        OtherRecord = "other_record",
+        /// HTTP in the clear.
+        Http = "http",
+        /// Anything else.
+        NotTls = "not_tls",
+    }
+}
+
+/// A request and its response.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Http {
+    /// The URL asked for.
+    pub url: String,
+    /// `http/1.1` or `h2`.
+    pub protocol: Option<String>,
+    /// Status code, once a response came.
+    pub status: Option<u16>,
+    /// Response headers in order, names in lower case, values lossy UTF-8, scrubbed.
+    pub headers: Vec<(String, String)>,
+    /// The body as far as it was kept (at most 256 KiB).
+    pub body: Option<Arc<[u8]>>,
+    /// Bytes of body that were received.
+    pub body_length: u64,
+    /// The body was longer than what is kept.
+    pub body_truncated: bool,
+}
+
+impl Http {
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Observation {
+    /// Which step this is.
+    pub fn step(&self) -> Step {
+        self.data.step()
+    }
+
+    /// The DNS part.
+    pub fn dns(&self) -> Option<&Dns> {
+        if let StepData::Dns(dns) = &self.data { Some(dns) } else { None }
+    }
+
+    /// The TLS part.
+    pub fn tls(&self) -> Option<&Tls> {
+        if let StepData::Tls(tls) = &self.data { Some(tls) } else { None }
+    }
+
+    /// The HTTP part.
+    pub fn http(&self) -> Option<&Http> {
+        if let StepData::Http(http) = &self.data { Some(http) } else { None }
+    }
+}
