@@ -1,6 +1,7 @@
 //! A closed set of names that stand in rows and JSON: one macro, so that every enum has the same four faces.
 
 /// Declares an enum whose variants have stable `snake_case` names: `ALL`, `name`, `from_name`, `Display`, serde.
+#[macro_export]
 macro_rules! named {
     ($(#[$meta:meta])* $vis:vis enum $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
         $(#[$meta])*
@@ -24,7 +25,7 @@ macro_rules! named {
 
         impl std::fmt::Display for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.name())
+                f.pad(self.name())
             }
         }
 

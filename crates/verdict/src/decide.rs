@@ -1,0 +1,181 @@
+//! The decision: state, causes and mechanisms from findings, probabilities and the gate.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faultline_record::{Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
+
+use crate::features::Features;
+use crate::fuse::fuse;
+use crate::gate::Gate;
+use crate::health::HealthState;
+use crate::rules::{Finding, findings};
+use crate::table::table;
+use crate::verdict::{Cause, Evidence, Probabilities, State, Verdict};
+
+/// Causes less likely than this are not listed.
+const CAUSE_FLOOR: f64 = 0.01;
+
+/// Judges one measurement by what it saw and by what its run knew of its own network. Pure: the same facts give the same
+/// verdict, byte for byte.
+pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
+    let gate = Gate::of(measurement, witness);
+    let mut verdict = judge_family(measurement, &gate, None);
+    verdict.families = [Family::V4, Family::V6]
+        .into_iter()
+        .filter(|&family| connected_over(measurement, family))
+        .map(|family| (family.name(), judge_family(measurement, &gate, Some(family)).state))
+        .collect();
+    verdict
+}
+
+fn connected_over(measurement: &Measurement, family: Family) -> bool {
+    let tried = |row: &&faultline_record::Observation| row.step() == Step::Tcp && row.outcome.not_run().is_none();
+    let mut rows = measurement.observations.iter().filter(tried).filter(|row| row.purpose == Purpose::Main);
+    rows.any(|row| row.address.is_some_and(|address| Family::of(address) == family))
+}
+
+fn judge_family(measurement: &Measurement, gate: &Gate, family: Option<Family>) -> Verdict {
+    let mut features = Features::of(measurement, family);
+    if gate.state == Some(HealthState::Ipv6Broken) {
+        features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
+    }
+    let found = findings(&features);
+    let p = fuse(&found);
+    let stands_alone = found.iter().any(|finding| finding.rule.determinate && finding.rule.group == "response");
+    let shut = closed(gate, &found).filter(|_| !stands_alone);
+    let (state, cause) = match &shut {
+        Some((cause, _)) => (State::Insufficient, *cause),
+        None if !enough(measurement, &found) => (State::Insufficient, Cause::Unknown),
+        None => state_and_cause(&found, p),
+    };
+    Verdict {
+        state,
+        cause,
+        causes: causes(state, cause, &found, p),
+        mechanisms: mechanisms(state, &found, p),
+        p: if state == State::Insufficient { Probabilities::UNKNOWN } else { p },
+        families: BTreeMap::new(),
+        ruleset: table().version.clone(),
+        evidence: evidence(measurement, gate, shut.as_ref(), &found),
+    }
+}
+
+/// Why failures do not count here, if they do not.
+fn closed(gate: &Gate, found: &[Finding]) -> Option<(Cause, String)> {
+    let about_dates = found.iter().any(|finding| finding.rule.id == "tls.expired_certificate");
+    if gate.closed.is_none() && gate.state == Some(HealthState::ClockWrong) && about_dates {
+        return Some((Cause::Instrument, HealthState::ClockWrong.sentence().to_owned()));
+    }
+    gate.closed.clone()
+}
+
+/// The evidence floor: something must have been found, and the measurement must not have been cut short before its
+/// outcome was known.
+fn enough(measurement: &Measurement, found: &[Finding]) -> bool {
+    let works = found.iter().any(|finding| finding.rule.group == "response");
+    let cut = |row: &faultline_record::Observation| {
+        row.purpose == Purpose::Main
+            && matches!(
+                row.outcome,
+                Outcome::NotRun(
+                    NotRun::Interrupted
+                        | NotRun::TargetDeadline
+                        | NotRun::MaxTime
+                        | NotRun::MaxData
+                        | NotRun::NoNetwork
+                        | NotRun::LocalLimit
+                )
+            )
+    };
+    works || (!found.is_empty() && !measurement.observations.iter().any(cut))
+}
+
+fn state_and_cause(found: &[Finding], p: Probabilities) -> (State, Cause) {
+    let threshold = table().threshold;
+    let fired = |id: &str| found.iter().any(|finding| finding.rule.id == id);
+    let determinate = found.iter().any(|finding| finding.rule.determinate && finding.rule.likelihoods.weight() > 0.0);
+    let works = found.iter().any(|finding| finding.rule.group == "response");
+    match p {
+        _ if fired("http.server_refuses") => (State::Ok, Cause::ServerSide),
+        p if works && p.ok >= threshold.ok => (State::Ok, Cause::None),
+        p if determinate && p.blocked >= threshold.blocked => (State::Blocked, Cause::Interference),
+        p if p.blocked >= threshold.likely_blocked => (State::LikelyBlocked, Cause::Interference),
+        p if p.down >= threshold.down => (State::Down, Cause::Target),
+        _ => (State::Impaired, Cause::Unknown),
+    }
+}
+
+fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> BTreeMap<Cause, f64> {
+    let mut causes = BTreeMap::new();
+    if state == State::Insufficient {
+        if cause != Cause::Unknown {
+            causes.insert(cause, 1.0);
+        }
+        return causes;
+    }
+    causes.insert(Cause::Interference, interference(state, found, p));
+    causes.insert(Cause::Target, p.down);
+    causes.insert(if cause == Cause::ServerSide { cause } else { Cause::None }, p.ok);
+    causes.retain(|_, probability| *probability >= CAUSE_FLOOR);
+    causes
+}
+
+/// Interference can be proven beside a target that works all the same (an injector on the way to another resolver).
+fn interference(state: State, found: &[Finding], p: Probabilities) -> f64 {
+    let beside =
+        || found.iter().filter(|finding| finding.rule.determinate && finding.mechanism.is_some()).collect::<Vec<_>>();
+    match state {
+        State::Ok if !beside().is_empty() => fuse(&beside().into_iter().cloned().collect::<Vec<_>>()).blocked,
+        _ => p.blocked,
+    }
+}
+
+/// The deepest nodes that the findings point at; none where interference is not what the verdict says.
+fn mechanisms(state: State, found: &[Finding], p: Probabilities) -> Vec<String> {
+    let shown = match state {
+        State::Blocked | State::LikelyBlocked => true,
+        State::Ok => interference(state, found, p) > table().threshold.blocked,
+        State::Impaired | State::Down | State::Insufficient => false,
+    };
+    let strongest = found.iter().any(|finding| finding.rule.determinate && finding.mechanism.is_some());
+    let pointing = found.iter().filter(|finding| finding.rule.determinate || !strongest);
+    let nodes: BTreeSet<&str> = pointing.filter_map(|finding| finding.mechanism.as_deref()).filter(|_| shown).collect();
+    let is_prefix =
+        |node: &str| nodes.iter().any(|other| other.strip_prefix(node).is_some_and(|rest| rest.starts_with('.')));
+    nodes.iter().filter(|node| !is_prefix(node)).map(|&node| node.to_owned()).collect()
+}
+
+/// Everything that was found, strongest first, with the gate and with what was left out of the count.
+fn evidence(
+    measurement: &Measurement,
+    gate: &Gate,
+    shut: Option<&(Cause, String)>,
+    found: &[Finding],
+) -> Vec<Evidence> {
+    let mut rows: Vec<Evidence> = found.iter().map(Finding::evidence).collect();
+    rows.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then_with(|| a.rule.cmp(&b.rule)));
+    if shut.is_some() {
+        // Discarded, and said so: kept for a reader, worth nothing.
+        for row in &mut rows {
+            row.weight = 0.0;
+        }
+    }
+    rows.push(match shut {
+        Some((cause, why)) => Gate { closed: Some((*cause, why.clone())), ..gate.clone() }.evidence(),
+        None => gate.evidence(),
+    });
+    rows.extend(cut_short(measurement));
+    rows
+}
+
+fn cut_short(measurement: &Measurement) -> Option<Evidence> {
+    let reasons = measurement.observations.iter().filter(|row| row.purpose == Purpose::Main);
+    let reason = reasons.filter_map(|row| row.outcome.not_run()).find(|reason| {
+        matches!(
+            reason,
+            NotRun::Interrupted | NotRun::TargetDeadline | NotRun::MaxTime | NotRun::MaxData | NotRun::NoNetwork
+        )
+    })?;
+    let text = format!("part of the measurement was not run ({reason}); what was not run is no evidence");
+    Some(Evidence { rule: "measurement.cut_short".into(), weight: 0.0, observations: Vec::new(), text })
+}

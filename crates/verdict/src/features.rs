@@ -1,0 +1,206 @@
+//! Features: the observations of one hop, arranged by name and by connection so that rules can look at them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use faultline_record::{
+    Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose, Tls,
+};
+
+/// One connection's steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection<'a> {
+    /// Where it went.
+    pub address: IpAddr,
+    /// Why.
+    pub purpose: Purpose,
+    /// The connect.
+    pub tcp: &'a Observation,
+    /// The handshake, if one was planned.
+    pub tls: Option<&'a Observation>,
+    /// The request, if one was planned.
+    pub http: Option<&'a Observation>,
+}
+
+/// One question to a resolver.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup<'a> {
+    /// The row.
+    pub row: &'a Observation,
+    /// Its DNS part.
+    pub dns: &'a Dns,
+}
+
+/// What the last hop of a measurement looked like.
+#[derive(Clone, Debug)]
+pub struct Features<'a> {
+    /// The measurement.
+    pub measurement: &'a Measurement,
+    /// Host of the last hop.
+    pub host: String,
+    /// Port of the last hop.
+    pub port: u16,
+    /// Whether the last hop is a redirect's end (and not the input itself).
+    pub redirected: bool,
+    /// Lookups by the system's resolver (or by the one resolver that a `dns://` target names).
+    pub system: Vec<Lookup<'a>>,
+    /// Lookups by others.
+    pub others: Vec<Lookup<'a>>,
+    /// Every connection that was tried.
+    pub connections: Vec<Connection<'a>>,
+}
+
+impl<'a> Features<'a> {
+    /// Arranges a measurement's last hop; `family` keeps the connections of one family only.
+    pub fn of(measurement: &'a Measurement, family: Option<Family>) -> Self {
+        let last = measurement.observations.iter().map(|row| row.hop).max().unwrap_or(0);
+        let rows: Vec<&Observation> = measurement.observations.iter().filter(|row| row.hop == last).collect();
+        let lookups = |purpose: Purpose| {
+            rows.iter()
+                .filter(move |row| row.purpose == purpose)
+                .filter_map(|&row| Some(Lookup { row, dns: row.dns()? }))
+        };
+        let connections = connections(&rows).into_iter();
+        let (host, port) = host_of(measurement, &rows);
+        Self {
+            measurement,
+            host,
+            port,
+            redirected: last > 0,
+            system: lookups(Purpose::Main).filter(Lookup::tried).collect(),
+            others: lookups(Purpose::Comparison).filter(Lookup::tried).collect(),
+            connections: connections.filter(|c| family.is_none_or(|wanted| Family::of(c.address) == wanted)).collect(),
+        }
+    }
+
+    /// Connections of the measurement proper.
+    pub fn main(&self) -> impl Iterator<Item = &Connection<'a>> {
+        self.with_purpose(Purpose::Main)
+    }
+
+    /// Connections of that purpose.
+    pub fn with_purpose(&self, purpose: Purpose) -> impl Iterator<Item = &Connection<'a>> {
+        self.connections.iter().filter(move |connection| connection.purpose == purpose)
+    }
+
+    /// Addresses that hold a certificate that is valid for the name.
+    pub fn proven(&self) -> BTreeSet<IpAddr> {
+        self.connections
+            .iter()
+            .filter(|c| c.purpose != Purpose::InnocentSni && c.verified())
+            .map(|c| c.address)
+            .collect()
+    }
+
+    /// Addresses given by others than the system's resolver.
+    pub fn given_by_others(&self) -> BTreeSet<IpAddr> {
+        self.others.iter().flat_map(|lookup| lookup.dns.addresses()).collect()
+    }
+
+    /// Addresses given by the system's resolver.
+    pub fn given_by_system(&self) -> BTreeSet<IpAddr> {
+        self.system.iter().flat_map(|lookup| lookup.dns.addresses()).collect()
+    }
+
+    /// Whether an address may be taken for the target's own: literal, proven, or given by another resolver too; or
+    /// nobody else could be asked.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
+        let others = self.given_by_others();
+        self.system.is_empty() || others.is_empty() || others.contains(&address) || self.proven().contains(&address)
+    }
+}
+
+impl Lookup<'_> {
+    fn tried(&self) -> bool {
+        self.row.outcome.not_run().is_none()
+    }
+
+    /// Whether the resolver said something, be it that there is nothing.
+    pub fn answered(&self) -> bool {
+        self.row.outcome.is_ok() || self.row.outcome.failure().is_some_and(is_denial)
+    }
+}
+
+/// An answer by which a resolver denies a name: its word, not its silence.
+pub fn is_denial(failure: Failure) -> bool {
+    use Failure::{AndroidDnsCacheNoData, DnsNoAnswer, DnsNxdomainError, DnsRefusedError};
+    matches!(failure, DnsNxdomainError | DnsRefusedError | DnsNoAnswer | AndroidDnsCacheNoData)
+}
+
+impl Connection<'_> {
+    /// TLS completed and the chain was valid for the name.
+    pub fn verified(&self) -> bool {
+        self.tls.is_some_and(|row| row.outcome.is_ok())
+    }
+
+    /// The TLS row's data, if the handshake was begun.
+    pub fn tls_data(&self) -> Option<&Tls> {
+        self.tls.filter(|row| row.outcome.not_run().is_none()).and_then(Observation::tls)
+    }
+
+    /// The HTTP row's data, if the request was begun.
+    pub fn http_data(&self) -> Option<&Http> {
+        self.http.filter(|row| row.outcome.not_run().is_none()).and_then(Observation::http)
+    }
+
+    /// How TLS failed, if it did.
+    pub fn tls_failure(&self) -> Option<Failure> {
+        self.tls.and_then(|row| row.outcome.failure())
+    }
+
+    /// Whether anything was sent: a connection that was never tried is no evidence.
+    pub fn tried(&self) -> bool {
+        self.tcp.outcome.not_run().is_none()
+    }
+
+    /// Whether the address was left alone since it cannot be public.
+    pub fn is_bogon(&self) -> bool {
+        self.tcp.outcome == Outcome::NotRun(NotRun::BogonAddress)
+    }
+}
+
+/// Connections of a hop, in order of their number.
+fn connections<'a>(rows: &[&'a Observation]) -> Vec<Connection<'a>> {
+    let numbers: BTreeSet<u32> = rows.iter().filter_map(|row| row.connection).collect();
+    let connection = |number: u32| {
+        let own = || rows.iter().copied().filter(move |row| row.connection == Some(number));
+        let step = |step| own().find(move |row| row.step() == step);
+        let tcp = step(faultline_record::Step::Tcp)?;
+        let (tls, http) = (step(faultline_record::Step::Tls), step(faultline_record::Step::Http));
+        Some(Connection { address: tcp.address?, purpose: tcp.purpose, tcp, tls, http })
+    };
+    numbers.into_iter().filter_map(connection).collect()
+}
+
+/// The host of the hop: what was asked of resolvers, else what was offered or requested, else the target's own.
+fn host_of(measurement: &Measurement, rows: &[&Observation]) -> (String, u16) {
+    let (own, own_port) = measurement.target.endpoint.host_and_port();
+    let port = rows.iter().find(|row| row.step() == faultline_record::Step::Tcp).and_then(|row| row.port);
+    let asked = rows.iter().find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
+    let offered = || rows.iter().find_map(|row| row.tls().and_then(|tls| tls.sni.clone()));
+    let host = match (asked.or_else(offered), &measurement.target.endpoint) {
+        (Some(host), _) => host,
+        (None, Endpoint::Dns { name, .. }) => name.clone(),
+        (None, _) => match own {
+            HostName::Name(name) => name,
+            HostName::Address(address) => address.to_string(),
+        },
+    };
+    (host, port.unwrap_or(own_port))
+}
+
+/// Names of resolvers, for a sentence.
+pub fn resolver_names(lookups: &[&Lookup<'_>]) -> String {
+    let names: BTreeSet<String> = lookups
+        .iter()
+        .map(|lookup| match lookup.dns.engine {
+            Engine::Doh => format!("{} (DoH)", short(&lookup.dns.resolver)),
+            _ => short(&lookup.dns.resolver).to_owned(),
+        })
+        .collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn short(resolver: &str) -> &str {
+    resolver.strip_prefix("resolver/").unwrap_or(resolver)
+}

@@ -1,0 +1,79 @@
+//! Fusion: findings to probabilities, with correlated findings capped.
+
+use crate::rules::Finding;
+use crate::table::{Likelihoods, table};
+use crate::verdict::Probabilities;
+
+/// Share of a group's second finding that still counts (science reference, section 4.1: strongest plus half the next).
+const SECOND: f64 = 0.5;
+
+/// Prior times likelihoods, normalised.
+pub fn fuse(findings: &[Finding]) -> Probabilities {
+    let prior = table().prior;
+    let start = Likelihoods { blocked: prior.blocked.log10(), down: prior.down.log10(), ok: prior.ok.log10() };
+    let sum = groups(findings).into_iter().fold(start, |sum, group| {
+        let scaled = group.iter().zip([1.0, SECOND]);
+        scaled.fold(sum, |sum, (likelihoods, scale)| sum.plus(*likelihoods, scale))
+    });
+    normalised(sum)
+}
+
+/// Each group's likelihoods, the most telling first.
+fn groups(findings: &[Finding]) -> Vec<Vec<Likelihoods>> {
+    let mut names: Vec<&str> = findings.iter().map(|finding| finding.rule.group.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let members = |name: &str| {
+        let own = findings.iter().filter(|finding| finding.rule.group == name);
+        let mut members: Vec<Likelihoods> = own.map(|finding| finding.rule.likelihoods).collect();
+        members.sort_by(|a, b| b.spread().total_cmp(&a.spread()));
+        members
+    };
+    names.into_iter().map(members).collect()
+}
+
+fn normalised(log10: Likelihoods) -> Probabilities {
+    let largest = log10.blocked.max(log10.down).max(log10.ok);
+    let share = |column: f64| 10_f64.powf(column - largest);
+    let (blocked, down, ok) = (share(log10.blocked), share(log10.down), share(log10.ok));
+    let sum = blocked + down + ok;
+    Probabilities { ok: ok / sum, down: down / sum, blocked: blocked / sum }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(ids: &[&str]) -> Vec<Finding> {
+        ids.iter().map(|id| Finding::new(id, Vec::new(), &[])).collect()
+    }
+
+    #[test]
+    fn nothing_found_leaves_the_prior() {
+        let p = fuse(&[]);
+        assert!((p.blocked - table().prior.blocked).abs() < 1e-9 && (p.ok - table().prior.ok).abs() < 1e-9);
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_whatever_fires() {
+        for rule in &table().rules {
+            let p = fuse(&found(&[&rule.id, "tcp.timeout"]));
+            assert!((p.ok + p.down + p.blocked - 1.0).abs() < 1e-9, "{}", rule.id);
+        }
+    }
+
+    #[test]
+    fn a_third_finding_of_a_group_adds_nothing() {
+        let two = fuse(&found(&["dns.denied_proven", "dns.failure_disputed"]));
+        let three = fuse(&found(&["dns.denied_proven", "dns.failure_disputed", "dns.failure_alone"]));
+        assert_eq!(two, three);
+    }
+
+    #[test]
+    fn a_silent_ordinary_site_is_as_likely_dead_as_dropped_and_a_great_service_is_not() {
+        let ordinary = fuse(&found(&["tcp.timeout"]));
+        assert!((ordinary.blocked - ordinary.down).abs() < 0.05);
+        let great = fuse(&found(&["tcp.timeout", "target.rarely_down"]));
+        assert!(great.blocked > table().threshold.likely_blocked);
+    }
+}

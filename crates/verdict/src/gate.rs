@@ -1,0 +1,107 @@
+//! The gate: whether failures seen in a measurement are evidence about the target at all.
+//!
+//! No failure counts in a minute in which the vantage's own connectivity was not proven, before and after. A response
+//! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands.
+
+use faultline_record::{HealthCheck, HealthSignal, Measurement, SignalKind, Witness};
+
+use crate::health::{HealthState, local_health};
+use crate::verdict::{Cause, Evidence};
+
+/// A check further from the measurement than this proves nothing about its minute, milliseconds (design, section 4: the
+/// same minute).
+const NEAR_MS: f64 = 60_000.0;
+
+/// What the gate found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// State of the vantage around the measurement; `None` when no check is near.
+    pub state: Option<HealthState>,
+    /// Why failures do not count, if they do not: the cause, and the sentence.
+    pub closed: Option<(Cause, String)>,
+    /// The sentence and rows-free evidence of an open gate.
+    pub controls: Option<(usize, usize)>,
+}
+
+impl Gate {
+    /// Looks at the checks around a measurement.
+    pub fn of(measurement: &Measurement, witness: &Witness) -> Self {
+        let near: Vec<&HealthCheck> = near(measurement, witness);
+        let worst =
+            near.iter().map(|check| (local_health(check).state, *check)).max_by_key(|(state, _)| severity(*state));
+        let controls =
+            near.first().map(|check| local_health(check)).map(|health| (health.controls_ok, health.controls_tried));
+        let closed = match worst {
+            Some((state, check)) if !state.proves_the_network() => {
+                Some((cause(state, check), state.sentence().to_owned()))
+            }
+            _ if witness.overloaded => Some((Cause::Instrument, OVERLOADED.to_owned())),
+            _ => unproven(measurement, witness).map(|why| (Cause::Unknown, why)),
+        };
+        Self { state: worst.map(|(state, _)| state), closed, controls }
+    }
+
+    /// The evidence row of the gate itself: it weighs nothing, and says what everything else stands on.
+    pub fn evidence(&self) -> Evidence {
+        let (rule, text) = match (&self.closed, self.controls) {
+            (Some((_, why)), _) => ("health.not_proven", format!("failures are no evidence here: {why}")),
+            (None, Some((ok, tried))) => {
+                ("health.proven", format!("{ok} of {tried} control targets answered in the same minute"))
+            }
+            (None, None) => ("health.not_proven", NOTHING_NEAR.to_owned()),
+        };
+        Evidence { rule: rule.to_owned(), weight: 0.0, observations: Vec::new(), text }
+    }
+}
+
+const OVERLOADED: &str =
+    "control targets failed at this pace and recovered when it fell, so that our own load may be the cause";
+const NOTHING_NEAR: &str = "local health was not checked within a minute of this measurement";
+
+fn near<'a>(measurement: &Measurement, witness: &'a Witness) -> Vec<&'a HealthCheck> {
+    let before = witness.before.iter().filter(|check| measurement.offset_ms - check.end_ms() <= NEAR_MS);
+    let after = witness.after.iter().filter(|check| check.offset_ms - measurement.end_ms() <= NEAR_MS);
+    before.chain(after).chain(&witness.during).collect()
+}
+
+/// Why the minute is not proven although nothing bad was seen in it.
+fn unproven(measurement: &Measurement, witness: &Witness) -> Option<String> {
+    let before = witness.before.as_ref().is_some_and(|check| measurement.offset_ms - check.end_ms() <= NEAR_MS);
+    let after = witness.after.as_ref().is_some_and(|check| check.offset_ms - measurement.end_ms() <= NEAR_MS);
+    match (before, after) {
+        (true, true) => None,
+        (false, false) => Some(NOTHING_NEAR.to_owned()),
+        (true, false) => Some("local health was not checked within a minute after this measurement".to_owned()),
+        (false, true) => Some("local health was not checked within a minute before this measurement".to_owned()),
+    }
+}
+
+fn severity(state: HealthState) -> u8 {
+    match state {
+        HealthState::Ok => 0,
+        HealthState::Ipv6Broken => 1,
+        HealthState::ClockWrong => 2,
+        HealthState::DnsDown => 3,
+        HealthState::CaptivePortal => 4,
+        HealthState::NoInternet => 5,
+        HealthState::NoNetwork => 6,
+    }
+}
+
+fn cause(state: HealthState, check: &HealthCheck) -> Cause {
+    match state {
+        HealthState::NoNetwork => Cause::LocalNetwork,
+        HealthState::CaptivePortal => Cause::CaptivePortal,
+        HealthState::ClockWrong => Cause::Instrument,
+        // The gateway answers and nothing behind it does: the provider. Otherwise it cannot be told from here.
+        HealthState::NoInternet if gateway_is_dead(check) => Cause::LocalNetwork,
+        HealthState::NoInternet | HealthState::DnsDown => Cause::Isp,
+        HealthState::Ok | HealthState::Ipv6Broken => Cause::Unknown,
+    }
+}
+
+fn gateway_is_dead(check: &HealthCheck) -> bool {
+    let gateway = |signal: &&HealthSignal| signal.kind == SignalKind::Gateway && signal.outcome.not_run().is_none();
+    let mut seen = check.signals.iter().filter(gateway).peekable();
+    seen.peek().is_some() && seen.all(|signal| !signal.outcome.is_ok())
+}

@@ -1,0 +1,127 @@
+//! The JSON object of one measurement (design, section 6): the same from the probe and from the analyzer.
+
+use faultline_record::{DnsRecord, HealthCheck, Measurement, Observation, StepData, Witness, Witnessed, hex};
+use serde_json::{Map, Value, json};
+
+use crate::gate::Gate;
+use crate::health::local_health;
+use crate::verdict::Verdict;
+
+/// `faultline/measurement/1`: a measurement with its verdict, its vantage and everything it saw.
+pub fn measurement_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
+    let mut object = head(&witnessed.measurement, verdict);
+    object.insert("schema".into(), "faultline/measurement/1".into());
+    object.insert("local_health".into(), health_json(&witnessed.measurement, &witnessed.witness));
+    let rows: Vec<Value> = witnessed.measurement.observations.iter().map(observation_json).collect();
+    object.insert("observations".into(), rows.into());
+    Value::Object(object)
+}
+
+/// `faultline/verdict/1`: the same without the rows.
+pub fn verdict_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
+    let mut object = head(&witnessed.measurement, verdict);
+    object.insert("schema".into(), "faultline/verdict/1".into());
+    object.insert("local_health".into(), health_json(&witnessed.measurement, &witnessed.witness));
+    Value::Object(object)
+}
+
+fn head(measurement: &Measurement, verdict: &Verdict) -> Map<String, Value> {
+    let object = json!({
+        "id": measurement.id, "run": measurement.run, "input": measurement.target.input,
+        "target": measurement.target.name, "category": measurement.target.category,
+        "started_at": measurement.started_at, "duration_ms": rounded(measurement.duration_ms),
+        "network": measurement.network, "verdict": verdict,
+    });
+    if let Value::Object(map) = object { map } else { Map::new() }
+}
+
+fn health_json(measurement: &Measurement, witness: &Witness) -> Value {
+    let gate = Gate::of(measurement, witness);
+    let brief = |check: &HealthCheck| {
+        let health = local_health(check);
+        json!({"state": health.state, "controls": {"ok": health.controls_ok, "total": health.controls_tried}})
+    };
+    json!({
+        "state": gate.state, "before": witness.before.as_ref().map(brief), "after": witness.after.as_ref().map(brief),
+        "overloaded": witness.overloaded,
+    })
+}
+
+fn observation_json(row: &Observation) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| {
+        object.insert(key.to_owned(), value);
+    };
+    put("seq", row.seq.into());
+    put("step", row.step().name().into());
+    put("purpose", row.purpose.name().into());
+    put("hop", row.hop.into());
+    put("connection", row.connection.into());
+    put("address", row.address.map(|address| address.to_string()).into());
+    put("port", row.port.into());
+    put("t0_ms", rounded(row.t0_ms).into());
+    put("t_ms", rounded(row.t_ms).into());
+    put("failure", row.outcome.failure().map(|failure| failure.name()).into());
+    put("not_run", row.outcome.not_run().map(|reason| reason.name()).into());
+    put("detail", row.detail.clone().into());
+    for (key, value) in data_json(&row.data) {
+        put(key, value);
+    }
+    object.retain(|key, value| !value.is_null() || key == "failure");
+    Value::Object(object)
+}
+
+fn data_json(data: &StepData) -> Vec<(&'static str, Value)> {
+    match data {
+        StepData::Tcp => Vec::new(),
+        StepData::Dns(dns) => vec![
+            ("engine", dns.engine.name().into()),
+            ("resolver", dns.resolver.clone().into()),
+            ("hostname", dns.hostname.clone().into()),
+            ("query_type", dns.query_type.name().into()),
+            ("rcode", dns.rcode.into()),
+            ("replies", dns.replies.into()),
+            ("answers", dns.answers.iter().map(answer_json).collect::<Vec<_>>().into()),
+        ],
+        StepData::Tls(tls) => vec![
+            ("sni", tls.sni.clone().into()),
+            ("tls_version", tls.version.clone().into()),
+            ("cipher_suite", tls.cipher_suite.clone().into()),
+            ("alpn", tls.alpn.clone().into()),
+            ("bytes_received", tls.bytes_received.into()),
+            ("first_bytes", tls.first_bytes.map(|first| first.name()).into()),
+            ("chain", tls.chain.iter().map(|certificate| certificate_json(certificate)).collect::<Vec<_>>().into()),
+        ],
+        StepData::Http(http) => vec![
+            ("url", http.url.clone().into()),
+            ("protocol", http.protocol.clone().into()),
+            ("status", http.status.into()),
+            ("headers", json!(http.headers)),
+            ("body_length", http.body_length.into()),
+            ("body_truncated", http.body_truncated.into()),
+        ],
+    }
+}
+
+fn answer_json(answer: &faultline_record::DnsAnswer) -> Value {
+    let record = match &answer.record {
+        DnsRecord::Address(address) => json!({"address": address}),
+        DnsRecord::Cname(name) => json!({"cname": name}),
+        DnsRecord::Empty => json!({}),
+    };
+    let mut object =
+        json!({"reply": answer.reply, "after_ms": answer.after_ms, "ttl": answer.ttl, "rcode": answer.rcode});
+    if let (Value::Object(object), Value::Object(record)) = (&mut object, record) {
+        object.extend(record);
+    }
+    object
+}
+
+fn certificate_json(certificate: &faultline_record::Certificate) -> Value {
+    json!({"sha256": hex(&certificate.sha256), "subject": certificate.subject, "issuer": certificate.issuer})
+}
+
+/// Milliseconds with one decimal.
+fn rounded(ms: f64) -> f64 {
+    (ms * 10.0).round() / 10.0
+}

@@ -1,0 +1,57 @@
+//! Rules on TCP: which addresses that may be taken for the target's own do not answer.
+
+use faultline_record::{Availability, Failure};
+
+use super::{Finding, listed};
+use crate::features::{Connection, Features};
+
+/// Fires when no trusted address of the target could be connected to.
+pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    let tried: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
+    let failing = tried.iter().all(|connection| connection.tcp.outcome.failure().is_some());
+    let trusted: Vec<&Connection<'_>> = tried.into_iter().filter(|c| features.is_trusted(c.address)).collect();
+    if trusted.is_empty() {
+        return;
+    }
+    if failing {
+        found.extend(worst(&trusted).map(|(id, mechanism)| finding(features, &trusted, id).pointing_at(mechanism)));
+    }
+    let unanswered = trusted.iter().all(|c| c.tcp.outcome.failure().is_some() || c.tls_failure().is_some());
+    if unanswered && features.measurement.target.availability == Availability::High && !features.redirected {
+        found.push(finding(features, &trusted, "target.rarely_down"));
+    }
+}
+
+/// The rule for the commonest failure, the more telling first on a tie.
+fn worst(connections: &[&Connection<'_>]) -> Option<(&'static str, &'static str)> {
+    let rules = connections.iter().filter_map(|connection| connection.tcp.outcome.failure()).filter_map(rule_of);
+    let mut counts: Vec<((&str, &str), usize)> = Vec::new();
+    for rule in rules {
+        match counts.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((rule, 1)),
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(rule, _)| rule)
+}
+
+fn rule_of(failure: Failure) -> Option<(&'static str, &'static str)> {
+    match failure {
+        Failure::GenericTimeoutError | Failure::TimedOut => Some(("tcp.timeout", "tcp.timeout")),
+        Failure::ConnectionRefused => Some(("tcp.refused", "tcp.refused")),
+        Failure::ConnectionReset | Failure::ConnectionAborted => Some(("tcp.reset", "tcp.reset")),
+        Failure::HostUnreachable | Failure::NetworkUnreachable => Some(("ip.unreachable", "ip.unreachable")),
+        _ => None,
+    }
+}
+
+fn finding(features: &Features<'_>, connections: &[&Connection<'_>], id: &str) -> Finding {
+    let addresses = listed(connections.iter().map(|connection| connection.address));
+    let failed = connections.iter().map(|connection| match connection.tls {
+        Some(tls) if connection.tcp.outcome.is_ok() => tls.seq,
+        _ => connection.tcp.seq,
+    });
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("port", &features.port), ("addresses", &addresses)];
+    Finding::new(id, failed.collect(), fields)
+}

@@ -1,0 +1,138 @@
+//! Rules on names: does the system's resolver say what others say, and who holds a certificate for the name?
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use faultline_record::{Failure, QueryType};
+
+use super::{Finding, listed};
+use crate::features::{Features, Lookup, is_denial, resolver_names};
+
+/// Fires on the system's answer, and on questions that were answered more than once.
+pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    found.extend(features.system.iter().chain(&features.others).filter_map(|lookup| second_reply(features, lookup)));
+    if let Some(failure) = system_failure(features) {
+        found.push(failed(features, failure));
+        return;
+    }
+    let given = features.given_by_system();
+    if given.is_empty() || features.main().any(|connection| connection.verified()) {
+        return;
+    }
+    let bogons: BTreeSet<IpAddr> = features.main().filter(|c| c.is_bogon()).map(|c| c.address).collect();
+    if !bogons.is_empty() && features.main().all(|connection| connection.is_bogon()) {
+        found.push(bogon(features, &bogons));
+    } else {
+        found.extend(forged(features, &given));
+    }
+}
+
+/// What the system's resolver said when it gave no address at all: the failure of its A question, else of any.
+fn system_failure(features: &Features<'_>) -> Option<Failure> {
+    if features.system.iter().any(|lookup| lookup.dns.addresses().next().is_some()) {
+        return None;
+    }
+    let a = features.system.iter().find(|lookup| lookup.dns.query_type == QueryType::A);
+    a.or(features.system.first()).and_then(|lookup| lookup.row.outcome.failure())
+}
+
+/// Node of the tree for a resolver's way to fail.
+fn mechanism_of(failure: Failure) -> &'static str {
+    match failure {
+        Failure::DnsNxdomainError => "dns.nxdomain",
+        Failure::DnsRefusedError => "dns.refused",
+        Failure::DnsServfailError => "dns.servfail",
+        Failure::DnsNoAnswer | Failure::AndroidDnsCacheNoData => "dns.empty",
+        Failure::GenericTimeoutError | Failure::TimedOut => "dns.timeout",
+        _ => "dns",
+    }
+}
+
+fn failed(features: &Features<'_>, failure: Failure) -> Finding {
+    let given = features.given_by_others();
+    let proven: BTreeSet<IpAddr> = features.proven().intersection(&given).copied().collect();
+    let answered: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| lookup.answered()).collect();
+    let id = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
+        (false, _, _) if is_denial(failure) => "dns.denied_proven",
+        (false, _, _) => "dns.unanswered_proven",
+        (true, false, _) => "dns.failure_disputed",
+        (true, true, false) => "dns.failure_everywhere",
+        (true, true, true) => "dns.failure_alone",
+    };
+    let shown = if proven.is_empty() { &given } else { &proven };
+    let others = others_giving(features, shown);
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("failure", &failure), ("others", &others), ("addresses", &listed(shown))];
+    Finding::new(id, rows(features, shown), fields).pointing_at(mechanism_of(failure))
+}
+
+fn bogon(features: &Features<'_>, bogons: &BTreeSet<IpAddr>) -> Finding {
+    let given: BTreeSet<IpAddr> = features.given_by_others().difference(bogons).copied().collect();
+    let proven: BTreeSet<IpAddr> = features.proven().intersection(&given).copied().collect();
+    let id = match (proven.is_empty(), given.is_empty()) {
+        (false, _) => "dns.bogon_proven",
+        (true, false) => "dns.bogon_disputed",
+        (true, true) => "dns.bogon_alone",
+    };
+    let shown = if proven.is_empty() { &given } else { &proven };
+    let others = others_giving(features, shown);
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("forged", &listed(bogons)), ("others", &others), ("addresses", &listed(shown))];
+    Finding::new(id, rows(features, shown), fields).pointing_at("dns.injection.bogon")
+}
+
+/// The system's addresses do not work and are nobody else's, while others gave an address that is proven.
+fn forged(features: &Features<'_>, given: &BTreeSet<IpAddr>) -> Option<Finding> {
+    let others: BTreeSet<IpAddr> = features.given_by_others();
+    let proven: BTreeSet<IpAddr> = features.proven().intersection(&others).copied().collect();
+    if proven.is_empty() || given.iter().any(|address| others.contains(address)) {
+        return None;
+    }
+    let wrong_certificate = features.main().any(|connection| connection.tls_failure().is_some_and(is_about_names));
+    let id = if wrong_certificate { "dns.forged_proven" } else { "dns.forged_suspected" };
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[
+        ("host", &features.host),
+        ("forged", &listed(given)),
+        ("others", &others_giving(features, &proven)),
+        ("addresses", &listed(&proven)),
+    ];
+    Some(Finding::new(id, rows(features, &proven), fields).pointing_at("dns.injection.other"))
+}
+
+fn is_about_names(failure: Failure) -> bool {
+    matches!(failure, Failure::SslInvalidHostname | Failure::SslUnknownAuthority)
+}
+
+/// A later reply to the same question that shares nothing with the first.
+fn second_reply(features: &Features<'_>, lookup: &Lookup<'_>) -> Option<Finding> {
+    let first: BTreeSet<IpAddr> = lookup.dns.addresses().collect();
+    let late: BTreeSet<IpAddr> = lookup.dns.late_addresses().collect();
+    let rcodes: BTreeSet<Option<u16>> = lookup.dns.answers.iter().map(|answer| answer.rcode).collect();
+    let differ = if late.is_empty() || first.is_empty() { late != first } else { late.is_disjoint(&first) };
+    if lookup.dns.replies < 2 || !(differ || rcodes.len() > 1) {
+        return None;
+    }
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("resolver", &lookup.dns.resolver), ("count", &lookup.dns.replies)];
+    Some(Finding::new("dns.second_reply", vec![lookup.row.seq], fields).pointing_at("dns.injection"))
+}
+
+fn others_giving(features: &Features<'_>, addresses: &BTreeSet<IpAddr>) -> String {
+    let giving: Vec<&Lookup<'_>> =
+        features.others.iter().filter(|lookup| lookup.dns.addresses().any(|a| addresses.contains(&a))).collect();
+    resolver_names(&giving)
+}
+
+/// The system's rows, the others' rows with these addresses (or all of theirs), and the proving handshakes.
+fn rows(features: &Features<'_>, addresses: &BTreeSet<IpAddr>) -> Vec<u32> {
+    let system = features.system.iter().map(|lookup| lookup.row.seq);
+    let gave = |lookup: &&Lookup<'_>| {
+        addresses.is_empty() || lookup.dns.addresses().any(|address| addresses.contains(&address))
+    };
+    let others = features.others.iter().filter(gave).map(|lookup| lookup.row.seq);
+    let proofs = features.connections.iter().filter(|c| c.verified() && addresses.contains(&c.address));
+    let mut rows: Vec<u32> = system.chain(others).chain(proofs.filter_map(|c| c.tls).map(|row| row.seq)).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}

@@ -1,0 +1,125 @@
+//! Rules on TLS: what happened once the name was sent, and to whom the certificate belongs.
+
+use std::net::IpAddr;
+
+use faultline_record::{Failure, FirstBytes, Purpose};
+
+use super::{Finding, listed};
+use crate::features::{Connection, Features};
+
+/// Rounds in which the innocent name must have been answered before a differential counts. Three rounds, alternating, is
+/// the experiment (science reference, row 19); one of the innocent's own may be lost to the network.
+const ROUNDS_WANTED: usize = 2;
+
+/// Fires when no connection of the measurement verified.
+pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    if features.main().any(|connection| connection.verified()) {
+        return;
+    }
+    let failed: Vec<&Connection<'_>> =
+        features.main().filter(|c| c.tls_failure().is_some() && features.is_trusted(c.address)).collect();
+    let Some(first) = failed.first() else { return };
+    let experiment = addresses(&failed).into_iter().find_map(|address| differential(features, address));
+    match experiment {
+        Some(finding) => found.push(finding),
+        None => found.extend(lone(features, first, &failed)),
+    }
+    found.extend(certificate(features, &failed));
+}
+
+fn addresses(connections: &[&Connection<'_>]) -> Vec<IpAddr> {
+    connections.iter().map(|connection| connection.address).collect()
+}
+
+/// Whether the peer said anything at all in TLS: an alert or a wrong certificate counts (science reference, row 19).
+fn spoke(connection: &Connection<'_>) -> bool {
+    connection.verified() || connection.tls_data().is_some_and(|tls| tls.bytes_received > 0)
+}
+
+/// How the peer fell silent, and the mechanism's name for it; `None` when it spoke, which is another matter.
+fn silence(connection: &Connection<'_>) -> Option<(&'static str, &'static str)> {
+    if spoke(connection) {
+        return None;
+    }
+    match connection.tls_failure()? {
+        Failure::ConnectionReset | Failure::ConnectionAborted => Some(("tls.reset", "tls.reset")),
+        Failure::GenericTimeoutError | Failure::TimedOut => Some(("tls.timeout", "tls.timeout")),
+        Failure::EofError => Some(("tls.close", "tls.close")),
+        _ => None,
+    }
+}
+
+/// The same address, the target's name and an innocent one, alternating.
+fn differential(features: &Features<'_>, address: IpAddr) -> Option<Finding> {
+    let at = |purpose| features.with_purpose(purpose).filter(move |c| c.address == address && c.tls_data().is_some());
+    let innocent: Vec<&Connection<'_>> = at(Purpose::InnocentSni).collect();
+    let own: Vec<&Connection<'_>> = at(Purpose::Main).chain(at(Purpose::Retry)).collect();
+    let answered = innocent.iter().filter(|connection| spoke(connection)).count();
+    let silent: Vec<_> = own.iter().filter_map(|connection| silence(connection)).collect();
+    let (_, mechanism) = *silent.first()?;
+    let failure = own.iter().find_map(|connection| connection.tls_failure())?;
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[
+        ("host", &features.host),
+        ("addresses", &address),
+        ("failed", &silent.len()),
+        ("tries", &own.len()),
+        ("failure", &failure),
+        ("answered", &answered),
+        ("rounds", &innocent.len()),
+    ];
+    let rows = own.iter().chain(&innocent).filter_map(|connection| connection.tls).map(|row| row.seq).collect();
+    if silent.len() == own.len() && own.len() > ROUNDS_WANTED && answered >= ROUNDS_WANTED {
+        return Some(Finding::new("tls.sni_differential", rows, fields).pointing_at(format!("{mechanism}.sni")));
+    }
+    let both_fail = innocent.len() >= ROUNDS_WANTED && answered == 0 && silent.len() == own.len();
+    both_fail.then(|| Finding::new("tls.any_name_fails", rows, fields).pointing_at(format!("{mechanism}.other")))
+}
+
+/// A failure without an experiment beside it.
+fn lone(features: &Features<'_>, first: &Connection<'_>, failed: &[&Connection<'_>]) -> Option<Finding> {
+    let rows = failed.iter().filter_map(|connection| connection.tls).map(|row| row.seq).collect();
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("addresses", &listed(addresses(failed)))];
+    if let Some((id, mechanism)) = silence(first) {
+        return Some(Finding::new(id, rows, fields).pointing_at(mechanism));
+    }
+    match first.tls_data()?.first_bytes {
+        Some(FirstBytes::Http | FirstBytes::NotTls) => Some(Finding::new("tls.not_tls", rows, fields)),
+        Some(FirstBytes::Alert) => Some(Finding::new("tls.alert", rows, fields)),
+        _ => None,
+    }
+}
+
+/// The certificate that was shown instead of a valid one, and whether another address shows a valid one.
+fn certificate(features: &Features<'_>, failed: &[&Connection<'_>]) -> Vec<Finding> {
+    let Some(shown) = failed.iter().find(|c| c.tls_data().is_some_and(|tls| !tls.chain.is_empty())) else {
+        return Vec::new();
+    };
+    let (Some(row), Some(tls)) = (shown.tls, shown.tls_data()) else { return Vec::new() };
+    let leaf = &tls.chain[0];
+    let detail = row.detail.as_deref().unwrap_or("it is not valid now or not fit for a server");
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[
+        ("host", &features.host),
+        ("addresses", &shown.address),
+        ("issuer", &leaf.issuer),
+        ("subject", &leaf.subject),
+        ("detail", &detail),
+    ];
+    let mitm = if leaf.is_self_issued() { "tls.mitm.self_signed" } else { "tls.mitm.ca_signed" };
+    let finding = |id| Finding::new(id, vec![row.seq], fields);
+    let own = match row.outcome.failure() {
+        Some(Failure::SslUnknownAuthority) if features.measurement.target.private_ca => return Vec::new(),
+        Some(Failure::SslUnknownAuthority) => finding("tls.unknown_issuer").pointing_at(mitm),
+        Some(Failure::SslInvalidHostname) => finding("tls.wrong_name").pointing_at(mitm),
+        Some(Failure::SslInvalidCertificate) => finding("tls.expired_certificate"),
+        _ => return Vec::new(),
+    };
+    [Some(own), other_address(features, shown.address)].into_iter().flatten().collect()
+}
+
+fn other_address(features: &Features<'_>, shown: IpAddr) -> Option<Finding> {
+    let other =
+        features.connections.iter().find(|c| c.purpose == Purpose::Comparison && c.verified() && c.address != shown)?;
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("addresses", &other.address)];
+    Some(Finding::new("tls.other_address_verifies", other.tls.map(|row| row.seq).into_iter().collect(), fields))
+}

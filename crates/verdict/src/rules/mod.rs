@@ -1,0 +1,72 @@
+//! Rules: from features to findings. Every rule that fires is kept; the table says what each is worth.
+
+mod connect;
+mod dns;
+mod handshake;
+mod response;
+
+use std::fmt::Display;
+
+use crate::features::Features;
+use crate::table::{Rule, table};
+use crate::verdict::Evidence;
+
+/// A rule that fired.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The table's row.
+    pub rule: &'static Rule,
+    /// Node of the mechanism tree that this finding points at, if interference it is.
+    pub mechanism: Option<String>,
+    /// `seq` of the observations it rests on.
+    pub observations: Vec<u32>,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Finding {
+    /// A finding of that rule; `fields` fill the sentence.
+    pub fn new(id: &str, observations: Vec<u32>, fields: &[(&str, &dyn Display)]) -> Self {
+        let rule = table().rule(id);
+        let text = fields
+            .iter()
+            .fold(rule.text.clone(), |text, (key, value)| text.replace(&format!("{{{key}}}"), &value.to_string()));
+        Self { rule, mechanism: None, observations, text }
+    }
+
+    /// The same, pointing at a mechanism.
+    #[must_use]
+    pub fn pointing_at(self, mechanism: impl Into<String>) -> Self {
+        Self { mechanism: Some(mechanism.into()), ..self }
+    }
+
+    /// As it stands in a verdict.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            rule: self.rule.id.clone(),
+            weight: self.rule.likelihoods.weight(),
+            observations: self.observations.clone(),
+            text: self.text.clone(),
+        }
+    }
+}
+
+/// Every rule that fires on these features.
+pub fn findings(features: &Features<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    response::fire(features, &mut found);
+    dns::fire(features, &mut found);
+    connect::fire(features, &mut found);
+    handshake::fire(features, &mut found);
+    found
+}
+
+/// Addresses or other things, for a sentence; at most four, then a count.
+fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.len() {
+        0 => "none".to_owned(),
+        1..=4 => items.join(", "),
+        n => format!("{} and {} more", items[..3].join(", "), n - 3),
+    }
+}

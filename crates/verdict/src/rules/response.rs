@@ -1,0 +1,150 @@
+//! Rules on what the target itself answered, and on requests that went unanswered.
+
+use std::net::IpAddr;
+
+use faultline_record::{Endpoint, Failure, Http, Observation};
+
+use super::{Finding, listed};
+use crate::features::{Connection, Features};
+
+/// Fires at most one finding: the best thing that any connection of the measurement saw.
+pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    let main: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
+    if let Some(finding) = best_response(features, &main) {
+        found.push(finding);
+        return;
+    }
+    found.extend(main.iter().find_map(|connection| failed_request(features, connection)));
+}
+
+fn best_response(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {
+    let over_tls = main.iter().filter(|connection| connection.verified());
+    let mut responses: Vec<Finding> =
+        over_tls.filter_map(|connection| verified_response(features, connection)).collect();
+    responses.sort_by(|a, b| a.rule.likelihoods.ok.total_cmp(&b.rule.likelihoods.ok).reverse());
+    responses.into_iter().next().or_else(|| without_request(features, main)).or_else(|| plain(features, main))
+}
+
+fn verified_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<Finding> {
+    let row = connection.http?;
+    let http = connection.http_data()?;
+    let status = http.status?;
+    let rows = rows_of(connection);
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("status", &status)];
+    if row.outcome.failure().is_some_and(is_redirect_failure) {
+        return Some(redirect_loop(features, row));
+    }
+    let id = match status {
+        _ if row.outcome.failure().is_some() => return None,
+        401 | 403 | 407 | 429 | 451 => "http.server_refuses",
+        503 if is_challenge(http) => "http.server_refuses",
+        500..=599 => "http.server_error",
+        _ => "http.verified_response",
+    };
+    Some(Finding::new(id, rows, fields))
+}
+
+/// A CDN's challenge page: the server's own refusal, though the status says "unavailable".
+fn is_challenge(http: &Http) -> bool {
+    http.header("cf-mitigated").is_some()
+        || http.header("retry-after").is_none() && http.header("cf-chl-bypass").is_some()
+}
+
+fn is_redirect_failure(failure: Failure) -> bool {
+    matches!(failure, Failure::HttpTooManyRedirects | Failure::HttpInvalidRedirectLocationHost)
+}
+
+fn redirect_loop(features: &Features<'_>, row: &Observation) -> Finding {
+    let failure = row.outcome.failure().map_or("", Failure::name);
+    Finding::new("http.redirect_loop", vec![row.seq], &[("host", &features.host), ("failure", &failure)])
+}
+
+/// Endpoints that end before a request: `tls://`, `tcp://`, `dns://`.
+fn without_request(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {
+    let target = &features.measurement.target;
+    let host: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host)];
+    match &target.endpoint {
+        Endpoint::Web(_) => None,
+        Endpoint::Tls { .. } => main.iter().find_map(|connection| {
+            let private = target.private_ca && connection.tls_failure() == Some(Failure::SslUnknownAuthority);
+            let id = match connection.verified() {
+                true => "tls.verified_handshake",
+                false if private => "tls.private_ca_handshake",
+                false => return None,
+            };
+            Some(Finding::new(id, rows_of(connection), host))
+        }),
+        Endpoint::Tcp { .. } => {
+            let connected = main.iter().find(|connection| connection.tcp.outcome.is_ok())?;
+            Some(Finding::new("tcp.connected", rows_of(connected), host))
+        }
+        Endpoint::Dns { .. } => {
+            let addresses: Vec<IpAddr> = features.given_by_system().into_iter().collect();
+            let rows = features.system.iter().filter(|lookup| lookup.row.outcome.is_ok()).map(|lookup| lookup.row.seq);
+            let fields: &[(&str, &dyn std::fmt::Display)] =
+                &[("host", &features.host), ("addresses", &listed(&addresses))];
+            (!addresses.is_empty()).then(|| Finding::new("dns.answered", rows.collect(), fields))
+        }
+    }
+}
+
+/// A response over a connection without TLS.
+fn plain(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {
+    let unencrypted = main.iter().filter(|connection| connection.tls.is_none());
+    unencrypted.filter_map(|connection| plain_response(features, connection)).next()
+}
+
+fn plain_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<Finding> {
+    let row = connection.http?;
+    let http = connection.http_data()?;
+    let status = http.status?;
+    if row.outcome.failure().is_some_and(is_redirect_failure) {
+        return Some(redirect_loop(features, row));
+    }
+    if let Some(location) = redirect_to_address(features, http) {
+        let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("location", &location)];
+        return Some(Finding::new("http.redirect_to_address", vec![row.seq], fields).pointing_at("http.redirect"));
+    }
+    let id = match status {
+        _ if row.outcome.failure().is_some() => return None,
+        400..=599 => "http.plain_refusal",
+        _ => "http.plain_response",
+    };
+    Some(Finding::new(id, rows_of(connection), &[("host", &features.host), ("status", &status)]))
+}
+
+/// The Location of a redirect that leads from a name to a literal address.
+fn redirect_to_address(features: &Features<'_>, http: &Http) -> Option<String> {
+    let is_redirect = matches!(http.status, Some(301 | 302 | 303 | 307 | 308));
+    let location = http.header("location").filter(|_| is_redirect)?;
+    let Ok(Endpoint::Web(url)) = Endpoint::parse(location) else { return None };
+    let literal = url.host_str().is_some_and(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok());
+    (literal && features.host.parse::<IpAddr>().is_err()).then(|| location.to_owned())
+}
+
+/// A request that was sent and got no usable response.
+fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Option<Finding> {
+    let row = connection.http?;
+    let failure = row.outcome.failure()?;
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("failure", &failure)];
+    if connection.tls.is_some() {
+        let finding = Finding::new("http.failure_inside_tls", vec![row.seq], fields);
+        return Some(if failure == Failure::GenericTimeoutError {
+            finding.pointing_at("http.timeout")
+        } else {
+            finding
+        });
+    }
+    let (id, mechanism) = match failure {
+        Failure::ConnectionReset | Failure::ConnectionAborted => ("http.plain_reset", "http.reset"),
+        Failure::GenericTimeoutError | Failure::TimedOut => ("http.plain_timeout", "http.timeout"),
+        Failure::EofError => ("http.plain_close", "http.close"),
+        _ => return None,
+    };
+    Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism))
+}
+
+fn rows_of(connection: &Connection<'_>) -> Vec<u32> {
+    let rows = [Some(connection.tcp), connection.tls, connection.http];
+    rows.into_iter().flatten().filter(|row| row.outcome.not_run().is_none()).map(|row| row.seq).collect()
+}
