@@ -48,6 +48,8 @@ pub struct Features<'a> {
     pub others: Vec<Lookup<'a>>,
     /// Every connection that was tried.
     pub connections: Vec<Connection<'a>>,
+    /// Unencrypted responses of the hops before the last: what led here.
+    pub led_here: Vec<(&'a Observation, &'a Http)>,
 }
 
 impl<'a> Features<'a> {
@@ -62,11 +64,15 @@ impl<'a> Features<'a> {
         };
         let connections = connections(&rows).into_iter();
         let (host, port) = host_of(measurement, &rows);
+        let earlier = measurement.observations.iter().filter(|row| row.hop < last && row.purpose == Purpose::Main);
+        let in_the_clear =
+            earlier.filter_map(|row| Some((row, row.http()?))).filter(|(_, http)| http.url.starts_with("http:"));
         Self {
             measurement,
             host,
             port,
             redirected: last > 0,
+            led_here: in_the_clear.collect(),
             system: lookups(Purpose::Main).filter(Lookup::tried).collect(),
             others: lookups(Purpose::Comparison).filter(Lookup::tried).collect(),
             connections: connections.filter(|c| family.is_none_or(|wanted| Family::of(c.address) == wanted)).collect(),

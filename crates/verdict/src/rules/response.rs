@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Endpoint, Failure, Http, Observation};
+use faultline_record::{Endpoint, Failure, HostName, Http, Observation};
 
 use super::{Finding, listed};
 use crate::features::{Connection, Features};
@@ -10,6 +10,10 @@ use crate::features::{Connection, Features};
 /// Fires at most one finding: the best thing that any connection of the measurement saw.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let main: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
+    if let Some(finding) = features.led_here.iter().find_map(|(row, http)| redirected_to_address(row, http)) {
+        found.push(finding);
+        return;
+    }
     if let Some(finding) = best_response(features, &main) {
         found.push(finding);
         return;
@@ -101,9 +105,8 @@ fn plain_response(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     if row.outcome.failure().is_some_and(is_redirect_failure) {
         return Some(redirect_loop(features, row));
     }
-    if let Some(location) = redirect_to_address(features, http) {
-        let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("location", &location)];
-        return Some(Finding::new("http.redirect_to_address", vec![row.seq], fields).pointing_at("http.redirect"));
+    if let Some(finding) = redirected_to_address(row, http) {
+        return Some(finding);
     }
     let id = match status {
         _ if row.outcome.failure().is_some() => return None,
@@ -113,13 +116,18 @@ fn plain_response(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     Some(Finding::new(id, rows_of(connection), &[("host", &features.host), ("status", &status)]))
 }
 
-/// The Location of a redirect that leads from a name to a literal address.
-fn redirect_to_address(features: &Features<'_>, http: &Http) -> Option<String> {
+/// A redirect, in the clear, from a name to a literal address.
+fn redirected_to_address(row: &Observation, http: &Http) -> Option<Finding> {
     let is_redirect = matches!(http.status, Some(301 | 302 | 303 | 307 | 308));
     let location = http.header("location").filter(|_| is_redirect)?;
-    let Ok(Endpoint::Web(url)) = Endpoint::parse(location) else { return None };
-    let literal = url.host_str().is_some_and(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok());
-    (literal && features.host.parse::<IpAddr>().is_err()).then(|| location.to_owned())
+    let (from, to) = (literal_or_name(&http.url)?, literal_or_name(location)?);
+    let (HostName::Name(host), HostName::Address(_)) = (from, to) else { return None };
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &host), ("location", &location)];
+    Some(Finding::new("http.redirect_to_address", vec![row.seq], fields).pointing_at("http.redirect"))
+}
+
+fn literal_or_name(url: &str) -> Option<HostName> {
+    Endpoint::parse(url).ok().map(|endpoint| endpoint.host_and_port().0)
 }
 
 /// A request that was sent and got no usable response.

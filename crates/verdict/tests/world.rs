@@ -1,0 +1,283 @@
+//! Measurements made by hand for the tests of judgement: a builder, no network.
+#![allow(dead_code)] // each test file uses its part
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use faultline_record::{
+    Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Failure, Family, FirstBytes, HealthCheck,
+    HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NotRun, Observation, Outcome,
+    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Witness,
+};
+
+/// The site's own address.
+pub const GENUINE: &str = "198.51.100.7";
+
+/// Builds a measurement row by row.
+pub struct World {
+    measurement: Measurement,
+    connections: u32,
+    hop: u16,
+}
+
+impl World {
+    /// A measurement of that input, with no rows yet.
+    pub fn measuring(input: &str) -> Self {
+        let endpoint = Endpoint::parse(input).unwrap();
+        let target = Target {
+            input: input.into(),
+            name: "test".into(),
+            endpoint,
+            category: None,
+            list: None,
+            availability: Availability::Unknown,
+            private_ca: false,
+        };
+        let measurement = Measurement {
+            id: MeasurementId::new(),
+            run: RunId::new(),
+            target,
+            started_at: Timestamp::from_millisecond(1_700_000_000_000),
+            offset_ms: 5_000.0,
+            duration_ms: 1_000.0,
+            network: Network::default(),
+            observations: Vec::new(),
+        };
+        Self { measurement, connections: 0, hop: 0 }
+    }
+
+    /// The target belongs to a service that is hardly ever down.
+    pub fn of_a_great_service(mut self) -> Self {
+        self.measurement.target.availability = Availability::High;
+        self
+    }
+
+    /// The target's certificates come from its own authority.
+    pub fn with_a_private_ca(mut self) -> Self {
+        self.measurement.target.private_ca = true;
+        self
+    }
+
+    fn push(
+        &mut self,
+        purpose: Purpose,
+        connection: Option<u32>,
+        at: Option<(&str, u16)>,
+        outcome: Outcome,
+        data: StepData,
+    ) {
+        self.measurement.observations.push(Observation {
+            seq: u32::try_from(self.measurement.observations.len()).unwrap() + 1,
+            hop: self.hop,
+            purpose,
+            connection,
+            t0_ms: 0.0,
+            t_ms: 10.0,
+            outcome,
+            detail: None,
+            address: at.map(|(address, _)| address.parse().unwrap()),
+            port: at.map(|(_, port)| port),
+            data,
+        });
+    }
+
+    /// Later rows belong to the next redirect hop.
+    pub fn next_hop(mut self) -> Self {
+        self.hop += 1;
+        self
+    }
+
+    /// The system's resolver gives an address.
+    pub fn system_says(self, address: &str) -> Self {
+        self.lookup(Purpose::Main, Engine::System, "system", Outcome::Ok, &[address], &[])
+    }
+
+    /// The system's resolver fails.
+    pub fn system_fails(self, failure: Failure) -> Self {
+        self.lookup(Purpose::Main, Engine::System, "system", Outcome::Failed(failure), &[], &[])
+    }
+
+    /// Two other resolvers give an address.
+    pub fn others_say(self, address: &str) -> Self {
+        self.lookup(Purpose::Comparison, Engine::Udp, "resolver/google", Outcome::Ok, &[address], &[]).lookup(
+            Purpose::Comparison,
+            Engine::Doh,
+            "resolver/quad9",
+            Outcome::Ok,
+            &[address],
+            &[],
+        )
+    }
+
+    /// Two other resolvers fail.
+    pub fn others_fail(self, failure: Failure) -> Self {
+        self.lookup(Purpose::Comparison, Engine::Udp, "resolver/google", Outcome::Failed(failure), &[], &[]).lookup(
+            Purpose::Comparison,
+            Engine::Doh,
+            "resolver/quad9",
+            Outcome::Failed(failure),
+            &[],
+            &[],
+        )
+    }
+
+    /// A question that was answered first with one address, then with another.
+    pub fn raced(self, first: &str, late: &str) -> Self {
+        self.lookup(Purpose::Comparison, Engine::Udp, "resolver/google", Outcome::Ok, &[first], &[late])
+    }
+
+    fn lookup(
+        mut self,
+        purpose: Purpose,
+        engine: Engine,
+        resolver: &str,
+        outcome: Outcome,
+        first: &[&str],
+        late: &[&str],
+    ) -> Self {
+        let answer = |reply: u16| {
+            move |address: &&str| DnsAnswer {
+                reply,
+                rcode: Some(0),
+                after_ms: 10,
+                ttl: Some(60),
+                record: DnsRecord::Address(address.parse().unwrap()),
+            }
+        };
+        let answers: Vec<DnsAnswer> = first.iter().map(answer(0)).chain(late.iter().map(answer(1))).collect();
+        let dns = Dns {
+            engine,
+            resolver: resolver.into(),
+            hostname: "site.example".into(),
+            query_type: QueryType::A,
+            rcode: Some(0),
+            answers,
+            replies: 1 + u16::from(!late.is_empty()),
+        };
+        self.push(purpose, None, None, outcome, StepData::Dns(dns));
+        self
+    }
+
+    fn tcp(&mut self, purpose: Purpose, address: &str, port: u16, outcome: Outcome) -> u32 {
+        self.connections += 1;
+        self.push(purpose, Some(self.connections), Some((address, port)), outcome, StepData::Tcp);
+        self.connections
+    }
+
+    /// A TCP connection that ends so, with no later step.
+    pub fn connects(mut self, address: &str, outcome: Outcome) -> Self {
+        self.tcp(Purpose::Main, address, 443, outcome);
+        self
+    }
+
+    /// TCP works, TLS ends so.
+    pub fn tls(mut self, purpose: Purpose, address: &str, outcome: Outcome, tls: Tls) -> Self {
+        let connection = self.tcp(purpose, address, 443, Outcome::Ok);
+        self.push(purpose, Some(connection), Some((address, 443)), outcome, StepData::Tls(tls));
+        self
+    }
+
+    /// TCP and TLS work, the certificate is valid, the response has this status.
+    pub fn responds(mut self, purpose: Purpose, address: &str, status: u16) -> Self {
+        self = self.tls(purpose, address, Outcome::Ok, heard());
+        let connection = self.connections;
+        let http = Http { status: Some(status), ..Http::default() };
+        self.push(purpose, Some(connection), Some((address, 443)), Outcome::Ok, StepData::Http(http));
+        self
+    }
+
+    /// TCP works and a plain request ends so.
+    pub fn plain(mut self, address: &str, outcome: Outcome, http: Http) -> Self {
+        let connection = self.tcp(Purpose::Main, address, 80, Outcome::Ok);
+        self.push(Purpose::Main, Some(connection), Some((address, 80)), outcome, StepData::Http(http));
+        self
+    }
+
+    /// Three rounds at the address: the innocent name ends so, the own name so.
+    pub fn differential(mut self, address: &str, innocent: (Outcome, Tls), own: &(Outcome, Tls)) -> Self {
+        for _ in 0..3 {
+            self = self.tls(Purpose::InnocentSni, address, innocent.0, innocent.1.clone());
+            self = self.tls(Purpose::Retry, address, own.0, own.1.clone());
+        }
+        self
+    }
+
+    /// The finished measurement.
+    pub fn done(self) -> Measurement {
+        self.measurement
+    }
+
+    /// Judged with a healthy vantage around it.
+    pub fn judged(self) -> faultline_verdict::Verdict {
+        faultline_verdict::judge(&self.done(), &healthy())
+    }
+}
+
+/// A handshake in which the peer said something.
+pub fn heard() -> Tls {
+    Tls { bytes_received: 3_000, first_bytes: Some(FirstBytes::Handshake), ..Tls::default() }
+}
+
+/// A handshake in which a certificate of that issuer was shown.
+pub fn shown(subject: &str, issuer: &str) -> Tls {
+    let certificate = Certificate {
+        sha256: [7; 32],
+        der: Vec::new(),
+        subject: subject.into(),
+        issuer: issuer.into(),
+        not_before: None,
+        not_after: None,
+    };
+    Tls { chain: vec![Arc::new(certificate)], ..heard() }
+}
+
+/// A failed outcome.
+pub fn failed(failure: Failure) -> Outcome {
+    Outcome::Failed(failure)
+}
+
+/// Not run for that reason.
+pub fn not_run(reason: NotRun) -> Outcome {
+    Outcome::NotRun(reason)
+}
+
+/// A signal of a health check.
+pub fn signal(kind: SignalKind, provider: &str, outcome: Outcome) -> HealthSignal {
+    HealthSignal {
+        kind,
+        name: format!("control/{provider}"),
+        provider: Some(provider.into()),
+        family: Some(Family::V4),
+        address: None::<IpAddr>,
+        outcome,
+        value: None,
+        duration_ms: 50.0,
+        detail: None,
+    }
+}
+
+/// A check with these signals, on the run's clock.
+pub fn check(offset_ms: f64, signals: Vec<HealthSignal>) -> HealthCheck {
+    let reason = HealthReason::During;
+    HealthCheck { id: HealthCheckId::new(), run: RunId::new(), reason, offset_ms, duration_ms: 500.0, signals }
+}
+
+/// The signals of a vantage at which everything works.
+pub fn all_well() -> Vec<HealthSignal> {
+    use SignalKind::{Captive, ControlByAddress, ControlByName, Link, Resolver, Route};
+    vec![
+        signal(Link, "eth0", Outcome::Ok),
+        signal(Route, "eth0", Outcome::Ok),
+        signal(Captive, "google", Outcome::Ok),
+        signal(ControlByName, "iana", Outcome::Ok),
+        signal(ControlByName, "apple", Outcome::Ok),
+        signal(ControlByAddress, "quad9", Outcome::Ok),
+        signal(Resolver, "system", Outcome::Ok),
+    ]
+}
+
+/// A healthy vantage before and after.
+pub fn healthy() -> Witness {
+    let (before, after) = (Some(check(4_000.0, all_well())), Some(check(6_500.0, all_well())));
+    Witness { before, after, during: Vec::new(), overloaded: false }
+}
