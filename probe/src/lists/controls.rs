@@ -1,0 +1,155 @@
+//! What stands for "the network works": captive-portal checks, control targets, public resolvers, the innocent name.
+
+use std::net::IpAddr;
+
+use faultline_record::{Endpoint, HostName};
+use serde::Deserialize;
+use url::Url;
+
+use super::embedded;
+
+/// The embedded `controls.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Controls {
+    version: u32,
+    /// Captive-portal checks.
+    pub captive: Vec<Captive>,
+    /// Control targets, by name and by literal address.
+    pub control: Vec<Control>,
+    /// Resolvers that the system's is held against.
+    pub resolver: Vec<Resolver>,
+    /// A name of no interest.
+    pub innocent: Innocent,
+}
+
+/// A page whose answer is known in advance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Captive {
+    /// Stable name.
+    pub name: String,
+    /// Who operates it.
+    pub provider: String,
+    /// Plain HTTP.
+    pub url: Url,
+    /// The status it answers with.
+    pub status: u16,
+    /// The body it answers with.
+    pub body: String,
+    #[serde(rename = "source")]
+    _source: String,
+    #[serde(rename = "date")]
+    _date: String,
+}
+
+/// An endpoint that is up practically always.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Stable name.
+    pub name: String,
+    /// Who operates it.
+    pub provider: String,
+    /// What to connect to.
+    pub endpoint: Endpoint,
+    #[serde(rename = "source")]
+    _source: String,
+    #[serde(rename = "date")]
+    _date: String,
+}
+
+impl Control {
+    /// Its literal address and port, if it needs no resolver.
+    pub fn literal(&self) -> Option<(IpAddr, u16)> {
+        match self.endpoint.host_and_port() {
+            (HostName::Address(address), port) => Some((address, port)),
+            (HostName::Name(_), _) => None,
+        }
+    }
+
+    /// Its host's name and port, if it needs a resolver.
+    pub fn named(&self) -> Option<(String, u16)> {
+        match self.endpoint.host_and_port() {
+            (HostName::Name(name), port) => Some((name, port)),
+            (HostName::Address(_), _) => None,
+        }
+    }
+
+    /// The server name to offer.
+    pub fn sni(&self) -> Option<String> {
+        match &self.endpoint {
+            Endpoint::Tls { sni: Some(sni), .. } => Some(sni.clone()),
+            _ => self.named().map(|(name, _)| name),
+        }
+    }
+}
+
+/// A public resolver.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    /// Stable name.
+    pub name: String,
+    /// Who operates it.
+    pub provider: String,
+    /// Its addresses for plain DNS.
+    pub udp: Vec<IpAddr>,
+    /// Its DNS over HTTPS (RFC 8484).
+    pub doh: Url,
+    #[serde(rename = "source")]
+    _source: String,
+    #[serde(rename = "date")]
+    _date: String,
+}
+
+/// The name offered to a target's address when the target's own name fails there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Innocent {
+    /// The name.
+    pub sni: String,
+    #[serde(rename = "source")]
+    _source: String,
+    #[serde(rename = "date")]
+    _date: String,
+}
+
+impl Controls {
+    /// The embedded file.
+    pub fn embedded() -> Result<Self, toml::de::Error> {
+        let controls: Self = toml::from_str(embedded::CONTROLS)?;
+        debug_assert_eq!(controls.version, 1);
+        Ok(controls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn controls_are_of_several_providers_in_both_kinds() {
+        let controls = Controls::embedded().unwrap();
+        let providers = |wanted: fn(&Control) -> bool| {
+            controls.control.iter().filter(|&c| wanted(c)).map(|c| c.provider.as_str()).collect::<BTreeSet<_>>().len()
+        };
+        assert!(providers(|control| control.named().is_some()) >= 3);
+        assert!(providers(|control| control.literal().is_some_and(|(address, _)| address.is_ipv4())) >= 3);
+        assert!(controls.captive.len() >= 3 && controls.resolver.len() >= 3);
+    }
+
+    #[test]
+    fn every_control_offers_a_name_that_can_be_verified() {
+        for control in Controls::embedded().unwrap().control {
+            assert!(control.sni().is_some(), "{}", control.name);
+        }
+    }
+
+    #[test]
+    fn captive_checks_are_plain_http() {
+        assert!(Controls::embedded().unwrap().captive.iter().all(|check| check.url.scheme() == "http"));
+    }
+}
