@@ -94,8 +94,8 @@ fn without_request(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<
 
 /// A response over a connection without TLS.
 fn plain(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {
-    let unencrypted = main.iter().filter(|connection| connection.tls.is_none());
-    unencrypted.filter_map(|connection| plain_response(features, connection)).next()
+    let mut unencrypted = main.iter().filter(|connection| connection.tls.is_none());
+    unencrypted.find_map(|connection| plain_response(features, connection))
 }
 
 fn plain_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<Finding> {
