@@ -1,5 +1,5 @@
 //! Measurements made by hand for the tests of judgement: a builder, no network.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; a broken fixture may panic
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// Three rounds at the address: the innocent name ends so, the own name so.
-    pub fn differential(mut self, address: &str, innocent: (Outcome, Tls), own: &(Outcome, Tls)) -> Self {
+    pub fn differential(mut self, address: &str, innocent: &(Outcome, Tls), own: &(Outcome, Tls)) -> Self {
         for _ in 0..3 {
             self = self.tls(Purpose::InnocentSni, address, innocent.0, innocent.1.clone());
             self = self.tls(Purpose::Retry, address, own.0, own.1.clone());
