@@ -2,9 +2,21 @@
 //!
 //! Depends on nothing of ours. Facts only: no judgement about a target is stored here.
 
+mod cells;
+mod database;
+mod error;
 pub mod failure;
+mod insert;
 mod model;
 mod names;
+mod reader;
+mod schema;
+mod tables;
+mod writer;
 
+pub use database::{Database, RunLock};
+pub use error::RecordError;
 pub use failure::{Failure, Layer, Operation};
 pub use model::*;
+pub use reader::{Filter, Reader};
+pub use writer::{Entry, Writer, WriterReport, WriterStopped};

@@ -1,0 +1,337 @@
+//! Reading files of records, anyone's, in a stream.
+
+mod open;
+mod rows;
+mod witness;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use rusqlite::{Params, Row, Transaction};
+
+use crate::error::RecordError;
+use crate::model::{
+    Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, PaceMark, Run, RunId, RunSummary,
+    StepData, Witnessed,
+};
+use crate::schema::MIGRATIONS;
+use crate::tables;
+
+pub(crate) use open::Source;
+use witness::RunHealth;
+
+/// How many certificates are kept at hand: a run meets the same few authorities again and again.
+const CERTIFICATES: usize = 512;
+
+/// Which measurements to read, and how much of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this run only.
+    pub run: Option<RunId>,
+    /// This one only.
+    pub id: Option<MeasurementId>,
+    /// Load HTTP bodies too; without, `body` is `None` and the lengths tell.
+    pub with_bodies: bool,
+}
+
+/// A file of records, open for reading. The file may come from anyone: it is checked before it is read, and never
+/// changed. What a running or killed run has left in the WAL is read as well.
+#[derive(Debug)]
+pub struct Reader {
+    source: Source,
+}
+
+impl Reader {
+    /// Opens and checks a file.
+    pub fn open(file: &Path) -> Result<Self, RecordError> {
+        Source::open(file, MIGRATIONS).map(|source| Self { source })
+    }
+
+    /// The file's path, as it was given.
+    pub fn file(&self) -> &Path {
+        &self.source.file
+    }
+
+    /// All runs, oldest id first.
+    pub fn runs(&self) -> Result<Vec<Run>, RecordError> {
+        self.list(&SELECTS.runs, (), rows::run)
+    }
+
+    /// How a run ended; `None` if it was killed, is still going on, or is not here.
+    pub fn run_end(&self, run: RunId) -> Result<Option<RunSummary>, RecordError> {
+        self.list(&SELECTS.run_end, [run.as_bytes()], rows::run_end).map(|mut found| found.pop())
+    }
+
+    /// The stretches of a run in which its pacing canary failed.
+    pub fn pace_marks(&self, run: RunId) -> Result<Vec<PaceMark>, RecordError> {
+        self.list(&SELECTS.pace_marks, [run.as_bytes()], rows::pace_mark)
+    }
+
+    /// All checks of a run, canaries included, by their start.
+    pub fn health_checks(&self, run: RunId) -> Result<Vec<HealthCheck>, RecordError> {
+        let mut checks = Vec::new();
+        self.each_check(run, |check| {
+            checks.push(HealthCheck { signals: self.signals(check.id)?, ..check });
+            Ok(())
+        })?;
+        Ok(checks)
+    }
+
+    /// How many measurements a filter finds.
+    pub fn count(&self, filter: &Filter) -> Result<u64, RecordError> {
+        let found = self.list(&SELECTS.counts[which(filter)], key_of(filter), |_, row| {
+            row.get::<_, i64>(0).map_err(|error| RecordError::from_sqlite(self.file(), error))
+        })?;
+        Ok(found.first().map_or(0, |&count| u64::try_from(count).unwrap_or(0)))
+    }
+
+    /// One measurement with its bodies and its witness.
+    pub fn measurement(&self, id: MeasurementId) -> Result<Option<Witnessed>, RecordError> {
+        self.for_each(&Filter { id: Some(id), with_bodies: true, ..Filter::default() }, ControlFlow::Break)
+    }
+
+    /// Hands over measurements one by one, by run and then by start, until there are no more or the visitor breaks off;
+    /// gives back what it broke off with. All are of one moment of the file, and one at a time is in memory.
+    pub fn for_each<B>(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Witnessed) -> ControlFlow<B>,
+    ) -> Result<Option<B>, RecordError> {
+        let mut health: Option<RunHealth<'_>> = None;
+        self.each_measurement(filter, |measurement| {
+            let known = health.take().filter(|known| known.run == measurement.run);
+            let mut known = known.map_or_else(|| RunHealth::load(self, measurement.run), Ok)?;
+            let witness = known.witness(&measurement)?;
+            health = Some(known);
+            Ok(visit(Witnessed { measurement, witness }))
+        })
+    }
+
+    /// The same without witnesses.
+    pub(crate) fn each_measurement<B>(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError>,
+    ) -> Result<Option<B>, RecordError> {
+        let _one_moment = self.one_moment()?;
+        let mut certificates = HashMap::new();
+        let mut end = None;
+        self.each(&SELECTS.measurements[which(filter)], key_of(filter), |row| {
+            let mut measurement = rows::measurement(self.file(), row)?;
+            self.load_observations(&mut measurement, filter, &mut certificates)?;
+            Ok(match visit(measurement)? {
+                ControlFlow::Continue(()) => true,
+                ControlFlow::Break(value) => {
+                    end = Some(value);
+                    false
+                }
+            })
+        })?;
+        Ok(end)
+    }
+
+    /// Holds the file at one moment for as long as it lives; within another such moment, that one goes on.
+    fn one_moment(&self) -> Result<Option<Transaction<'_>>, RecordError> {
+        let connection = &self.source.connection;
+        let begun = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose();
+        begun.map_err(|error| RecordError::from_sqlite(self.file(), error))
+    }
+
+    fn load_observations(
+        &self,
+        measurement: &mut Measurement,
+        filter: &Filter,
+        certificates: &mut HashMap<[u8; 32], Arc<Certificate>>,
+    ) -> Result<(), RecordError> {
+        let id = measurement.id.as_bytes();
+        let (mut has_dns, mut has_tls) = (false, false);
+        self.each(&SELECTS.observations, [id], |row| {
+            let (mut seen, body) = rows::observation(self.file(), row)?;
+            if let (StepData::Http(http), Some(key), true) = (&mut seen.data, body, filter.with_bodies) {
+                http.body = Some(self.body(&key)?);
+            }
+            has_dns |= seen.dns().is_some();
+            has_tls |= seen.tls().is_some();
+            measurement.observations.push(seen);
+            Ok(true)
+        })?;
+        if has_dns {
+            self.load_answers(measurement)?;
+        }
+        if has_tls {
+            self.load_chains(measurement, certificates)?;
+        }
+        Ok(())
+    }
+
+    fn load_answers(&self, measurement: &mut Measurement) -> Result<(), RecordError> {
+        self.each(&SELECTS.dns_answers, [measurement.id.as_bytes()], |row| {
+            let (seq, answer) = rows::dns_answer(self.file(), row)?;
+            if let Some(StepData::Dns(dns)) = data_of(&mut measurement.observations, seq) {
+                dns.answers.push(answer);
+            }
+            Ok(true)
+        })
+    }
+
+    fn load_chains(
+        &self,
+        measurement: &mut Measurement,
+        certificates: &mut HashMap<[u8; 32], Arc<Certificate>>,
+    ) -> Result<(), RecordError> {
+        self.each(&SELECTS.tls_chains, [measurement.id.as_bytes()], |row| {
+            let (seq, key) = rows::chain_link(self.file(), row)?;
+            if let Some(StepData::Tls(tls)) = data_of(&mut measurement.observations, seq) {
+                tls.chain.push(self.certificate(key, certificates)?);
+            }
+            Ok(true)
+        })
+    }
+
+    fn certificate(
+        &self,
+        key: [u8; 32],
+        known: &mut HashMap<[u8; 32], Arc<Certificate>>,
+    ) -> Result<Arc<Certificate>, RecordError> {
+        if let Some(certificate) = known.get(&key) {
+            return Ok(Arc::clone(certificate));
+        }
+        let certificate = Arc::new(self.one(&SELECTS.certificate, &key, rows::certificate)?);
+        if known.len() >= CERTIFICATES {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&certificate));
+        Ok(certificate)
+    }
+
+    fn body(&self, key: &[u8]) -> Result<Arc<[u8]>, RecordError> {
+        self.one(&SELECTS.body, key, |file, row| {
+            row.get::<_, Arc<[u8]>>(1).map_err(|error| RecordError::from_sqlite(file, error))
+        })
+    }
+
+    /// Checks of a run by their start, without signals.
+    fn each_check(
+        &self,
+        run: RunId,
+        mut visit: impl FnMut(HealthCheck) -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        self.each(&SELECTS.health_checks, [run.as_bytes()], |row| {
+            visit(rows::health_check(self.file(), row)?)?;
+            Ok(true)
+        })
+    }
+
+    fn health_check(&self, id: HealthCheckId) -> Result<HealthCheck, RecordError> {
+        let check = self.one(&SELECTS.health_check, id.as_bytes(), rows::health_check)?;
+        Ok(HealthCheck { signals: self.signals(id)?, ..check })
+    }
+
+    fn signals(&self, check: HealthCheckId) -> Result<Vec<crate::model::HealthSignal>, RecordError> {
+        self.list(&SELECTS.health_signals, [check.as_bytes()], rows::health_signal)
+    }
+
+    /// A row that another row refers to.
+    fn one<T>(
+        &self,
+        select: &str,
+        key: &[u8],
+        read: impl Fn(&Path, &Row<'_>) -> Result<T, RecordError>,
+    ) -> Result<T, RecordError> {
+        let dangling = || RecordError::Corrupt { file: self.file().into(), detail: "a row refers to nothing".into() };
+        self.list(select, [key], read)?.pop().ok_or_else(dangling)
+    }
+
+    fn list<T>(
+        &self,
+        select: &str,
+        key: impl Params,
+        read: impl Fn(&Path, &Row<'_>) -> Result<T, RecordError>,
+    ) -> Result<Vec<T>, RecordError> {
+        let mut found = Vec::new();
+        self.each(select, key, |row| {
+            found.push(read(self.file(), row)?);
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Every row of a statement, until the visitor gives `false`.
+    fn each(
+        &self,
+        select: &str,
+        key: impl Params,
+        mut visit: impl FnMut(&Row<'_>) -> Result<bool, RecordError>,
+    ) -> Result<(), RecordError> {
+        let sqlite = |error| RecordError::from_sqlite(self.file(), error);
+        let mut statement = self.source.connection.prepare_cached(select).map_err(sqlite)?;
+        let mut rows = statement.query(key).map_err(sqlite)?;
+        while let Some(row) = rows.next().map_err(sqlite)? {
+            if !visit(row)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key_of(filter: &Filter) -> (Option<[u8; 16]>, Option<[u8; 16]>) {
+    (filter.run.map(|run| *run.as_bytes()), filter.id.map(|id| *id.as_bytes()))
+}
+
+/// Which of the statements in [`CHOICES`] a filter wants.
+fn which(filter: &Filter) -> usize {
+    usize::from(filter.run.is_some()) + 2 * usize::from(filter.id.is_some())
+}
+
+/// One condition for each kind of filter, so that each finds its index; both parameters are always there.
+const CHOICES: [&str; 4] =
+    ["?1 IS NULL AND ?2 IS NULL", "m.run = ?1 AND ?2 IS NULL", "m.id = ?2 AND ?1 IS NULL", "m.id = ?2 AND m.run = ?1"];
+
+fn data_of(observations: &mut [Observation], seq: rows::Seq) -> Option<&mut StepData> {
+    let index = observations.binary_search_by_key(&seq, |seen| seen.seq).ok()?;
+    Some(&mut observations[index].data)
+}
+
+struct Selects {
+    runs: String,
+    run_end: String,
+    pace_marks: String,
+    counts: [String; 4],
+    measurements: [String; 4],
+    observations: String,
+    dns_answers: String,
+    tls_chains: String,
+    certificate: String,
+    body: String,
+    health_checks: String,
+    health_check: String,
+    health_signals: String,
+}
+
+static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
+    let of = |table: &tables::Table, rest: &str| format!("SELECT {} FROM {} t {rest}", table.select("t"), table.name);
+    let joined = format!(
+        "SELECT {}, {}, {} FROM measurements m JOIN targets t ON t.id = m.target JOIN networks n ON n.id = m.network",
+        tables::MEASUREMENTS.select("m"),
+        tables::TARGETS.select("t"),
+        tables::NETWORKS.select("n"),
+    );
+    Selects {
+        runs: of(&tables::RUNS, "ORDER BY t.id"),
+        run_end: of(&tables::RUN_ENDS, "WHERE t.run = ?1"),
+        pace_marks: of(&tables::PACE_MARKS, "WHERE t.run = ?1 ORDER BY t.from_ms, t.to_ms, t.rate"),
+        counts: CHOICES.map(|chosen| format!("SELECT count(*) FROM measurements m WHERE {chosen}")),
+        measurements: CHOICES.map(|chosen| format!("{joined} WHERE {chosen} ORDER BY m.run, m.offset_ms, m.id")),
+        observations: of(&tables::OBSERVATIONS, "WHERE t.measurement = ?1 ORDER BY t.seq"),
+        dns_answers: of(&tables::DNS_ANSWERS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),
+        tls_chains: of(&tables::TLS_CHAINS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),
+        certificate: of(&tables::CERTIFICATES, "WHERE t.sha256 = ?1"),
+        body: of(&tables::BODIES, "WHERE t.sha256 = ?1"),
+        health_checks: of(&tables::HEALTH_CHECKS, "WHERE t.run = ?1 ORDER BY t.offset_ms, t.id"),
+        health_check: of(&tables::HEALTH_CHECKS, "WHERE t.id = ?1"),
+        health_signals: of(&tables::HEALTH_SIGNALS, "WHERE t.health_check = ?1 ORDER BY t.position"),
+    }
+});

@@ -1,0 +1,190 @@
+//! Opening a stranger's file: nothing in it is trusted, and it is never changed.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use rusqlite::backup::Backup;
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tempfile::TempDir;
+
+use crate::database::{cannot_open, check_claims, refuse_what_is_no_file};
+use crate::error::RecordError;
+use crate::schema::{self, Migration};
+
+/// Bounds on what a file may ask of us (<https://sqlite.org/security.html>): the longest value is 64 MiB, where a body is
+/// at most 256 KiB; the others leave a margin over what our own schema and statements need.
+const LIMITS: [(Limit, i32); 10] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (Limit::SQLITE_LIMIT_COLUMN, 100),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 50),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 8),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
+
+/// How long to wait for a process that holds the file, as the end of a writer's run does for a moment.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A file that was checked and can be read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) connection: Connection,
+    /// The path as it was given: for words, not for opening.
+    pub(crate) file: PathBuf,
+    /// Where it is read from: the file itself, or a private copy.
+    pub(crate) uri: String,
+    /// Holds the private copy, if one was needed.
+    pub(crate) private: Option<TempDir>,
+}
+
+impl Source {
+    /// Opens and checks a file; one of an older format is read from a private copy, brought up to date.
+    pub(crate) fn open(file: &Path, migrations: &[Migration]) -> Result<Self, RecordError> {
+        refuse_what_is_no_file(file)?;
+        fs::metadata(file).map_err(|error| RecordError::from_io(file, error))?;
+        let mut source = Self::open_somehow(file)?;
+        let version = source.check(migrations)?;
+        if version < schema::newest(migrations) {
+            source = source.brought_up_to_date(migrations)?;
+        }
+        Ok(source)
+    }
+
+    /// Plainly where that is possible. A file in WAL mode needs a -shm beside it; where that cannot be made, a file
+    /// without a WAL is read as one that nobody changes, and a file with one from a copy of both.
+    fn open_somehow(file: &Path) -> Result<Self, RecordError> {
+        let plain = uri(file, "mode=ro");
+        match Self::at(file, plain, None) {
+            Err(error) if !stands_in_a_closed_folder(&error) => Err(RecordError::from_sqlite(file, error)),
+            Err(_) if !has_wal(file) => Self::immutable(file),
+            Err(_) => Self::copied(file),
+            Ok(source) => Ok(source),
+        }
+    }
+
+    fn immutable(file: &Path) -> Result<Self, RecordError> {
+        Self::at(file, uri(file, "mode=ro&immutable=1"), None).map_err(|error| cannot_open(file, error))
+    }
+
+    /// Reads a copy of the file and its WAL, in a folder of our own.
+    fn copied(file: &Path) -> Result<Self, RecordError> {
+        let io = |error| RecordError::from_io(file, error);
+        let folder = private_folder().map_err(io)?;
+        let copy = folder.path().join("copy.sqlite");
+        fs::copy(file, &copy).map_err(io)?;
+        fs::copy(beside(file, "-wal"), beside(&copy, "-wal")).map_err(io)?;
+        Self::at(file, uri(&copy, "mode=ro"), Some(folder)).map_err(|error| cannot_open(file, error))
+    }
+
+    fn at(file: &Path, uri: String, private: Option<TempDir>) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&uri, flags)?;
+        connection.busy_timeout(BUSY)?;
+        distrust(&connection)?;
+        LIMITS.iter().try_for_each(|&(limit, value)| connection.set_limit(limit, value).map(drop))?;
+        // The first look at the file itself: errors of opening show here.
+        schema::application_id(&connection)?;
+        Ok(Self { connection, file: file.to_path_buf(), uri, private })
+    }
+
+    /// Whose it is, whether its schema is ours letter by letter, and only then whether its pages and rows are sound.
+    fn check(&self, migrations: &[Migration]) -> Result<i64, RecordError> {
+        let id = self.sqlite(schema::application_id)?;
+        let version = self.sqlite(schema::user_version)?;
+        check_claims(&self.file, id, version, migrations)?;
+        let expected = schema::expected_objects(version, migrations);
+        let expected = expected.map_err(|source| RecordError::Sqlite { file: self.file.clone(), source })?;
+        let found = self.sqlite(schema::objects)?;
+        if let Some((kind, name, ..)) = expected.symmetric_difference(&found).next() {
+            let object = format!("{} {name:?}", kind.escape_debug());
+            return Err(RecordError::Altered { file: self.file.clone(), object, version });
+        }
+        self.check_soundness()?;
+        Ok(version)
+    }
+
+    /// `quick_check` covers pages, types, NOT NULL and CHECK; references are looked up besides.
+    fn check_soundness(&self) -> Result<(), RecordError> {
+        let corrupt = |detail| RecordError::Corrupt { file: self.file.clone(), detail };
+        let verdict: String = self.sqlite(|c| c.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)))?;
+        if verdict != "ok" {
+            return Err(corrupt(verdict));
+        }
+        let dangling = self.sqlite(|connection| {
+            let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+            let mut rows = statement.query(())?;
+            rows.next()?.map(|row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))).transpose()
+        })?;
+        dangling.map_or(Ok(()), |(child, parent)| {
+            Err(corrupt(format!("a row of {child} refers to a row of {parent} that is not there")))
+        })
+    }
+
+    fn brought_up_to_date(self, migrations: &[Migration]) -> Result<Self, RecordError> {
+        let file = self.file.clone();
+        let folder = private_folder().map_err(|error| RecordError::from_io(&file, error))?;
+        let copy = folder.path().join("copy.sqlite");
+        let migrated = || {
+            let mut connection = Connection::open(&copy)?;
+            distrust(&connection)?;
+            Backup::new(&self.connection, &mut connection)?.run_to_completion(1024, Duration::ZERO, None)?;
+            schema::migrate(&mut connection, migrations)
+        };
+        migrated().map_err(|error| RecordError::from_sqlite(&file, error))?;
+        Self::at(&file, uri(&copy, "mode=ro"), Some(folder)).map_err(|error| RecordError::from_sqlite(&file, error))
+    }
+
+    pub(crate) fn sqlite<T>(&self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RecordError> {
+        call(&self.connection).map_err(|error| RecordError::from_sqlite(&self.file, error))
+    }
+}
+
+/// Turns off whatever lets a schema act.
+pub(crate) fn distrust(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)
+}
+
+/// Whether the error is the one of a read-only file in WAL mode whose -shm cannot be made.
+fn stands_in_a_closed_folder(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+fn has_wal(file: &Path) -> bool {
+    fs::metadata(beside(file, "-wal")).is_ok_and(|wal| wal.len() > 0)
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A folder that only we can read, since results may be sensitive.
+fn private_folder() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("faultline-").tempdir()
+}
+
+/// A URI file name (<https://sqlite.org/uri.html>): every byte that could mean something else is escaped.
+pub(crate) fn uri(file: &Path, query: &str) -> String {
+    let mut uri = String::from("file:");
+    for &byte in file.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
+            _ => drop(write!(uri, "%{byte:02X}")),
+        }
+    }
+    format!("{uri}?{query}")
+}

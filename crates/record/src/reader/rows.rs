@@ -1,0 +1,247 @@
+//! From rows to the model: one function a table, each reading the columns in the order of `tables`.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use rusqlite::Row;
+
+use crate::cells::Cells;
+use crate::error::RecordError;
+use crate::failure::Failure;
+use crate::insert::operation_name;
+use crate::model::{
+    Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Family, FirstBytes, HealthCheck,
+    HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun,
+    Observation, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step, StepData,
+    Target, Timestamp, Tls,
+};
+use crate::tables;
+
+type Read<T> = Result<T, RecordError>;
+
+pub(crate) fn run(file: &Path, row: &Row<'_>) -> Read<Run> {
+    let mut cells = Cells::new(file, &tables::RUNS, row);
+    Ok(Run {
+        id: RunId::from_bytes(cells.read()?),
+        started_at: Timestamp::from_millisecond(cells.read()?),
+        software_name: cells.read()?,
+        software_version: cells.read()?,
+        platform: cells.read()?,
+        lists_sha256: cells.read()?,
+        plan_sha256: cells.read()?,
+        consent: cells.read()?,
+        planned: cells.read()?,
+        left_out: cells.read()?,
+        tls_fingerprint: cells.read()?,
+    })
+}
+
+pub(crate) fn run_end(file: &Path, row: &Row<'_>) -> Read<RunSummary> {
+    let mut cells = Cells::new(file, &tables::RUN_ENDS, row);
+    cells.skip(1);
+    Ok(RunSummary {
+        end: cells.parse(RunEnd::from_name)?,
+        duration_ms: cells.milliseconds()?,
+        measured: cells.read()?,
+        not_run: cells.read()?,
+        connections: cells.count()?,
+        bytes_sent: cells.count()?,
+        bytes_received: cells.count()?,
+    })
+}
+
+pub(crate) fn pace_mark(file: &Path, row: &Row<'_>) -> Read<PaceMark> {
+    let mut cells = Cells::new(file, &tables::PACE_MARKS, row);
+    cells.skip(1);
+    Ok(PaceMark { from_ms: cells.milliseconds()?, to_ms: cells.milliseconds()?, rate: cells.milliseconds()? })
+}
+
+/// A check without its signals.
+pub(crate) fn health_check(file: &Path, row: &Row<'_>) -> Read<HealthCheck> {
+    let mut cells = Cells::new(file, &tables::HEALTH_CHECKS, row);
+    Ok(HealthCheck {
+        id: HealthCheckId::from_bytes(cells.read()?),
+        run: RunId::from_bytes(cells.read()?),
+        reason: cells.parse(HealthReason::from_name)?,
+        offset_ms: cells.milliseconds()?,
+        duration_ms: cells.milliseconds()?,
+        signals: Vec::new(),
+    })
+}
+
+pub(crate) fn health_signal(file: &Path, row: &Row<'_>) -> Read<HealthSignal> {
+    let mut cells = Cells::new(file, &tables::HEALTH_SIGNALS, row);
+    cells.skip(2);
+    Ok(HealthSignal {
+        kind: cells.parse(SignalKind::from_name)?,
+        name: cells.read()?,
+        provider: cells.read()?,
+        family: cells.parse_or_null(Family::from_name)?,
+        address: cells.parse_or_null(address)?,
+        outcome: outcome(&mut cells)?,
+        value: cells.read()?,
+        duration_ms: cells.milliseconds()?,
+        detail: cells.read()?,
+    })
+}
+
+/// A measurement without its observations; columns of `measurements`, `targets` and `networks`, in that order.
+pub(crate) fn measurement(file: &Path, row: &Row<'_>) -> Read<Measurement> {
+    let mut cells = Cells::new(file, &tables::MEASUREMENTS, row);
+    let id = MeasurementId::from_bytes(cells.read()?);
+    let run = RunId::from_bytes(cells.read()?);
+    cells.skip(2);
+    let started_at = Timestamp::from_millisecond(cells.read()?);
+    let (offset_ms, duration_ms) = (cells.milliseconds()?, cells.milliseconds()?);
+    let mut cells = cells.then(&tables::TARGETS);
+    let target = target(&mut cells)?;
+    let mut cells = cells.then(&tables::NETWORKS);
+    let network = network(&mut cells)?;
+    Ok(Measurement { id, run, target, started_at, offset_ms, duration_ms, network, observations: Vec::new() })
+}
+
+fn target(cells: &mut Cells<'_>) -> Read<Target> {
+    cells.skip(1);
+    Ok(Target {
+        input: cells.read()?,
+        name: cells.read()?,
+        endpoint: cells.parse(|text| Endpoint::parse(text).ok())?,
+        category: cells.read()?,
+        list: cells.read()?,
+        availability: cells.parse(Availability::from_name)?,
+        private_ca: cells.read()?,
+    })
+}
+
+fn network(cells: &mut Cells<'_>) -> Read<Network> {
+    cells.skip(1);
+    Ok(Network {
+        asn: cells.read()?,
+        as_name: cells.read()?,
+        country: cells.read()?,
+        kind: cells.parse(NetworkKind::from_name)?,
+    })
+}
+
+/// A body's key, where the observation has one.
+pub(crate) type BodyKey = Option<[u8; 32]>;
+
+/// An observation without its answers, chain and body.
+pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, BodyKey)> {
+    let mut cells = Cells::new(file, &tables::OBSERVATIONS, row);
+    cells.skip(1);
+    let (seq, hop, purpose) = (cells.read()?, cells.read()?, cells.parse(Purpose::from_name)?);
+    let step = cells.parse(Step::from_name)?;
+    cells.parse(|operation| (operation == operation_name(step)).then_some(()))?;
+    let connection = cells.read()?;
+    let (t0_ms, t_ms) = (cells.milliseconds()?, cells.milliseconds()?);
+    let outcome = outcome(&mut cells)?;
+    let detail = cells.read()?;
+    let (address, port) = (cells.parse_or_null(address)?, cells.read()?);
+    let (data, body) = step_data(&mut cells, step)?;
+    Ok((Observation { seq, hop, purpose, connection, t0_ms, t_ms, outcome, detail, address, port, data }, body))
+}
+
+fn step_data(cells: &mut Cells<'_>, step: Step) -> Read<(StepData, BodyKey)> {
+    match step {
+        Step::Dns => Ok((StepData::Dns(dns(cells)?), None)),
+        Step::Tcp => Ok((StepData::Tcp, None)),
+        Step::Tls => {
+            cells.skip(tables::DNS_COLUMNS);
+            Ok((StepData::Tls(tls(cells)?), None))
+        }
+        Step::Http => {
+            cells.skip(tables::DNS_COLUMNS + tables::TLS_COLUMNS);
+            let (http, body) = http(cells)?;
+            Ok((StepData::Http(http), body))
+        }
+    }
+}
+
+fn dns(cells: &mut Cells<'_>) -> Read<Dns> {
+    Ok(Dns {
+        engine: cells.parse(Engine::from_name)?,
+        resolver: cells.read()?,
+        hostname: cells.read()?,
+        query_type: cells.parse(QueryType::from_name)?,
+        rcode: cells.read()?,
+        replies: cells.read()?,
+        answers: Vec::new(),
+    })
+}
+
+fn tls(cells: &mut Cells<'_>) -> Read<Tls> {
+    Ok(Tls {
+        sni: cells.read()?,
+        version: cells.read()?,
+        cipher_suite: cells.read()?,
+        alpn: cells.read()?,
+        bytes_received: cells.count()?,
+        first_bytes: cells.parse_or_null(FirstBytes::from_name)?,
+        chain: Vec::new(),
+    })
+}
+
+fn http(cells: &mut Cells<'_>) -> Read<(Http, BodyKey)> {
+    let (url, protocol, status) = (cells.read()?, cells.read()?, cells.read()?);
+    let headers = cells.parse(|text| serde_json::from_str(text).ok())?;
+    let body = cells.read()?;
+    let (body_length, body_truncated) = (cells.count()?, cells.read()?);
+    Ok((Http { url, protocol, status, headers, body: None, body_length, body_truncated }, body))
+}
+
+/// Which observation an answer or a certificate belongs to.
+pub(crate) type Seq = u32;
+
+pub(crate) fn dns_answer(file: &Path, row: &Row<'_>) -> Read<(Seq, DnsAnswer)> {
+    let mut cells = Cells::new(file, &tables::DNS_ANSWERS, row);
+    cells.skip(1);
+    let seq = cells.read()?;
+    cells.skip(1);
+    let (reply, rcode, after_ms, ttl) = (cells.read()?, cells.read()?, cells.read()?, cells.read()?);
+    let address = cells.parse_or_null(address)?;
+    let cname: Option<String> = cells.read()?;
+    let record = match (address, cname) {
+        (Some(address), None) => DnsRecord::Address(address),
+        (None, Some(name)) => DnsRecord::Cname(name),
+        (None, None) => DnsRecord::Empty,
+        (Some(_), Some(_)) => return Err(cells.bad()),
+    };
+    Ok((seq, DnsAnswer { reply, rcode, after_ms, ttl, record }))
+}
+
+/// Which certificate stands where in whose chain.
+pub(crate) fn chain_link(file: &Path, row: &Row<'_>) -> Read<(Seq, [u8; 32])> {
+    let mut cells = Cells::new(file, &tables::TLS_CHAINS, row);
+    cells.skip(1);
+    let seq = cells.read()?;
+    cells.skip(1);
+    Ok((seq, cells.read()?))
+}
+
+pub(crate) fn certificate(file: &Path, row: &Row<'_>) -> Read<Certificate> {
+    let mut cells = Cells::new(file, &tables::CERTIFICATES, row);
+    Ok(Certificate {
+        sha256: cells.read()?,
+        der: cells.read()?,
+        subject: cells.read()?,
+        issuer: cells.read()?,
+        not_before: cells.read()?,
+        not_after: cells.read()?,
+    })
+}
+
+fn outcome(cells: &mut Cells<'_>) -> Read<Outcome> {
+    let failure = cells.parse_or_null(Failure::from_name)?;
+    let not_run = cells.parse_or_null(NotRun::from_name)?;
+    match (failure, not_run) {
+        (None, None) => Ok(Outcome::Ok),
+        (Some(failure), None) => Ok(Outcome::Failed(failure)),
+        (None, Some(reason)) => Ok(Outcome::NotRun(reason)),
+        (Some(_), Some(_)) => Err(cells.bad()),
+    }
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
