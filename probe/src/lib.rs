@@ -4,12 +4,17 @@
 //! through its steps; `health` watches the vantage itself; `run` does all of it for many targets and records them;
 //! `report` prints.
 
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod consent;
 pub mod drive;
+pub mod error;
 pub mod health;
 pub mod limits;
 pub mod lists;
 pub mod meter;
 pub mod pace;
+pub mod plan;
 pub mod report;
 pub mod run;

@@ -37,7 +37,7 @@ impl Default for Limits {
             tls: Duration::from_secs(10),
             follow_up_tls: Duration::from_secs(4),
             http: Duration::from_secs(15),
-            target: Duration::from_secs(60),
+            target: Duration::from_mins(1),
             body: 256 * 1024,
             redirects: 10,
             addresses: 4,

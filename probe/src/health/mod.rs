@@ -1,1 +1,3 @@
-//! To come.
+//! Local health: what the vantage itself can do.
+
+pub mod link;

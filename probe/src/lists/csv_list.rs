@@ -88,10 +88,8 @@ mod tests {
     #[test]
     fn a_file_with_byte_order_mark_crlf_and_quotes_reads_the_same() {
         let plain = format!("{HEADER}\nhttp://a.example/,NEWS,News Media,2014-04-15,someone,\n");
-        let odd = format!(
-            "\u{feff}{}\r\n\"http://a.example/\",\"news\",\"News Media\",2014-04-15,\"some, one\",\"line\r\ntwo\"\r\n",
-            HEADER
-        );
+        let rows = "\"http://a.example/\",\"news\",\"News Media\",2014-04-15,\"some, one\",\"line\r\ntwo\"\r\n";
+        let odd = format!("\u{feff}{HEADER}\r\n{rows}");
         let (plain, odd) = (parse("t", plain.as_bytes()).unwrap(), parse("t", odd.as_bytes()).unwrap());
         assert_eq!(plain, odd);
         assert_eq!(plain[0].category.as_deref(), Some("NEWS"));

@@ -38,8 +38,9 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../test-lists/services");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".toml"))
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
             .collect();
         files.sort();
         assert_eq!(files, SERVICES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());

@@ -1,1 +1,3 @@
-//! To come.
+//! Runs.
+
+pub mod canary;

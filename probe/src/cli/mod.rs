@@ -1,0 +1,233 @@
+//! The command line: what was typed. What it means is decided in `config`.
+//!
+//! Every option is also `FAULTLINE_*` in the environment and a key of the configuration file: one definition makes all
+//! three (a test holds them together).
+
+pub mod config;
+pub mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use faultline_record::NetworkKind;
+use serde::Deserialize;
+use url::Url;
+
+use values::{Asn, Country, Parallel, Rate, Size, Span};
+
+/// Words under the help text.
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, whatever the verdicts; 1 internal error; 2 usage; 3 nothing could be measured or read; 4 storage; \
+130 interrupted, what was measured is kept.
+Every option can also be set as FAULTLINE_NAME in the environment, or as a key of the configuration file \
+($XDG_CONFIG_HOME/faultline/config.toml): option over environment over file.";
+
+/// Measures whether sites and apps can be reached, and tells blocking from outages.
+#[derive(Debug, Parser)]
+#[command(name = "probe", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Read this configuration file instead of the one in the user's configuration folder
+    #[arg(long, global = true, value_name = "FILE", env = "FAULTLINE_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure lists of targets
+    Run {
+        /// Which targets.
+        #[command(flatten)]
+        lists: ListArgs,
+        /// How.
+        #[command(flatten)]
+        measure: MeasureArgs,
+        /// Where to.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Measure what is named here: URLs or host names
+    Check {
+        /// URLs (https, http, tcp, tls, dns) or host names
+        #[arg(required = true, value_name = "INPUT")]
+        inputs: Vec<String>,
+        /// How.
+        #[command(flatten)]
+        measure: MeasureArgs,
+        /// Where to.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Look at what was measured before
+    #[command(subcommand)]
+    Results(Results),
+    /// Look at lists of targets, without measuring
+    #[command(subcommand)]
+    Targets(Targets),
+}
+
+/// `probe results`.
+#[derive(Debug, Subcommand)]
+pub enum Results {
+    /// List the runs
+    List {
+        /// Where from.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show a run, or everything seen in one measurement
+    Show {
+        /// Id of a run or a measurement, or the beginning of one
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Where from.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+/// `probe targets`.
+#[derive(Debug, Subcommand)]
+pub enum Targets {
+    /// List the targets that a run would measure
+    List {
+        /// Which targets.
+        #[command(flatten)]
+        lists: ListArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Check list files: every bad row is named with its line
+    Validate {
+        /// List files; the embedded lists when none is given
+        #[arg(value_name = "FILE")]
+        files: Vec<String>,
+    },
+}
+
+/// Which targets.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct ListArgs {
+    /// List to measure: a CSV file in Citizen Lab's columns, a service file (.toml), or services, websites or pk;
+    /// several times or with commas [default: all embedded lists]
+    #[arg(long, value_name = "FILE|NAME", env = "FAULTLINE_LIST", value_delimiter = ',', hide_env = true)]
+    pub list: Vec<String>,
+    /// Measure only targets whose name or URL matches, * standing for any text
+    #[arg(long, value_name = "PATTERN", env = "FAULTLINE_ONLY", value_delimiter = ',', hide_env = true)]
+    pub only: Vec<String>,
+    /// Measure only these categories, and so choose one that is off; `default` stands for all that are on
+    #[arg(long, value_name = "CODE", env = "FAULTLINE_CATEGORY", value_delimiter = ',', hide_env = true)]
+    pub category: Vec<String>,
+}
+
+/// Where results are kept.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct StoreArgs {
+    /// Database of results [default: faultline/results.sqlite in the user's data folder]
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_DB", hide_env = true)]
+    pub db: Option<PathBuf>,
+}
+
+/// How to print.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct OutputArgs {
+    /// Print one JSON object a line
+    #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub json: Option<bool>,
+    /// No progress, no summary, and of the table only what is not ok
+    #[arg(long, env = "FAULTLINE_QUIET", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub quiet: Option<bool>,
+}
+
+/// How to measure.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct MeasureArgs {
+    /// Targets measured at the same time [default: 16]
+    #[arg(long, value_name = "N", env = "FAULTLINE_PARALLEL", hide_env = true)]
+    pub parallel: Option<Parallel>,
+    /// New connections a second, 0 for no limit [default: 20]
+    #[arg(long, value_name = "PER_SECOND", env = "FAULTLINE_RATE", hide_env = true)]
+    pub rate: Option<Rate>,
+    /// Begin no more targets after this time, as in 90s or 10m
+    #[arg(long, value_name = "DURATION", env = "FAULTLINE_MAX_TIME", hide_env = true)]
+    pub max_time: Option<Span>,
+    /// Begin no more targets after this much data, as in 20MB
+    #[arg(long, value_name = "SIZE", env = "FAULTLINE_MAX_DATA", hide_env = true)]
+    pub max_data: Option<Size>,
+    /// A DNS-over-HTTPS resolver to compare with, besides the public ones; several times or with commas
+    #[arg(long, value_name = "URL", env = "FAULTLINE_DOH", value_delimiter = ',', hide_env = true)]
+    pub doh: Vec<Url>,
+    /// Trust these certificate authorities too, besides the built-in ones
+    #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
+    pub ca_file: Option<PathBuf>,
+    /// Make no experiments that would settle what failed
+    #[arg(long, env = "FAULTLINE_NO_FOLLOW_UP", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub no_follow_up: Option<bool>,
+    /// Print what would be measured, and send nothing
+    #[arg(long, env = "FAULTLINE_DRY_RUN", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub dry_run: Option<bool>,
+    /// Consent without being asked, as for cron; it is recorded
+    #[arg(long, env = "FAULTLINE_YES", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub yes: Option<bool>,
+    /// The network's autonomous system number; it is never looked up
+    #[arg(long, value_name = "NUMBER", env = "FAULTLINE_ASN", hide_env = true)]
+    pub asn: Option<Asn>,
+    /// The country, as two letters; it is never looked up
+    #[arg(long, value_name = "CODE", env = "FAULTLINE_COUNTRY", hide_env = true)]
+    pub country: Option<Country>,
+    /// The kind of access link [default: guessed from the interface that carries the default route]
+    #[arg(long, value_name = "KIND", env = "FAULTLINE_NETWORK_KIND", hide_env = true)]
+    pub network_kind: Option<LinkKind>,
+}
+
+/// The kind of access link, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkKind {
+    /// Cable
+    Wired,
+    /// Wireless LAN
+    Wifi,
+    /// Cellular
+    Mobile,
+    /// Not known
+    Unknown,
+}
+
+impl From<LinkKind> for NetworkKind {
+    fn from(kind: LinkKind) -> Self {
+        match kind {
+            LinkKind::Wired => Self::Wired,
+            LinkKind::Wifi => Self::Wifi,
+            LinkKind::Mobile => Self::Mobile,
+            LinkKind::Unknown => Self::Unknown,
+        }
+    }
+}

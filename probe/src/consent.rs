@@ -1,0 +1,146 @@
+//! Informed consent: asked once, before the first packet, and recorded. No run without it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use faultline_record::Timestamp;
+
+use crate::error::ProbeError;
+
+/// Changes when the text changes in substance: consent to an older text is asked again.
+const VERSION: u32 = 1;
+
+/// What a volunteer is told.
+const TEXT: &str = "\
+Before the first run, please read this.
+
+This program contacts the sites and services of its lists from this connection, as a browser would: it looks their
+names up, connects, and fetches one page of each. It also asks public resolvers (Google, Quad9, Cloudflare) and a few
+well-known sites whether the connection works. When something fails, it tries again in other ways to find out why.
+
+- The operator of this network, and whoever watches it, can see which names and addresses are contacted, and may well
+  recognise that a measurement is being made. In some countries that can have consequences for you.
+- Categories of sites that can endanger people (religion, sexuality, opposition and others) are left out until you
+  name them with --category.
+- Results stay in a file on this machine. Your public address is not written to it. Nothing is sent to anybody.
+- Data and pace are limited; see --max-data, --max-time and --rate.
+";
+
+/// How consent was given, for the run's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Now, in answer to the question.
+    Asked,
+    /// By `--yes`.
+    Option,
+    /// On an earlier day.
+    Recorded,
+}
+
+impl Consent {
+    /// The word stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Option => "option",
+            Self::Recorded => "recorded",
+        }
+    }
+}
+
+/// Obtains consent, or says why there is none. `folder` is where it is recorded; without one it holds for this run.
+pub fn obtain(yes: bool, folder: Option<&Path>) -> Result<Consent, ProbeError> {
+    let record = folder.map(|folder| folder.join("consent"));
+    if yes {
+        remember(record.as_ref(), Consent::Option);
+        return Ok(Consent::Option);
+    }
+    if record.as_ref().is_some_and(|file| is_recorded(file)) {
+        return Ok(Consent::Recorded);
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(ProbeError::Usage(
+            "nobody has consented to measuring from here, and there is no terminal to ask at: run it once on a \
+             terminal, or give --yes after reading `docs/safety.md`"
+                .into(),
+        ));
+    }
+    if ask(&mut io::stdin().lock(), &mut io::stderr()) {
+        remember(record.as_ref(), Consent::Asked);
+        Ok(Consent::Asked)
+    } else {
+        Err(ProbeError::Usage("no consent was given; nothing was sent".into()))
+    }
+}
+
+fn ask(input: &mut impl BufRead, output: &mut impl Write) -> bool {
+    let mut answer = String::new();
+    let asked =
+        write!(output, "{TEXT}\nMeasure from this connection? Type yes to go on: ").and_then(|()| output.flush());
+    asked.and_then(|()| input.read_line(&mut answer)).is_ok() && answer.trim().eq_ignore_ascii_case("yes")
+}
+
+fn is_recorded(file: &Path) -> bool {
+    let version = |text: String| text.lines().find_map(|line| line.strip_prefix("text ")?.parse::<u32>().ok());
+    fs::read_to_string(file).ok().and_then(version) == Some(VERSION)
+}
+
+/// A record that cannot be written costs another question, not the run.
+fn remember(file: Option<&PathBuf>, consent: Consent) {
+    let Some(file) = file else { return };
+    if is_recorded(file) {
+        return;
+    }
+    let text = format!("text {VERSION}\ngiven {}\nhow {}\n", Timestamp::now(), consent.name());
+    let written = file.parent().map_or(Ok(()), make_private_folder).and_then(|()| {
+        OpenOptions::new().write(true).create(true).truncate(true).open(file)?.write_all(text.as_bytes())
+    });
+    if let Err(error) = written {
+        tracing::warn!("failed to record the consent in {}: {error}", file.display());
+    }
+}
+
+/// Makes a folder that only its owner can look into; one that exists stays as it is.
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_word_yes_is_consent() {
+        for (answer, given) in [("yes\n", true), ("YES\n", true), ("y\n", false), ("\n", false), ("", false)] {
+            let mut shown = Vec::new();
+            assert_eq!(ask(&mut answer.as_bytes(), &mut shown), given, "{answer:?}");
+            assert!(String::from_utf8(shown).unwrap().contains("can see which names"));
+        }
+    }
+
+    #[test]
+    fn consent_by_option_is_recorded_and_holds_for_later_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("faultline");
+        assert_eq!(obtain(true, Some(&inner)).unwrap(), Consent::Option);
+        assert_eq!(obtain(false, Some(&inner)).unwrap(), Consent::Recorded);
+    }
+
+    #[test]
+    fn consent_to_an_older_text_does_not_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("consent");
+        fs::write(&file, "text 0\n").unwrap();
+        assert!(!is_recorded(&file));
+        fs::write(&file, "garbage").unwrap();
+        assert!(!is_recorded(&file));
+    }
+}

@@ -1,0 +1,224 @@
+//! The plan of a run: fixed before anything is sent, printable, hashed.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use faultline_record::{Endpoint, Network, RunId, Target, hex, sha256};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use serde_json::{Value, json};
+
+use crate::cli::config::MeasureOptions;
+use crate::limits::Limits;
+use crate::lists::{Controls, LoadedList, Selection};
+
+/// What a run will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The run.
+    pub run: RunId,
+    /// Targets, in the order in which they are begun.
+    pub targets: Vec<Target>,
+    /// What was left out, by category that is off.
+    pub left_out: Vec<(String, u32)>,
+    /// SHA-256 over the lists' own hashes.
+    pub lists_sha256: [u8; 32],
+    /// The vantage.
+    pub network: Network,
+    /// Deadlines and caps.
+    pub limits: Limits,
+    /// Targets at a time.
+    pub parallel: usize,
+    /// New connections a second.
+    pub rate: Option<f64>,
+    /// No target begins after this.
+    pub max_time: Option<Duration>,
+    /// No target begins after so many bytes.
+    pub max_data: Option<u64>,
+    /// Whether experiments follow what failed.
+    pub follow_up: bool,
+    /// Names of what is asked to prove the vantage, and of the resolvers compared with.
+    pub controls: Vec<String>,
+}
+
+/// The hash that stands for the lists measured.
+pub fn lists_hash(lists: &[LoadedList]) -> [u8; 32] {
+    let all: Vec<u8> = lists.iter().flat_map(|list| list.sha256).collect();
+    sha256(&all)
+}
+
+/// The hash that stands for inputs given on the command line.
+pub fn inputs_hash(inputs: &[String]) -> [u8; 32] {
+    sha256(inputs.join("\n").as_bytes())
+}
+
+impl Plan {
+    /// Makes the plan. The order of the targets is drawn anew for each run, from its id.
+    pub fn new(
+        selection: Selection,
+        lists_sha256: [u8; 32],
+        options: &MeasureOptions,
+        network: Network,
+        controls: &Controls,
+    ) -> Self {
+        let run = RunId::new();
+        let mut targets = selection.targets;
+        targets.shuffle(&mut StdRng::from_seed(sha256(run.as_bytes())));
+        Self {
+            run,
+            targets,
+            left_out: selection.left_out.into_iter().collect(),
+            lists_sha256,
+            network,
+            limits: Limits::default(),
+            parallel: options.parallel,
+            rate: options.rate,
+            max_time: options.max_time,
+            max_data: options.max_data,
+            follow_up: options.follow_up,
+            controls: names_of(controls, options),
+        }
+    }
+
+    /// How many rows were left out.
+    pub fn left_out_rows(&self) -> u32 {
+        self.left_out.iter().map(|(_, count)| count).sum()
+    }
+
+    /// SHA-256 of the plan as printed in JSON.
+    pub fn sha256(&self) -> [u8; 32] {
+        sha256(self.to_json().to_string().as_bytes())
+    }
+
+    /// The plan as one object.
+    pub fn to_json(&self) -> Value {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        let target =
+            |target: &Target| json!({"input": target.input, "target": target.name, "category": target.category});
+        json!({
+            "schema": "faultline/plan/1",
+            "run": self.run,
+            "network": self.network,
+            "lists_sha256": hex(&self.lists_sha256),
+            "parallel": self.parallel,
+            "rate": self.rate,
+            "max_time_ms": self.max_time.map(ms),
+            "max_data": self.max_data,
+            "follow_up": self.follow_up,
+            "limits": self.limits_json(),
+            "controls": self.controls,
+            "left_out": self.left_out.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "targets": self.targets.iter().map(target).collect::<Vec<_>>(),
+        })
+    }
+
+    fn limits_json(&self) -> Value {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        let limits = &self.limits;
+        json!({
+            "dns_ms": ms(limits.dns), "late_dns_ms": ms(limits.late_dns), "tcp_ms": ms(limits.tcp),
+            "tls_ms": ms(limits.tls), "follow_up_tls_ms": ms(limits.follow_up_tls), "http_ms": ms(limits.http),
+            "target_ms": ms(limits.target), "body": limits.body, "redirects": limits.redirects,
+            "addresses": limits.addresses,
+        })
+    }
+
+    /// The plan for a reader.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let rate = self
+            .rate
+            .map_or_else(|| "no limit on new connections".into(), |rate| format!("{rate} new connections a second"));
+        let _ = writeln!(text, "{} targets, {} at a time, {rate}", self.targets.len(), self.parallel);
+        for (limit, value) in [
+            ("at most this long", self.max_time.map(|time| format!("{time:?}"))),
+            ("at most this much", self.max_data.map(|bytes| format!("{bytes} bytes"))),
+            ("follow-ups", Some(if self.follow_up { "yes" } else { "no" }.to_owned())),
+            ("controls", Some(self.controls.join(" "))),
+            ("left out", self.left_out_words()),
+        ] {
+            if let Some(value) = value {
+                let _ = writeln!(text, "{limit}: {value}");
+            }
+        }
+        let width = self.targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0).min(40);
+        for target in &self.targets {
+            let _ = writeln!(text, "{:<width$}  {:<22}  {}", target.name, steps(&target.endpoint), target.input);
+        }
+        text
+    }
+
+    /// What was left out, in words; `None` when nothing was.
+    pub fn left_out_words(&self) -> Option<String> {
+        let rows = self.left_out_rows();
+        let codes: Vec<&str> = self.left_out.iter().map(|(code, _)| code.as_str()).collect();
+        (rows > 0).then(|| {
+            format!(
+                "{rows} targets in {} categories that are off until named with --category: {}",
+                codes.len(),
+                codes.join(" ")
+            )
+        })
+    }
+}
+
+/// The steps that an endpoint is taken through.
+fn steps(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Web(url) if url.scheme() == "https" => "dns, tcp, tls, http",
+        Endpoint::Web(_) => "dns, tcp, http",
+        Endpoint::Tcp { .. } => "dns, tcp",
+        Endpoint::Tls { .. } => "dns, tcp, tls",
+        Endpoint::Dns { .. } => "dns",
+    }
+}
+
+fn names_of(controls: &Controls, options: &MeasureOptions) -> Vec<String> {
+    let captive = controls.captive.iter().map(|check| check.name.clone());
+    let targets = controls.control.iter().map(|control| control.name.clone());
+    let resolvers = controls.resolver.iter().map(|resolver| resolver.name.clone());
+    let own = options.doh.iter().map(ToString::to_string);
+    captive.chain(targets).chain(resolvers).chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::config::ConfigFile;
+    use crate::lists::{Catalog, Categories, ListSource, load_all, select};
+
+    fn plan() -> Plan {
+        let options = ConfigFile::default().measure(crate::cli::MeasureArgs::default()).unwrap();
+        let lists = load_all(&ListSource::EMBEDDED, &Catalog::embedded().unwrap()).unwrap();
+        let hash = lists_hash(&lists);
+        let selection = select(lists, &Categories::embedded().unwrap().choose(&[]).unwrap(), &[]);
+        Plan::new(selection, hash, &options, Network::default(), &Controls::embedded().unwrap())
+    }
+
+    #[test]
+    fn two_runs_take_the_same_targets_in_different_orders() {
+        let (one, other) = (plan(), plan());
+        let names = |plan: &Plan| plan.targets.iter().map(|target| target.input.clone()).collect::<Vec<_>>();
+        assert_ne!(names(&one), names(&other));
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(names(&one)), sorted(names(&other)));
+        assert_eq!(one.lists_sha256, other.lists_sha256);
+        assert_ne!(one.sha256(), other.sha256());
+    }
+
+    #[test]
+    fn the_printed_plan_names_every_target_every_limit_and_what_was_left_out() {
+        let plan = plan();
+        let text = plan.to_text();
+        assert!(plan.targets.iter().all(|target| text.contains(&target.input)));
+        assert!(text.contains("16 at a time, 20 new connections a second"));
+        assert!(text.contains("categories that are off until named"));
+        let json = plan.to_json();
+        assert_eq!(json["targets"].as_array().unwrap().len(), plan.targets.len());
+        assert_eq!(json["limits"]["target_ms"], 60_000.0);
+    }
+}
