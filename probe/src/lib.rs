@@ -13,6 +13,7 @@ pub mod error;
 pub mod health;
 pub mod limits;
 pub mod lists;
+pub mod measure;
 pub mod meter;
 pub mod pace;
 pub mod plan;
