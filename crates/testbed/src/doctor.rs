@@ -1,0 +1,77 @@
+//! Whether worlds can be made on this machine, and what is missing if not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::measure;
+use crate::sandbox::UNSHARE;
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it is.
+    pub what: String,
+    /// What is wrong with it, if anything.
+    pub fault: Option<String>,
+    /// Whether no world can be made without it.
+    pub needed: bool,
+}
+
+/// The programs that every world needs, and where Debian has them.
+const NEEDED: &[(&str, &str)] = &[
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
+    ("timeout", "coreutils"),
+    ("ip", "iproute2"),
+    ("nginx", "nginx-light"),
+    ("unbound", "unbound"),
+];
+
+/// The programs that the tests use as independent judges.
+const JUDGES: &[(&str, &str)] = &[("curl", "curl"), ("dig", "dnsutils"), ("openssl", "openssl")];
+
+/// Looks at everything.
+pub fn examine() -> Vec<Finding> {
+    let programs = NEEDED.iter().map(|&tool| (tool, true)).chain(JUDGES.iter().map(|&tool| (tool, false)));
+    let mut findings: Vec<Finding> = programs
+        .map(|((program, package), needed)| Finding {
+            what: program.into(),
+            fault: (!is_installed(program)).then(|| format!("not found; install the package {package}")),
+            needed,
+        })
+        .collect();
+    findings.push(Finding { what: "namespaces".into(), fault: namespaces_fault(), needed: true });
+    findings.push(Finding { what: "/dev/net/tun".into(), fault: tun_fault(), needed: true });
+    let probe = measure::find_probe().err().map(|error| error.to_string());
+    findings.push(Finding { what: "probe".into(), fault: probe, needed: false });
+    findings
+}
+
+/// Why no world can be made here, in one sentence; `None` if it can.
+pub fn obstacle() -> Option<String> {
+    let faults = examine().into_iter().filter(|finding| finding.needed);
+    let words: Vec<_> = faults.filter_map(|f| f.fault.map(|fault| format!("{}: {fault}", f.what))).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // `/usr/sbin` is where daemons are, and not everybody's PATH has it.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.into_iter().any(|folder| folder.join(program).is_file())
+}
+
+fn namespaces_fault() -> Option<String> {
+    match Command::new("unshare").args(UNSHARE).arg("true").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn tun_fault() -> Option<String> {
+    let device = Path::new("/dev/net/tun");
+    let opened = std::fs::File::options().read(true).write(true).open(device);
+    opened.err().map(|error| error.to_string())
+}

@@ -1,0 +1,114 @@
+//! Network namespaces: making them, working in them, and the TUN device that joins each to the router.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::sched::{CloneFlags, setns};
+use tun_rs::{DeviceBuilder, SyncDevice};
+
+use crate::router::MTU;
+use crate::sandbox::run;
+
+/// Packets that may wait in a device for the router.
+const DEVICE_QUEUE: u32 = 10_000;
+
+/// A named network namespace. It lives as long as the sandbox.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes a namespace with its loopback device up and without IPv6.
+    pub fn create(name: &str) -> Result<Self> {
+        run(Command::new("ip").args(["netns", "add", name]))?;
+        let namespace = Self { name: name.into() };
+        namespace.inside(|| {
+            // The worlds of today are IPv4 only; without this hosts would give themselves link-local addresses.
+            for device in ["all", "default"] {
+                let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6"), "1");
+            }
+        })?;
+        namespace.ip("link set lo up\n")?;
+        Ok(namespace)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.name)
+    }
+
+    /// A command that will run in this namespace.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
+    }
+
+    /// Runs `work` in this namespace, on a thread of its own.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let file = std::fs::File::open(self.path()).with_context(|| format!("open the namespace {}", self.name))?;
+        let enter = || -> Result<T> {
+            setns(&file, CloneFlags::CLONE_NEWNET).context("enter a network namespace")?;
+            Ok(work())
+        };
+        std::thread::scope(|scope| scope.spawn(enter).join()).map_err(|_| anyhow!("work in a namespace panicked"))?
+    }
+
+    /// Makes the TUN device that joins this namespace to the router, and gives the router's end.
+    pub fn join(&self) -> Result<SyncDevice> {
+        let build = || DeviceBuilder::new().name("uplink").inherit_enable_state().build_sync();
+        let device = self.inside(build)?.context("make a TUN device")?;
+        self.ip(&format!("link set uplink mtu {MTU} txqueuelen {DEVICE_QUEUE} up\n"))?;
+        Ok(device)
+    }
+
+    /// Gives the host its addresses and sends everything else to the router.
+    pub fn address(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Result<()> {
+        let mut script = String::new();
+        for address in addresses {
+            writeln!(script, "address add {address} dev uplink")?;
+        }
+        script.push_str("route add default dev uplink\n");
+        self.ip(&script)
+    }
+
+    /// As [`Self::address`], with a gateway that the routing table names, as a home network has it.
+    pub fn address_with_gateway(&self, address: IpAddr, gateway: IpAddr) -> Result<()> {
+        self.ip(&format!(
+            "address add {address} peer {gateway} dev uplink\nroute add default via {gateway} dev uplink\n"
+        ))
+    }
+
+    /// Makes the host take every address for its own, on packets that come from the router.
+    pub fn accept_any_address(&self) -> Result<()> {
+        self.ip("route add local default dev lo table 100\nrule add iif uplink lookup 100 priority 10\n")
+    }
+
+    /// Runs lines of `ip` commands here.
+    pub fn ip(&self, script: &str) -> Result<()> {
+        let mut child = Command::new("ip")
+            .args(["-netns", &self.name, "-batch", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("run ip")?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(script.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("ip in {}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+}

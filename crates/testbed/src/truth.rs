@@ -1,0 +1,218 @@
+//! The truth of a scenario, and the comparison of what the probe said with it.
+//!
+//! The vocabulary is written down here a second time, on purpose: a verdict in words that the contract does not have
+//! must not pass because both sides share a mistake.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What is measured in a scenario, and what is true.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Truth {
+    /// The probe's exit code.
+    #[serde(default)]
+    pub exit_code: i32,
+    /// The state of the network where the probe is.
+    #[serde(default)]
+    pub local_health: Health,
+    /// One entry an input.
+    pub measure: Vec<Expectation>,
+}
+
+/// What is true of one input.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// The input, as it is given to the probe.
+    pub input: String,
+    /// The states that are right; more than one where the evidence cannot decide.
+    pub state: Vec<State>,
+    /// The cause; more than one where the vantage point cannot tell them apart.
+    pub cause: Vec<Cause>,
+    /// The mechanism that has to be found, or one below it. None: there must be none.
+    pub mechanism: Option<String>,
+}
+
+/// The `state` of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the design's table of verdicts documents them")]
+pub enum State {
+    Ok,
+    Blocked,
+    LikelyBlocked,
+    Impaired,
+    Down,
+    Insufficient,
+}
+
+/// The `cause` of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the design's table of verdicts documents them")]
+pub enum Cause {
+    None,
+    Interference,
+    Target,
+    ServerSide,
+    LocalNetwork,
+    CaptivePortal,
+    Isp,
+    Shutdown,
+    Instrument,
+    Unknown,
+}
+
+/// The `local_health.state` of a measurement.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the design's command line documents them")]
+pub enum Health {
+    #[default]
+    Ok,
+    NoNetwork,
+    NoInternet,
+    DnsDown,
+    CaptivePortal,
+    Ipv6Broken,
+    ClockWrong,
+}
+
+/// One way in which the probe's words differ from the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The input, or the part of the run that it is about.
+    pub about: String,
+    /// What should have been said.
+    pub truth: String,
+    /// What was said.
+    pub said: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: truth {}, said {}", self.about, self.truth, self.said)
+    }
+}
+
+impl Truth {
+    /// Compares a whole run: its exit code and the lines that it printed.
+    pub fn compare(&self, exit_code: Option<i32>, stdout: &str) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        if exit_code != Some(self.exit_code) {
+            differences.push(difference("exit code", self.exit_code, exit_code));
+        }
+        let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap_or(Value::Null)).collect();
+        if lines.len() != self.measure.len() {
+            differences.push(difference("number of lines", self.measure.len(), lines.len()));
+        }
+        for expectation in &self.measure {
+            match lines.iter().find(|line| line["input"] == expectation.input.as_str()) {
+                Some(line) => differences.extend(self.compare_line(expectation, line)),
+                None => differences.push(difference(&expectation.input, "a measurement", "nothing")),
+            }
+        }
+        differences
+    }
+
+    fn compare_line(&self, expectation: &Expectation, line: &Value) -> Vec<Difference> {
+        let verdict = &line["verdict"];
+        let state = State::deserialize(&verdict["state"]).ok();
+        let cause = Cause::deserialize(&verdict["cause"]).ok();
+        let health = Health::deserialize(&line["local_health"]["state"]).ok();
+        let about = |part: &str| format!("{} {part}", expectation.input);
+        let mut differences = Vec::new();
+        if line["schema"] != "faultline/measurement/1" {
+            differences.push(difference(&about("schema"), "faultline/measurement/1", &line["schema"]));
+        }
+        if !state.is_some_and(|state| expectation.state.contains(&state)) {
+            differences.push(difference(&about("state"), &expectation.state, &verdict["state"]));
+        }
+        if !cause.is_some_and(|cause| expectation.cause.contains(&cause)) {
+            differences.push(difference(&about("cause"), &expectation.cause, &verdict["cause"]));
+        }
+        if health != Some(self.local_health) {
+            differences.push(difference(&about("health"), self.local_health, &line["local_health"]["state"]));
+        }
+        if !expectation.allows_mechanisms(&verdict["mechanisms"]) {
+            differences.push(difference(&about("mechanisms"), &expectation.mechanism, &verdict["mechanisms"]));
+        }
+        differences
+    }
+}
+
+impl Expectation {
+    fn allows_mechanisms(&self, said: &Value) -> bool {
+        let Some(said) = said.as_array() else { return false };
+        match &self.mechanism {
+            None => said.is_empty(),
+            Some(wanted) => said.iter().filter_map(Value::as_str).any(|found| is_below(found, wanted)),
+        }
+    }
+}
+
+/// Whether `node` of the tree of mechanisms is `ancestor` or below it.
+fn is_below(node: &str, ancestor: &str) -> bool {
+    node.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn difference(about: &str, truth: impl fmt::Debug, said: impl fmt::Debug) -> Difference {
+    Difference { about: about.into(), truth: format!("{truth:?}"), said: format!("{said:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn truth() -> Truth {
+        let text = "[[measure]]\ninput = 'https://x.com/'\nstate = ['blocked']\ncause = ['interference']\n\
+                    mechanism = 'tls.reset'\n";
+        toml::from_str(text).unwrap()
+    }
+
+    fn said(state: &str, cause: &str, mechanisms: &[&str]) -> Value {
+        json!({"schema": "faultline/measurement/1", "input": "https://x.com/", "local_health": {"state": "ok"},
+               "verdict": {"state": state, "cause": cause, "mechanisms": mechanisms}})
+    }
+
+    fn differences(line: &Value) -> Vec<String> {
+        truth().compare(Some(0), &line.to_string()).iter().map(|d| d.about.clone()).collect()
+    }
+
+    #[test]
+    fn the_truth_and_a_deeper_mechanism_agree() {
+        assert!(differences(&said("blocked", "interference", &["tls.reset"])).is_empty());
+        assert!(differences(&said("blocked", "interference", &["tls.reset.sni"])).is_empty());
+    }
+
+    #[test]
+    fn each_wrong_word_is_named() {
+        let about = |part: &str| vec![format!("https://x.com/ {part}")];
+        assert_eq!(differences(&said("down", "interference", &["tls.reset"])), about("state"));
+        assert_eq!(differences(&said("blocked", "target", &["tls.reset"])), about("cause"));
+        assert_eq!(differences(&said("blocked", "interference", &["tls.resets"])), about("mechanisms"));
+        assert_eq!(differences(&said("blocked", "interference", &[])), about("mechanisms"));
+        assert_eq!(differences(&said("BLOCKED", "interference", &["tls.reset"])), about("state"));
+    }
+
+    #[test]
+    fn a_mechanism_where_there_is_none_is_a_difference() {
+        let mut truth = truth();
+        truth.measure[0].mechanism = None;
+        let line = said("blocked", "interference", &["tls.reset"]).to_string();
+        assert_eq!(truth.compare(Some(0), &line).len(), 1);
+    }
+
+    #[test]
+    fn silence_and_junk_and_a_wrong_exit_code_are_differences() {
+        assert_eq!(truth().compare(Some(0), "").len(), 2);
+        assert_eq!(truth().compare(Some(0), "not json").len(), 1);
+        let line = said("blocked", "interference", &["tls.reset"]).to_string();
+        assert_eq!(truth().compare(Some(1), &line).len(), 1);
+        assert_eq!(truth().compare(None, &line).len(), 1);
+    }
+}

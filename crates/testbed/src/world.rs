@@ -1,0 +1,165 @@
+//! A world: the namespaces, the router between them and the daemons in them, as one scenario wants them.
+//!
+//! It has to be made inside the [`sandbox`](crate::sandbox), one at a time.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::certificates::Authority;
+use crate::controls::Controls;
+use crate::daemon::unbound::{Lie, Resolver};
+use crate::daemon::{Daemon, nginx};
+use crate::internet::{ABROAD, ACCESS, CLIENT, GATEWAY, ISP, ISP_RESOLVER, Internet, PORTAL, topology};
+use crate::netns::Namespace;
+use crate::router::Router;
+use crate::router::rules::{Action, Rule};
+use crate::router::sni::{Sentence, SniFilter};
+use crate::sandbox;
+use crate::scenario::{Censor, Fault, Scenario};
+
+/// Where a world keeps its files; only the sandbox sees it.
+const FOLDER: &str = "/run/testbed/world";
+
+/// A running world. Daemons and router stop when it is dropped.
+#[derive(Debug)]
+pub struct World {
+    client: Namespace,
+    authority_file: PathBuf,
+    folder: PathBuf,
+    // In the order in which they are to end.
+    _daemons: Vec<Daemon>,
+    router: Router,
+}
+
+impl World {
+    /// Makes the world of `scenario` and waits until everything in it answers.
+    pub fn start(scenario: &Scenario) -> Result<Self> {
+        sandbox::prepare(&format!("nameserver {ISP_RESOLVER}\n"))?;
+        let folder = PathBuf::from(FOLDER);
+        std::fs::create_dir_all(&folder)?;
+        let internet = Internet::of(scenario, &Controls::load()?)?;
+        let authority = Authority::new()?;
+        let authority_file = folder.join("authority.pem");
+        std::fs::write(&authority_file, authority.pem())?;
+
+        let hosts = Hosts::create()?;
+        let router = hosts.connect(scenario, &internet)?;
+        let mut daemons = hosts.start_daemons(scenario, &internet, &authority, &folder)?;
+        for daemon in &mut daemons {
+            daemon.wait_until_ready()?;
+        }
+        Ok(Self { client: hosts.client, authority_file, folder, _daemons: daemons, router })
+    }
+
+    /// A command that will run where the client is, with a clean environment.
+    pub fn client_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = self.client.command(program);
+        let kept = ["PATH", "TERM", "LANG", "RUST_BACKTRACE", "RUST_LOG"];
+        let kept = kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(kept).env("HOME", &self.folder).env("CURL_CA_BUNDLE", &self.authority_file);
+        command
+    }
+
+    /// The certificate of the world's authority, in PEM.
+    pub fn authority_file(&self) -> &Path {
+        &self.authority_file
+    }
+
+    /// A folder for files that vanish with the world.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The router.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+}
+
+struct Hosts {
+    client: Namespace,
+    isp: Namespace,
+    abroad: Namespace,
+}
+
+impl Hosts {
+    fn create() -> Result<Self> {
+        Ok(Self {
+            client: Namespace::create("client")?,
+            isp: Namespace::create("isp")?,
+            abroad: Namespace::create("abroad")?,
+        })
+    }
+
+    fn connect(&self, scenario: &Scenario, internet: &Internet) -> Result<Router> {
+        let client = if scenario.has(Fault::NoNetwork) { None } else { Some(self.client.join()?) };
+        let devices = vec![client, Some(self.isp.join()?), Some(self.abroad.join()?)];
+        if !scenario.has(Fault::NoNetwork) {
+            self.client.address_with_gateway(CLIENT, GATEWAY)?;
+        }
+        self.isp.address([ISP_RESOLVER, PORTAL])?;
+        if scenario.has(Fault::CaptivePortal) {
+            self.isp.accept_any_address()?;
+        }
+        self.abroad.address(internet.addresses_abroad())?;
+        Router::start(topology(&scenario.delay), devices, rules(scenario))
+    }
+
+    fn start_daemons(
+        &self,
+        scenario: &Scenario,
+        internet: &Internet,
+        authority: &Authority,
+        folder: &Path,
+    ) -> Result<Vec<Daemon>> {
+        let lies = lies(scenario);
+        let isp = Resolver { addresses: &[ISP_RESOLVER], names: &internet.names, lies: &lies, identity: None };
+        let web = nginx::Web { sites: &internet.webs, workers: 1 };
+        let mut daemons = vec![
+            isp.start(&self.isp, &folder.join("isp-resolver"))?,
+            web.start(&self.abroad, &folder.join("web"), authority)?,
+        ];
+        for public in &internet.resolvers {
+            let identity = authority.issue(&public.names, folder)?;
+            let (addresses, names) = (&public.addresses[..], &internet.names);
+            let resolver = Resolver { addresses, names, lies: &[], identity: Some(&identity) };
+            daemons.push(resolver.start(&self.abroad, &folder.join(&public.name))?);
+        }
+        if scenario.has(Fault::CaptivePortal) {
+            daemons.push(nginx::start_portal(&self.isp, &folder.join("portal"))?);
+        }
+        Ok(daemons)
+    }
+}
+
+/// What the ISP's resolver is told to lie about.
+fn lies(scenario: &Scenario) -> Vec<Lie> {
+    let of = |censor: &Censor| match censor {
+        Censor::DnsNxdomain { names } => names.iter().cloned().map(Lie::Nxdomain).collect(),
+        Censor::DnsAnswer { names, addresses } => {
+            names.iter().map(|name| Lie::Addresses(name.clone(), addresses.clone())).collect()
+        }
+        Censor::Drop { .. } | Censor::ResetOnSni { .. } | Censor::DropOnSni { .. } => Vec::new(),
+    };
+    scenario.censor.iter().flat_map(of).collect()
+}
+
+/// What the router does: faults first, since a dead line takes the censor's packets too.
+fn rules(scenario: &Scenario) -> Vec<Rule> {
+    let faults = scenario.fault.iter().filter_map(|fault| match fault {
+        Fault::NoNetwork => None,
+        Fault::UpstreamDead => Some(Rule { link: ABROAD, action: Action::DropAll }),
+        Fault::CaptivePortal => Some(Rule { link: ACCESS, action: Action::Portal { portal: ISP } }),
+    });
+    let censors = scenario.censor.iter().filter_map(|censor| match censor {
+        Censor::DnsNxdomain { .. } | Censor::DnsAnswer { .. } => None,
+        Censor::Drop { addresses, port } => {
+            Some(Action::DropTo { addresses: addresses.iter().copied().collect(), port: *port })
+        }
+        Censor::ResetOnSni { names } => Some(Action::Sni(SniFilter::new(names, Sentence::Reset))),
+        Censor::DropOnSni { names } => Some(Action::Sni(SniFilter::new(names, Sentence::Silence))),
+    });
+    faults.chain(censors.map(|action| Rule { link: ABROAD, action })).collect()
+}

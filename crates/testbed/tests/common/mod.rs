@@ -1,0 +1,28 @@
+//! What the integration tests share: running something where the client of a scenario is.
+
+use std::process::{Command, Output};
+
+/// A command that runs the testbed.
+pub fn testbed() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_testbed"))
+}
+
+/// Whether worlds can be made here. If not, it says that the test is skipped, and why.
+pub fn can_run() -> bool {
+    let obstacle = testbed::doctor::obstacle();
+    if let Some(obstacle) = &obstacle {
+        eprintln!("skipped: {obstacle}");
+    }
+    obstacle.is_none()
+}
+
+/// What a shell script printed in the client of a scenario.
+pub fn in_client(scenario: &str, script: &str) -> String {
+    let Output { status, stdout, stderr } =
+        testbed().args(["shell", scenario, "--", "sh", "-c", script]).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    eprintln!("{scenario}: {status}\n{stdout}\n{stderr}");
+    // 3 is the testbed's own; the scripts here end with 0.
+    assert!(status.success(), "the script failed in {scenario}");
+    stdout.into_owned()
+}
