@@ -88,9 +88,14 @@ impl Namespace {
         ))
     }
 
-    /// Makes the host take every address for its own, on packets that come from the router.
-    pub fn accept_any_address(&self) -> Result<()> {
-        self.ip("route add local default dev lo table 100\nrule add iif uplink lookup 100 priority 10\n")
+    /// Makes the host take every address for its own, save that of `peer`, with which it talks.
+    ///
+    /// The table `local` has to have the route: the kernel looks nowhere else for the source address of an answer.
+    pub fn accept_any_address(&self, peer: IpAddr) -> Result<()> {
+        self.ip(&format!(
+            "route add local default dev lo table local\nrule add to {peer} lookup main priority 5\n\
+             rule add lookup local priority 10\nrule del lookup local priority 0\n"
+        ))
     }
 
     /// Runs lines of `ip` commands here.

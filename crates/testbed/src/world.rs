@@ -101,7 +101,7 @@ impl Hosts {
         }
         self.isp.address([ISP_RESOLVER, PORTAL])?;
         if scenario.has(Fault::CaptivePortal) {
-            self.isp.accept_any_address()?;
+            self.isp.accept_any_address(CLIENT)?;
         }
         self.abroad.address(internet.addresses_abroad())?;
         Router::start(topology(&scenario.delay), devices, rules(scenario))

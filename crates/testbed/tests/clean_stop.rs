@@ -1,5 +1,7 @@
 //! Nothing of a world is left when it has ended: no process, no namespace, no device, no file. Also after a crash.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it can do")]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! The unmodified probe in every scenario: what it prints is compared with the truth, once, without retries.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it can do")]
+
 mod common;
 
 use std::path::PathBuf;

@@ -17,6 +17,7 @@ pub fn can_run() -> bool {
 }
 
 /// What a shell script printed in the client of a scenario.
+#[allow(dead_code, reason = "not every test file looks from inside")]
 pub fn in_client(scenario: &str, script: &str) -> String {
     let Output { status, stdout, stderr } =
         testbed().args(["shell", scenario, "--", "sh", "-c", script]).output().unwrap();
