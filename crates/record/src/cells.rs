@@ -60,6 +60,17 @@ impl<'r> Cells<'r> {
         u64::try_from(self.read::<i64>()?).map_err(|_| self.bad())
     }
 
+    /// The next column, yes or no: 1 or 0 and nothing else.
+    pub(crate) fn flag(&mut self) -> Result<bool, RecordError> {
+        let value: i64 = self.read()?;
+        if value == 0 || value == 1 { Ok(value == 1) } else { Err(self.bad()) }
+    }
+
+    /// The next column, a position among rows: as small as the schema demands, which bounds how many there can be.
+    pub(crate) fn position(&mut self) -> Result<u32, RecordError> {
+        self.read::<u16>().map(u32::from)
+    }
+
     /// The next column, a time: finite and not negative.
     pub(crate) fn milliseconds(&mut self) -> Result<f64, RecordError> {
         let value: f64 = self.read()?;

@@ -12,12 +12,13 @@ use crate::error::RecordError;
 use crate::insert;
 use crate::model::{HealthCheck, Measurement, PaceMark, Run, RunId, RunSummary};
 use crate::schema::{self, APPLICATION_ID, MIGRATIONS, Migration};
+use crate::uri::uri;
 
 /// How long a statement waits for another process before the file counts as locked.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// More than there are statements here.
-const STATEMENTS: usize = 32;
+/// How many prepared statements a connection keeps: more than there are here.
+pub(crate) const STATEMENTS: usize = 32;
 
 /// A file of records, open for writing.
 #[derive(Debug)]
@@ -40,8 +41,9 @@ impl Database {
 
     fn open_with(file: &Path, migrations: &[Migration], busy: Duration) -> Result<Self, RecordError> {
         create_private(file)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags).map_err(|error| cannot_open(file, error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(uri(file, "mode=rw"), flags);
+        let connection = connection.map_err(|error| cannot_open(file, error))?;
         let mut database = Self { connection, file: file.to_path_buf() };
         database.sqlite(|connection| prepare(connection, busy))?;
         database.check_whose(migrations)?;
@@ -123,7 +125,14 @@ impl Database {
         })
     }
 
-    fn sqlite<T>(&mut self, call: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, RecordError> {
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    pub(crate) fn sqlite<T>(
+        &mut self,
+        call: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, RecordError> {
         call(&mut self.connection).map_err(|error| RecordError::from_sqlite(&self.file, error))
     }
 }

@@ -27,6 +27,20 @@ pub enum Layer {
     Http,
 }
 
+impl Layer {
+    /// The name used in rows and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Dns => "dns",
+            Self::Transport => "transport",
+            Self::Tls => "tls",
+            Self::Quic => "quic",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// What was being done when a failure can occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

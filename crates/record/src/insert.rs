@@ -262,14 +262,18 @@ fn dns_answers(connection: &Connection, id: MeasurementId, seq: u32, answers: &[
 }
 
 fn chain(connection: &Connection, id: MeasurementId, seq: u32, chain: &[Arc<Certificate>]) -> Result<()> {
-    for (position, certificate) in (0_u32..).zip(chain) {
-        let Certificate { sha256, der, subject, issuer, not_before, not_after } = certificate.as_ref();
-        let mut row = NewRow::of(connection, &INSERTS.certificate)?;
-        row.put(params![sha256, der, subject, issuer, not_before, not_after])?;
-        row.store()?;
+    for (position, link) in (0_u32..).zip(chain) {
+        certificate(connection, link)?;
         let mut row = NewRow::of(connection, &INSERTS.tls_chain)?;
-        row.put(params![id.as_bytes(), seq, position, sha256])?;
+        row.put(params![id.as_bytes(), seq, position, link.sha256])?;
         row.store()?;
     }
     Ok(())
+}
+
+pub(crate) fn certificate(connection: &Connection, certificate: &Certificate) -> Result<()> {
+    let Certificate { sha256, der, subject, issuer, not_before, not_after } = certificate;
+    let mut row = NewRow::of(connection, &INSERTS.certificate)?;
+    row.put(params![sha256, der, subject, issuer, not_before, not_after])?;
+    row.store()
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use faultline_record::{Database, Entry, Filter, Measurement, Reader, StepData, Writer};
+use faultline_record::{Database, Filter, Measurement, Reader, StepData};
 use support::{measurement_id, run_id, sample};
 
 fn all(reader: &Reader, filter: Filter) -> Vec<Measurement> {
@@ -31,4 +31,83 @@ fn a_run_with_one_of_everything_comes_back_the_same() {
     assert_eq!(reader.health_checks(sample.run.id).unwrap(), sample.checks);
     assert_eq!(all(&reader, Filter { with_bodies: true, ..Filter::default() }), sample.measurements);
     assert_eq!(reader.count(&Filter::default()).unwrap(), 3);
+}
+
+#[test]
+fn a_filter_finds_its_run_and_its_measurement_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let sample = sample();
+    let mut database = Database::open_or_create(&file).unwrap();
+    sample.store(&mut database).unwrap();
+    database.insert_run(&support::run(2)).unwrap();
+    let other = Measurement { run: run_id(2), ..support::empty_measurement(9, 1.0) };
+    database.insert_measurement(&other).unwrap();
+
+    let reader = Reader::open(&file).unwrap();
+    let of_run = Filter { run: Some(run_id(2)), ..Filter::default() };
+    assert_eq!(all(&reader, of_run), std::slice::from_ref(&other));
+    assert_eq!(reader.count(&of_run).unwrap(), 1);
+    let of_both = Filter { id: Some(measurement_id(1)), ..of_run };
+    assert_eq!(all(&reader, of_both), []);
+    assert_eq!(all(&reader, Filter::default()).len(), 4);
+    let found = reader.measurement(measurement_id(1)).unwrap().unwrap();
+    assert_eq!(found.measurement, sample.measurements[0]);
+    assert_eq!(reader.measurement(measurement_id(77)).unwrap(), None);
+    assert_eq!(reader.run(run_id(77)).unwrap(), None);
+    assert_eq!(reader.run_end(run_id(2)).unwrap(), None);
+}
+
+#[test]
+fn bodies_stay_where_they_are_unless_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    sample().store(&mut Database::open_or_create(&file).unwrap()).unwrap();
+    let found = all(&Reader::open(&file).unwrap(), Filter::default());
+    let pages: Vec<_> = found.iter().flat_map(|m| &m.observations).filter_map(|seen| seen.http()).collect();
+    assert!(pages.len() > 3 && pages.iter().all(|http| http.body.is_none()));
+    assert_eq!(pages[0].body_length, 300_000);
+}
+
+#[test]
+fn a_visitor_can_break_off_and_can_look_things_up_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    sample().store(&mut Database::open_or_create(&file).unwrap()).unwrap();
+    let reader = Reader::open(&file).unwrap();
+    let mut visits = 0;
+    let found = reader.for_each(&Filter::default(), |witnessed| {
+        visits += 1;
+        let again = reader.measurement(witnessed.measurement.id).unwrap().unwrap();
+        ControlFlow::Break(again.measurement.id)
+    });
+    assert_eq!((found.unwrap(), visits), (Some(measurement_id(1)), 1));
+}
+
+#[test]
+fn two_measurements_alike_share_their_body_and_their_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let mut database = Database::open_or_create(&file).unwrap();
+    sample().store(&mut database).unwrap();
+    let twin = Measurement { id: measurement_id(8), ..sample().measurements[0].clone() };
+    database.insert_measurement(&twin).unwrap();
+    let count = |table: &str| -> i64 {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap()
+    };
+    assert_eq!([count("bodies"), count("certificates"), count("targets"), count("networks")], [2, 3, 3, 2]);
+}
+
+#[test]
+fn a_measurement_that_cannot_be_stored_whole_is_not_stored_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let mut database = Database::open_or_create(&file).unwrap();
+    database.insert_run(&support::run(1)).unwrap();
+    let twice = vec![support::step(1, StepData::Tcp), support::step(1, StepData::Tcp)];
+    let broken = Measurement { observations: twice, ..support::empty_measurement(1, 0.0) };
+    assert!(database.insert_measurement(&broken).is_err());
+    assert_eq!(all(&Reader::open(&file).unwrap(), Filter::default()), []);
+    database.insert_measurement(&support::empty_measurement(1, 0.0)).unwrap();
 }

@@ -19,7 +19,7 @@ use crate::model::{
 use crate::schema::MIGRATIONS;
 use crate::tables;
 
-pub(crate) use open::Source;
+use open::Source;
 use witness::RunHealth;
 
 /// How many certificates are kept at hand: a run meets the same few authorities again and again.
@@ -54,9 +54,19 @@ impl Reader {
         &self.source.file
     }
 
+    /// Where the file, or the copy that is read in its stead, can be opened once more.
+    pub(crate) fn uri(&self) -> &str {
+        &self.source.uri
+    }
+
     /// All runs, oldest id first.
     pub fn runs(&self) -> Result<Vec<Run>, RecordError> {
         self.list(&SELECTS.runs, (), rows::run)
+    }
+
+    /// One run.
+    pub fn run(&self, run: RunId) -> Result<Option<Run>, RecordError> {
+        self.list(&SELECTS.run, [run.as_bytes()], rows::run).map(|mut found| found.pop())
     }
 
     /// How a run ended; `None` if it was killed, is still going on, or is not here.
@@ -224,7 +234,7 @@ impl Reader {
         })
     }
 
-    fn health_check(&self, id: HealthCheckId) -> Result<HealthCheck, RecordError> {
+    pub(crate) fn health_check(&self, id: HealthCheckId) -> Result<HealthCheck, RecordError> {
         let check = self.one(&SELECTS.health_check, id.as_bytes(), rows::health_check)?;
         Ok(HealthCheck { signals: self.signals(id)?, ..check })
     }
@@ -297,6 +307,7 @@ fn data_of(observations: &mut [Observation], seq: rows::Seq) -> Option<&mut Step
 
 struct Selects {
     runs: String,
+    run: String,
     run_end: String,
     pace_marks: String,
     counts: [String; 4],
@@ -321,6 +332,7 @@ static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
     );
     Selects {
         runs: of(&tables::RUNS, "ORDER BY t.id"),
+        run: of(&tables::RUNS, "WHERE t.id = ?1"),
         run_end: of(&tables::RUN_ENDS, "WHERE t.run = ?1"),
         pace_marks: of(&tables::PACE_MARKS, "WHERE t.run = ?1 ORDER BY t.from_ms, t.to_ms, t.rate"),
         counts: CHOICES.map(|chosen| format!("SELECT count(*) FROM measurements m WHERE {chosen}")),

@@ -1,6 +1,5 @@
 //! Opening a stranger's file: nothing in it is trusted, and it is never changed.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -11,9 +10,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::TempDir;
 
-use crate::database::{cannot_open, check_claims, refuse_what_is_no_file};
+use crate::database::{STATEMENTS, cannot_open, check_claims, refuse_what_is_no_file};
 use crate::error::RecordError;
 use crate::schema::{self, Migration};
+use crate::uri::uri;
 
 /// Bounds on what a file may ask of us (<https://sqlite.org/security.html>): the longest value is 64 MiB, where a body is
 /// at most 256 KiB; the others leave a margin over what our own schema and statements need.
@@ -42,7 +42,7 @@ pub(crate) struct Source {
     /// Where it is read from: the file itself, or a private copy.
     pub(crate) uri: String,
     /// Holds the private copy, if one was needed.
-    pub(crate) private: Option<TempDir>,
+    _private: Option<TempDir>,
 }
 
 impl Source {
@@ -88,11 +88,12 @@ impl Source {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&uri, flags)?;
         connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         distrust(&connection)?;
         LIMITS.iter().try_for_each(|&(limit, value)| connection.set_limit(limit, value).map(drop))?;
         // The first look at the file itself: errors of opening show here.
         schema::application_id(&connection)?;
-        Ok(Self { connection, file: file.to_path_buf(), uri, private })
+        Ok(Self { connection, file: file.to_path_buf(), uri, _private: private })
     }
 
     /// Whose it is, whether its schema is ours letter by letter, and only then whether its pages and rows are sound.
@@ -111,7 +112,8 @@ impl Source {
         Ok(version)
     }
 
-    /// `quick_check` covers pages, types, NOT NULL and CHECK; references are looked up besides.
+    /// `quick_check` covers pages, types and NOT NULL; references are looked up besides. SQLite does not even load the CHECKs
+    /// of a file that it may not write, so ranges are the business of who reads the rows.
     fn check_soundness(&self) -> Result<(), RecordError> {
         let corrupt = |detail| RecordError::Corrupt { file: self.file.clone(), detail };
         let verdict: String = self.sqlite(|c| c.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)))?;
@@ -148,7 +150,7 @@ impl Source {
 }
 
 /// Turns off whatever lets a schema act.
-pub(crate) fn distrust(connection: &Connection) -> rusqlite::Result<()> {
+fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -175,16 +177,4 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 /// A folder that only we can read, since results may be sensitive.
 fn private_folder() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("faultline-").tempdir()
-}
-
-/// A URI file name (<https://sqlite.org/uri.html>): every byte that could mean something else is escaped.
-pub(crate) fn uri(file: &Path, query: &str) -> String {
-    let mut uri = String::from("file:");
-    for &byte in file.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
-            _ => drop(write!(uri, "%{byte:02X}")),
-        }
-    }
-    format!("{uri}?{query}")
 }

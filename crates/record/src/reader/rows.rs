@@ -71,7 +71,8 @@ pub(crate) fn health_check(file: &Path, row: &Row<'_>) -> Read<HealthCheck> {
 
 pub(crate) fn health_signal(file: &Path, row: &Row<'_>) -> Read<HealthSignal> {
     let mut cells = Cells::new(file, &tables::HEALTH_SIGNALS, row);
-    cells.skip(2);
+    cells.skip(1);
+    cells.position()?;
     Ok(HealthSignal {
         kind: cells.parse(SignalKind::from_name)?,
         name: cells.read()?,
@@ -109,7 +110,7 @@ fn target(cells: &mut Cells<'_>) -> Read<Target> {
         category: cells.read()?,
         list: cells.read()?,
         availability: cells.parse(Availability::from_name)?,
-        private_ca: cells.read()?,
+        private_ca: cells.flag()?,
     })
 }
 
@@ -130,7 +131,7 @@ pub(crate) type BodyKey = Option<[u8; 32]>;
 pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, BodyKey)> {
     let mut cells = Cells::new(file, &tables::OBSERVATIONS, row);
     cells.skip(1);
-    let (seq, hop, purpose) = (cells.read()?, cells.read()?, cells.parse(Purpose::from_name)?);
+    let (seq, hop, purpose) = (cells.position()?, cells.read()?, cells.parse(Purpose::from_name)?);
     let step = cells.parse(Step::from_name)?;
     cells.parse(|operation| (operation == operation_name(step)).then_some(()))?;
     let connection = cells.read()?;
@@ -186,7 +187,7 @@ fn http(cells: &mut Cells<'_>) -> Read<(Http, BodyKey)> {
     let (url, protocol, status) = (cells.read()?, cells.read()?, cells.read()?);
     let headers = cells.parse(|text| serde_json::from_str(text).ok())?;
     let body = cells.read()?;
-    let (body_length, body_truncated) = (cells.count()?, cells.read()?);
+    let (body_length, body_truncated) = (cells.count()?, cells.flag()?);
     Ok((Http { url, protocol, status, headers, body: None, body_length, body_truncated }, body))
 }
 
@@ -196,8 +197,8 @@ pub(crate) type Seq = u32;
 pub(crate) fn dns_answer(file: &Path, row: &Row<'_>) -> Read<(Seq, DnsAnswer)> {
     let mut cells = Cells::new(file, &tables::DNS_ANSWERS, row);
     cells.skip(1);
-    let seq = cells.read()?;
-    cells.skip(1);
+    let seq = cells.position()?;
+    cells.position()?;
     let (reply, rcode, after_ms, ttl) = (cells.read()?, cells.read()?, cells.read()?, cells.read()?);
     let address = cells.parse_or_null(address)?;
     let cname: Option<String> = cells.read()?;
@@ -214,8 +215,8 @@ pub(crate) fn dns_answer(file: &Path, row: &Row<'_>) -> Read<(Seq, DnsAnswer)> {
 pub(crate) fn chain_link(file: &Path, row: &Row<'_>) -> Read<(Seq, [u8; 32])> {
     let mut cells = Cells::new(file, &tables::TLS_CHAINS, row);
     cells.skip(1);
-    let seq = cells.read()?;
-    cells.skip(1);
+    let seq = cells.position()?;
+    cells.position()?;
     Ok((seq, cells.read()?))
 }
 

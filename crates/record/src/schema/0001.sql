@@ -30,7 +30,7 @@ CREATE TABLE runs (
 CREATE TABLE run_ends (
     -- The run.
     run BLOB NOT NULL PRIMARY KEY REFERENCES runs (id),
-    -- Why it ended: `completed`, `interrupted`, `max_time`, `max_data`, `no_network`, `storage`.
+    -- Why it ended.
     reason TEXT NOT NULL,
     -- Length, milliseconds.
     duration_ms REAL NOT NULL CHECK (duration_ms >= 0),
@@ -69,7 +69,7 @@ CREATE TABLE networks (
     as_name TEXT,
     -- ISO 3166-1 alpha-2 code in upper case, if known.
     country TEXT,
-    -- The access link: `wired`, `wifi`, `mobile`, `unknown`.
+    -- The access link.
     kind TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -87,7 +87,7 @@ CREATE TABLE targets (
     category TEXT,
     -- The list it came from; NULL for an input on the command line.
     list TEXT,
-    -- How seldom its operator lets it fail: `high`, `unknown`.
+    -- How seldom its operator lets it fail.
     availability TEXT NOT NULL,
     -- 1 if its chain ends at a certificate authority of its own, so that public roots say nothing about it.
     private_ca INTEGER NOT NULL CHECK (private_ca IN (0, 1))
@@ -121,20 +121,19 @@ CREATE TABLE observations (
     seq INTEGER NOT NULL CHECK (seq BETWEEN 1 AND 65535),
     -- Redirect hop, from 0.
     hop INTEGER NOT NULL CHECK (hop BETWEEN 0 AND 65535),
-    -- Why it was done: `main`, `comparison`, `retry`, `innocent_sni`.
+    -- Why it was done.
     purpose TEXT NOT NULL,
-    -- What was done: `dns`, `tcp`, `tls`, `http`.
+    -- What was done.
     step TEXT NOT NULL,
-    -- The operation that the step is: `resolve`, `connect`, `handshake`, `round_trip`.
-    operation TEXT NOT NULL CHECK (operation = CASE step
-        WHEN 'dns' THEN 'resolve' WHEN 'tcp' THEN 'connect' WHEN 'tls' THEN 'handshake' WHEN 'http' THEN 'round_trip' END),
+    -- The operation that the step is.
+    operation TEXT NOT NULL,
     -- Steps over one connection share this number; NULL for DNS.
     connection INTEGER CHECK (connection BETWEEN 0 AND 4294967295),
     -- Start, milliseconds since the measurement's start (monotonic).
     t0_ms REAL NOT NULL CHECK (t0_ms >= 0),
     -- End, milliseconds since the measurement's start (monotonic).
     t_ms REAL NOT NULL CHECK (t_ms >= 0),
-    -- Why it failed, in the vocabulary below; NULL if it succeeded or was not run.
+    -- Why it failed, in the vocabulary of failures; NULL if it succeeded or was not run.
     failure TEXT,
     -- Why it was never tried; NULL if it was. Never counted as a failure.
     not_run TEXT,
@@ -144,13 +143,13 @@ CREATE TABLE observations (
     address TEXT,
     -- Port of `address`.
     port INTEGER CHECK (port BETWEEN 0 AND 65535),
-    -- How the question was asked: `system`, `udp`, `doh`.
+    -- How the question was asked.
     dns_engine TEXT,
     -- Stable name of the resolver: `system`, `resolver/...`, or a DoH URL.
     dns_resolver TEXT,
     -- The name asked for.
     dns_hostname TEXT,
-    -- The record type asked for: `A`, `AAAA`.
+    -- The record type asked for.
     dns_query_type TEXT,
     -- RCODE of the first reply (RFC 1035, 4.1.1), where it can be seen.
     dns_rcode INTEGER CHECK (dns_rcode BETWEEN 0 AND 65535),
@@ -166,7 +165,7 @@ CREATE TABLE observations (
     tls_alpn TEXT,
     -- Bytes received before the end of the handshake; 0 with a failure: the peer never spoke.
     tls_bytes_received INTEGER CHECK (tls_bytes_received >= 0),
-    -- What the first bytes received were: `handshake`, `alert`, `other_record`, `http`, `not_tls`.
+    -- What the first bytes received were, if any were.
     tls_first_bytes TEXT,
     -- The URL asked for.
     http_url TEXT,
@@ -255,7 +254,7 @@ CREATE TABLE health_checks (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     -- The run it belongs to.
     run BLOB NOT NULL REFERENCES runs (id),
-    -- Why it was made: `before`, `during`, `on_failure`, `canary`, `after`.
+    -- Why it was made.
     reason TEXT NOT NULL,
     -- Start, milliseconds since the run's start (monotonic).
     offset_ms REAL NOT NULL CHECK (offset_ms >= 0),
@@ -271,17 +270,17 @@ CREATE TABLE health_signals (
     health_check BLOB NOT NULL REFERENCES health_checks (id),
     -- Position in the check, from 0.
     position INTEGER NOT NULL CHECK (position BETWEEN 0 AND 65535),
-    -- What was looked at: `link`, `route`, `gateway`, `captive`, `control_by_name`, `control_by_address`, `resolver`, `clock`.
+    -- What was looked at.
     kind TEXT NOT NULL,
     -- Stable name of the control, check, interface or resolver.
     name TEXT NOT NULL,
     -- Who operates it, where it is someone.
     provider TEXT,
-    -- `ipv4` or `ipv6`, where it concerns one family only.
+    -- The internet protocol, where it concerns one family only.
     family TEXT,
     -- Where it was reached, where that is someone else's address.
     address TEXT,
-    -- Why it failed; NULL if it succeeded or was not run.
+    -- Why it failed, in the vocabulary of failures; NULL if it succeeded or was not run.
     failure TEXT,
     -- Why it was never tried; NULL if it was.
     not_run TEXT,

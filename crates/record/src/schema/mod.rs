@@ -2,9 +2,13 @@
 //!
 //! A released migration is never edited and uses no type of today's code; a change is a new file at the end of the list.
 
+mod document;
+
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, TransactionBehavior};
+
+pub use document::data_format;
 
 /// `application_id` of our files: "FLTL" in ASCII.
 pub const APPLICATION_ID: i32 = 0x464C_544C;

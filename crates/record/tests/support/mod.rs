@@ -187,14 +187,10 @@ pub fn dns(engine: Engine, answers: Vec<DnsAnswer>) -> StepData {
     })
 }
 
-pub fn certificate(der: &[u8]) -> Arc<Certificate> {
-    Arc::new(Certificate {
-        subject: "CN=example.org".into(),
-        issuer: "CN=Example CA, O=Beispiel GmbH & Söhne".into(),
-        not_before: Some(-1),
-        not_after: Some(4_102_444_800),
-        ..Certificate::from_der(der.to_vec())
-    })
+/// Two certificates made for this purpose, of a key that was thrown away.
+pub fn chain() -> Vec<Arc<Certificate>> {
+    let ders: [&[u8]; 2] = [include_bytes!("leaf.der"), include_bytes!("authority.der")];
+    ders.iter().map(|der| Arc::new(Certificate::from_der(der.to_vec()))).collect()
 }
 
 pub fn tls(chain: Vec<Arc<Certificate>>) -> StepData {
@@ -239,7 +235,7 @@ fn web() -> Measurement {
         Observation { connection: None, address: None, port: None, ..step(1, dns(Engine::System, answers)) },
         Observation { purpose: Purpose::Comparison, connection: None, ..step(2, dns(Engine::Doh, Vec::new())) },
         step(3, StepData::Tcp),
-        step(4, tls(vec![certificate(b"leaf"), certificate(b"authority")])),
+        step(4, tls(chain())),
         step(5, StepData::Http(http(b"<html>hello</html>"))),
         Observation { hop: 1, connection: Some(2), ..step(6, StepData::Http(http(b""))) },
         Observation { hop: 2, ..step(7, StepData::Http(Http { body: None, ..http(b"") })) },

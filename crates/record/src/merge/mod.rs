@@ -1,0 +1,327 @@
+//! Many files into one. A measurement is known by its id: merging a file twice adds nothing.
+//!
+//! Inputs may come from anyone. Each is checked as the reader checks it, each new row is parsed before it is taken, what
+//! is keyed by its content is hashed again, and an input is taken whole or not at all.
+
+mod sql;
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior};
+use serde_json::Value;
+
+use crate::cells::Cells;
+use crate::database::Database;
+use crate::error::RecordError;
+use crate::insert::{self, content_key};
+use crate::model::{Certificate, HealthCheckId, MeasurementId, RunId, hex, sha256};
+use crate::reader::{Filter, Reader};
+use crate::tables::{self, Table};
+
+/// How many conflicts of an input are named; all are counted.
+const NAMED_CONFLICTS: i64 = 100;
+
+/// How many measurements lie between two reports of progress.
+const STRIDE: u64 = 500;
+
+/// What a merge tells while it works. Breaking off ends it: the input at hand leaves nothing behind, those before stay.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// New measurements of an input are being checked.
+    Checking {
+        /// The input.
+        file: &'a Path,
+        /// How many were checked.
+        done: u64,
+        /// How many there are to check.
+        of: u64,
+    },
+    /// An input is done, or was refused: who wants no merge with a refused input breaks off here.
+    Input(&'a InputReport),
+}
+
+/// What became of a merge.
+#[derive(Debug, Default)]
+pub struct MergeReport {
+    /// Input by input, in the order given; one that was broken off or not begun has no report.
+    pub inputs: Vec<InputReport>,
+    /// Whether it was broken off.
+    pub stopped: bool,
+}
+
+/// What became of one input.
+#[derive(Debug)]
+pub struct InputReport {
+    /// The input.
+    pub file: PathBuf,
+    /// What was taken from it, or why nothing was.
+    pub outcome: Result<Merged, RecordError>,
+}
+
+/// What was found in an input: `measurements` is the sum of the three after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Measurements in the input.
+    pub measurements: u64,
+    /// Those that were added.
+    pub new: u64,
+    /// Those that were there already, the same.
+    pub already: u64,
+    /// Those that were not added since they contradict what is there.
+    pub conflicting: u64,
+    /// What contradicts what is there; at most 100 are named.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A row under an id that the output knows with other content. The output keeps its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// `runs`, `run_ends`, `measurements` or `health_checks`.
+    pub table: String,
+    /// The id.
+    pub id: String,
+}
+
+/// Merges `inputs` into `out`, one transaction each; `out` is made if it is not there. Takes the output's run lock. An
+/// `Err` is about the output; what is wrong with an input is in its report.
+pub fn merge(
+    out: &Path,
+    inputs: &[PathBuf],
+    mut progress: impl FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<MergeReport, RecordError> {
+    if let Some(same) = inputs.iter().find(|input| is_same_file(out, input)) {
+        return Err(RecordError::OutputIsInput { file: same.clone() });
+    }
+    let mut database = Database::open_or_create(out)?;
+    let _alone = database.lock_for_run()?;
+    database.sqlite(|connection| connection.execute_batch(sql::SCRATCH))?;
+    let mut report = MergeReport::default();
+    for file in inputs {
+        let outcome = match merge_one(&mut database, file, &mut progress) {
+            Ok(ControlFlow::Continue(merged)) => Ok(merged),
+            Ok(ControlFlow::Break(())) => return Ok(MergeReport { stopped: true, ..report }),
+            Err(Trouble::Input(error)) => Err(error),
+            Err(Trouble::Output(error)) => return Err(error),
+        };
+        let input = InputReport { file: file.clone(), outcome };
+        let go_on = progress(Progress::Input(&input));
+        report.inputs.push(input);
+        if go_on.is_break() {
+            return Ok(MergeReport { stopped: true, ..report });
+        }
+    }
+    Ok(report)
+}
+
+/// Whose fault it was.
+enum Trouble {
+    Input(RecordError),
+    Output(RecordError),
+}
+
+type Attempt<T> = Result<T, Trouble>;
+
+/// Two names of one file, also when links lead there.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b || has_same_inode(&a, &b),
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn has_same_inode(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    inode(a).is_some_and(|found| Some(found) == inode(b))
+}
+
+#[cfg(not(unix))]
+fn has_same_inode(_a: &Path, _b: &Path) -> bool {
+    false
+}
+
+fn merge_one(
+    database: &mut Database,
+    file: &Path,
+    progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Attempt<ControlFlow<(), Merged>> {
+    let reader = Reader::open(file).map_err(Trouble::Input)?;
+    let out = database.file().to_path_buf();
+    let output = |error| Trouble::Output(RecordError::from_sqlite(&out, error));
+    database
+        .sqlite(|connection| connection.execute("ATTACH ?1 AS input", [reader.uri()]).map(drop))
+        .map_err(Trouble::Output)?;
+    let connection = database.connection();
+    let merged = {
+        let transaction = Transaction::new(connection, TransactionBehavior::Immediate).map_err(output)?;
+        let merged = Input { connection: &transaction, reader: &reader, out: &out }.take(progress);
+        if let Ok(ControlFlow::Continue(_)) = merged {
+            transaction.commit().map_err(output)?;
+        }
+        merged
+    };
+    connection.execute_batch("DETACH input").map_err(output)?;
+    merged
+}
+
+/// An input that is attached to the output, within one transaction.
+struct Input<'m> {
+    connection: &'m Connection,
+    reader: &'m Reader,
+    out: &'m Path,
+}
+
+impl Input<'_> {
+    fn take(&self, progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>) -> Attempt<ControlFlow<(), Merged>> {
+        self.batch("DELETE FROM temp.differing")?;
+        self.take_content()?;
+        let mut merged = Merged::default();
+        for group in &sql::GROUPS {
+            self.batch(&sql::sort_out(group))?;
+            if group.parent.name == tables::MEASUREMENTS.name {
+                merged = self.tally()?;
+            }
+            if self.check_new(group.parent, progress)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.batch(&sql::take_new(group))?;
+        }
+        self.check_marks()?;
+        self.batch(&sql::take_marks())?;
+        merged.conflicts = self.conflicts()?;
+        Ok(ControlFlow::Continue(merged))
+    }
+
+    /// Rows that are keyed by their content. A row whose key lies would stand for another's content: the input is refused.
+    fn take_content(&self) -> Attempt<()> {
+        for table in [&tables::NETWORKS, &tables::TARGETS] {
+            self.each_missing(table, |row| Ok(content_key(&rest_of(table, row)?).to_vec()))?;
+            self.batch(&sql::take_missing(table))?;
+        }
+        self.each_missing(&tables::BODIES, |row| Ok(sha256(row.get_ref(1)?.as_blob()?).to_vec()))?;
+        self.batch(&sql::take_missing(&tables::BODIES))?;
+        self.each_missing(&tables::CERTIFICATES, |row| {
+            // What a certificate says is read out anew: its key vouches for the DER only.
+            let certificate = Certificate::from_der(row.get(1)?);
+            insert::certificate(self.connection, &certificate)?;
+            Ok(certificate.sha256.to_vec())
+        })
+    }
+
+    /// Computes the key of every row that the output lacks, and compares.
+    fn each_missing(&self, table: &'static Table, key: impl Fn(&Row<'_>) -> rusqlite::Result<Vec<u8>>) -> Attempt<()> {
+        let mut statement = self.connection.prepare(&sql::missing(table)).map_err(|error| self.sorted(error))?;
+        let mut rows = statement.query(()).map_err(|error| self.sorted(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.sorted(error))? {
+            let due = key(row).map_err(|error| self.sorted(error))?;
+            if row.get_ref(0).and_then(|cell| Ok(cell.as_blob()?)).ok() != Some(&due) {
+                let mut cells = Cells::new(self.reader.file(), table, row);
+                cells.skip(1);
+                return Err(Trouble::Input(cells.bad()));
+            }
+        }
+        Ok(())
+    }
+
+    fn tally(&self) -> Attempt<Merged> {
+        let count = |sql: &str| {
+            let count = self.connection.query_row(sql, (), |row| row.get::<_, i64>(0));
+            count.map(|count| u64::try_from(count).unwrap_or(0)).map_err(|error| self.sorted(error))
+        };
+        let measurements = count("SELECT count(*) FROM input.measurements")?;
+        let new = count("SELECT count(*) FROM temp.fresh")?;
+        let conflicting = count("SELECT count(*) FROM temp.differing WHERE name = 'measurements'")?;
+        let already = measurements.saturating_sub(new + conflicting);
+        Ok(Merged { measurements, new, already, conflicting, conflicts: Vec::new() })
+    }
+
+    /// Parses what is about to be taken: a value outside the vocabulary must not get in.
+    fn check_new(
+        &self,
+        parent: &Table,
+        progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Attempt<ControlFlow<()>> {
+        let fresh = self.ids("SELECT id FROM temp.fresh")?;
+        let of = fresh.len() as u64;
+        for (done, id) in (0..).zip(fresh) {
+            if parent.name == tables::MEASUREMENTS.name && done % STRIDE == 0 {
+                let file = self.reader.file();
+                if progress(Progress::Checking { file, done, of }).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            self.check_one(parent, id).map_err(Trouble::Input)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn check_one(&self, parent: &Table, id: [u8; 16]) -> Result<(), RecordError> {
+        match parent.name {
+            "runs" => self.reader.run(RunId::from_bytes(id)).map(drop),
+            "run_ends" => self.reader.run_end(RunId::from_bytes(id)).map(drop),
+            "health_checks" => self.reader.health_check(HealthCheckId::from_bytes(id)).map(drop),
+            _ => {
+                let filter = Filter { id: Some(MeasurementId::from_bytes(id)), ..Filter::default() };
+                self.reader.each_measurement(&filter, |_| Ok(ControlFlow::<()>::Continue(()))).map(drop)
+            }
+        }
+    }
+
+    fn check_marks(&self) -> Attempt<()> {
+        let runs = self.ids("SELECT DISTINCT run FROM input.pace_marks")?;
+        let check = |run| self.reader.pace_marks(RunId::from_bytes(run)).map(drop);
+        runs.into_iter().try_for_each(check).map_err(Trouble::Input)
+    }
+
+    fn conflicts(&self) -> Attempt<Vec<Conflict>> {
+        let read = || {
+            let select = "SELECT name, id FROM temp.differing ORDER BY name DESC, id LIMIT ?1";
+            let mut statement = self.connection.prepare(select)?;
+            let rows = statement.query_map([NAMED_CONFLICTS], |row| {
+                let id: [u8; 16] = row.get(1)?;
+                Ok(Conflict { table: row.get(0)?, id: uuid::Uuid::from_bytes(id).to_string() })
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.sorted(error))
+    }
+
+    fn ids(&self, select: &str) -> Attempt<Vec<[u8; 16]>> {
+        let read =
+            || self.connection.prepare(select)?.query_map((), |row| row.get(0))?.collect::<rusqlite::Result<_>>();
+        read().map_err(|error| self.sorted(error))
+    }
+
+    fn batch(&self, sql: &str) -> Attempt<()> {
+        self.connection.execute_batch(sql).map_err(|error| self.sorted(error))
+    }
+
+    /// The output was sound when it was opened, so what is damaged or breaks a constraint is the input.
+    fn sorted(&self, error: rusqlite::Error) -> Trouble {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation) | None => {
+                Trouble::Input(RecordError::from_sqlite(self.reader.file(), error))
+            }
+            Some(_) => Trouble::Output(RecordError::from_sqlite(self.out, error)),
+        }
+    }
+}
+
+/// The columns after the key, as the JSON array that the key is made from.
+fn rest_of(table: &Table, row: &Row<'_>) -> rusqlite::Result<Value> {
+    (1..table.columns.len()).map(|column| Ok(json_of(row.get_ref(column)?))).collect()
+}
+
+fn json_of(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(number) => number.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+        ValueRef::Blob(bytes) => hex(bytes).into(),
+    }
+}
