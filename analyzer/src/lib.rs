@@ -1,1 +1,52 @@
-//! Placeholder until the first slice.
+//! The analyzer: reads files that probes wrote, and says what they prove. It sends nothing and never sees a socket.
+//!
+//! Verdicts are computed anew from the facts every time; nothing of them is stored.
+
+pub mod cli;
+mod commands;
+mod exit;
+mod files;
+mod glob;
+mod interrupt;
+mod page;
+mod print;
+mod progress;
+mod settle;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use exit::{AnalyzerError, Exit};
+use interrupt::Interrupt;
+
+/// Parses the command line, does what it says, and gives the exit code.
+pub fn main() -> ExitCode {
+    let code = match run(Cli::parse().command) {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            if !error.is_closed_pipe() {
+                say(&error.to_string());
+            }
+            error.code()
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Talk, as against data: to standard error, a line at a time.
+fn say(text: &str) {
+    let lines: Vec<String> = text.lines().map(words::clean).collect();
+    eprintln!("analyzer: {}", lines.join("\n"));
+}
+
+fn run(command: Command) -> Result<Exit, AnalyzerError> {
+    let interrupt = Interrupt::install()?;
+    match command {
+        Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
+        Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Merge(options) => commands::merge::run(&options, &interrupt),
+    }
+}

@@ -1,2 +1,7 @@
-//! Placeholder until the first slice.
-fn main() {}
+//! The binary; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    analyzer::main()
+}

@@ -1,0 +1,153 @@
+//! The command line: what can be typed.
+
+use std::path::PathBuf;
+
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use faultline_record::RunId;
+use faultline_verdict::State;
+
+use crate::glob::Glob;
+
+/// Words under the help text.
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, whatever the verdicts; 1 internal error; 2 usage; 3 nothing could be read; 4 storage, which includes \
+a file among several that could not be read; 130 interrupted.
+Options can also be set as FAULTLINE_NAME in the environment; what is typed wins.";
+
+/// Reads what probes measured and says what was reachable, blocked or down, and on which evidence.
+#[derive(Debug, Parser)]
+#[command(name = "analyzer", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the verdict of every measurement, each measurement once
+    Verdicts(VerdictsArgs),
+    /// Show how one verdict comes about, down to the rows it rests on
+    Explain(ExplainArgs),
+    /// Bring measurements of several databases together in one
+    Merge(MergeArgs),
+}
+
+/// `analyzer verdicts`.
+#[derive(Debug, Args)]
+pub struct VerdictsArgs {
+    /// Databases that probes wrote
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: Format,
+    /// Print only verdicts of this state; several times or with commas
+    #[arg(long, env = "FAULTLINE_STATE", hide_env = true, value_delimiter = ',', value_parser = states())]
+    pub state: Vec<State>,
+    /// Print only targets whose name or URL matches: * stands for any text, ? for one character
+    #[arg(long, value_name = "GLOB", env = "FAULTLINE_TARGET", hide_env = true)]
+    pub target: Option<Glob>,
+    /// Print only measurements of this run
+    #[arg(long, value_name = "ID", env = "FAULTLINE_RUN", hide_env = true)]
+    pub run: Option<RunId>,
+}
+
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table on a terminal, else plain lines
+    #[default]
+    Table,
+    /// One JSON object a line
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// `analyzer explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A measurement's id, or the beginning of one
+    #[arg(value_name = "ID")]
+    pub id: IdPrefix,
+    /// Databases that probes wrote
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Print one JSON object instead of words
+    #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub json: Option<bool>,
+}
+
+/// `analyzer merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Database that receives the measurements; made if it is not there
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Databases to take them from; they are not changed
+    #[arg(value_name = "IN", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Name inputs that cannot be read, and go on with the next
+    #[arg(long, env = "FAULTLINE_SKIP_BAD", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub skip_bad: Option<bool>,
+}
+
+/// The beginning of an id, as lower-case hexadecimal digits without hyphens; all 32 of them name one id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdPrefix(String);
+
+impl IdPrefix {
+    /// Whether an id, printed with hyphens, begins like this.
+    pub fn begins(&self, id: &str) -> bool {
+        let mut digits = id.bytes().filter(|&byte| byte != b'-');
+        self.0.bytes().all(|wanted| digits.next() == Some(wanted))
+    }
+
+    /// The digits.
+    pub fn digits(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for IdPrefix {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits: String = text.trim().chars().filter(|&c| c != '-').map(|c| c.to_ascii_lowercase()).collect();
+        let fits = (1..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if fits { Ok(Self(digits)) } else { Err("an id is at most 32 hexadecimal digits, with or without hyphens") }
+    }
+}
+
+fn states() -> impl TypedValueParser<Value = State> {
+    let names = PossibleValuesParser::new(State::ALL.iter().map(|state| state.name()));
+    names.try_map(|name| State::from_name(&name).ok_or("there is no such state"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_id_is_known_by_its_beginning_with_or_without_hyphens() {
+        let prefix: IdPrefix = "0192F3A1-7b".parse().unwrap();
+        assert!(prefix.begins("0192f3a1-7b2c-7000-8000-000000000000"));
+        assert!(!prefix.begins("0192f3a1-7c2c-7000-8000-000000000000"));
+        assert!("".parse::<IdPrefix>().is_err());
+        assert!("https://x.com/".parse::<IdPrefix>().is_err());
+        assert!("0".repeat(33).parse::<IdPrefix>().is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! The account of one verdict, in words: verdict, findings with their rows, the vantage, what was not run, where it all
+//! comes from, what would settle it.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use faultline_record::{HealthCheck, Measurement, Observation, hex};
+use faultline_verdict::{Evidence, Verdict, local_health, state_words, summary_sentence, table};
+
+use super::explain::Found;
+use crate::page::Page;
+use crate::print::percent;
+use crate::settle::advice;
+use crate::words::{self, clean};
+
+/// What an explanation is made from.
+pub struct Account<'a> {
+    found: &'a Found,
+    measurement: &'a Measurement,
+    verdict: &'a Verdict,
+}
+
+impl<'a> Account<'a> {
+    /// Of that measurement and its verdict.
+    pub fn new(found: &'a Found, verdict: &'a Verdict) -> Self {
+        Self { found, measurement: &found.witnessed.measurement, verdict }
+    }
+
+    /// Prints all of it.
+    pub fn print<W: Write>(&self, mut page: Page<W>) -> io::Result<()> {
+        self.head(&mut page)?;
+        self.findings(&mut page)?;
+        self.other_rows(&mut page)?;
+        self.vantage(&mut page)?;
+        self.not_run(&mut page)?;
+        self.provenance(&mut page)?;
+        self.what_would_settle_it(&mut page)?;
+        page.finish()
+    }
+
+    fn head<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        let (measurement, verdict) = (self.measurement, self.verdict);
+        let target = &measurement.target;
+        page.say(0, &clean(&format!("{} ({})", target.name, target.input)))?;
+        let from = words::network(&measurement.network);
+        let took = words::span(measurement.duration_ms);
+        page.say(0, &format!("measured {} from {from}, in {took}", measurement.started_at))?;
+        let sure = match percent(verdict) {
+            sure if sure.is_empty() => sure,
+            sure => format!(", {sure} sure"),
+        };
+        page.headline(&format!("Verdict: {} ({}){sure}", state_words(verdict.state), verdict.state))?;
+        page.say(2, &clean(&summary_sentence(verdict)))?;
+        page.say(2, &format!("cause: {}", verdict.cause.name().replace('_', " ")))?;
+        if !verdict.mechanisms.is_empty() {
+            page.say(2, &clean(&format!("mechanism: {}", verdict.mechanisms.join(", "))))?;
+        }
+        for (family, state) in &verdict.families {
+            page.say(2, &format!("over {family}: {}", state_words(*state)))?;
+        }
+        let p = verdict.p;
+        let (ok, down, blocked) = (p.ok, p.down, p.blocked);
+        page.say(2, &format!("probabilities: reachable {ok:.3}, down {down:.3}, blocked {blocked:.3}"))
+    }
+
+    fn findings<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        page.headline("Findings, strongest first")?;
+        let legend = "(weight: log10 of how much likelier the finding is if somebody interferes than if nobody does; 0 \
+                      says nothing)";
+        page.say(2, legend)?;
+        let mut numbered = (1..).zip(&self.verdict.evidence);
+        numbered.try_for_each(|(number, evidence)| self.finding(page, number, evidence))
+    }
+
+    fn finding<W: Write>(&self, page: &mut Page<W>, number: usize, evidence: &Evidence) -> io::Result<()> {
+        let rule = table().rules.iter().find(|rule| rule.id == evidence.rule);
+        let settles = if rule.is_some_and(|rule| rule.determinate) { ", settles the matter" } else { "" };
+        page.say(2, &format!("{number}. {}, weight {:+.2}{settles}", evidence.rule, evidence.weight + 0.0))?;
+        page.say(5, &clean(&evidence.text))?;
+        for seq in &evidence.observations {
+            page.say(5, &self.row(*seq))?;
+        }
+        let origin = rule.map_or("the gate, which weighs nothing", |rule| rule.origin.as_str());
+        page.say(5, &format!("weight from: {origin}"))
+    }
+
+    fn row(&self, seq: u32) -> String {
+        let found = self.measurement.observations.iter().find(|row| row.seq == seq);
+        found.map_or_else(|| format!("row {seq}: not in the file"), words::row)
+    }
+
+    /// What was seen and no finding rests on: nothing is hidden.
+    fn other_rows<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        let told: BTreeSet<u32> =
+            self.verdict.evidence.iter().flat_map(|evidence| evidence.observations.clone()).collect();
+        let rows = self.measurement.observations.iter().filter(|row| row.outcome.not_run().is_none());
+        self.rows(page, "Seen besides, no finding rests on it", rows.filter(|row| !told.contains(&row.seq)))
+    }
+
+    fn not_run<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        let rows = self.measurement.observations.iter().filter(|row| row.outcome.not_run().is_some());
+        self.rows(page, "Not run, and so no evidence", rows)
+    }
+
+    fn rows<'r, W: Write>(
+        &self,
+        page: &mut Page<W>,
+        headline: &str,
+        rows: impl Iterator<Item = &'r Observation>,
+    ) -> io::Result<()> {
+        let mut rows = rows.peekable();
+        if rows.peek().is_some() {
+            page.headline(headline)?;
+        }
+        rows.try_for_each(|row| page.say(2, &words::row(row)))
+    }
+
+    fn vantage<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        let witness = &self.found.witnessed.witness;
+        page.headline("The vantage itself")?;
+        match &witness.before {
+            Some(check) => {
+                let gap = words::span(self.measurement.offset_ms - check.end_ms());
+                self::check(page, &format!("{gap} before"), check)?;
+            }
+            None => page.say(2, "before: not checked")?,
+        }
+        for check in &witness.during {
+            self::check(page, "meanwhile", check)?;
+        }
+        match &witness.after {
+            Some(check) => {
+                let gap = words::span(check.offset_ms - self.measurement.end_ms());
+                self::check(page, &format!("{gap} after"), check)?;
+            }
+            None => page.say(2, "after: not checked")?,
+        }
+        if witness.overloaded {
+            page.say(
+                2,
+                "control targets failed at the run's pace around this measurement: its own load may be the cause",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn provenance<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        page.headline("Where this comes from")?;
+        page.say(2, &clean(&format!("file: {}", self.found.file.display())))?;
+        for (file, same) in &self.found.also {
+            let same = if *same { "the same" } else { "NOT the same under this id" };
+            page.say(2, &clean(&format!("also in: {} ({same})", file.display())))?;
+        }
+        page.say(2, &format!("measurement: {}", self.measurement.id))?;
+        page.say(2, &format!("run: {}", self.measurement.run))?;
+        self.run(page)?;
+        let target = &self.measurement.target;
+        let list = target.list.as_deref().unwrap_or("none, named on the command line");
+        page.say(2, &clean(&format!("list: {list}")))?;
+        page.say(2, &format!("judged by: analyzer {}, ruleset {}", env!("CARGO_PKG_VERSION"), self.verdict.ruleset))
+    }
+
+    fn run<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        let Some(run) = &self.found.run else { return page.say(4, "the file does not tell about this run") };
+        let software = format!("software: {} {} on {}", run.software_name, run.software_version, run.platform);
+        page.say(4, &clean(&software))?;
+        page.say(4, &clean(&format!("TLS client: {}", run.tls_fingerprint)))?;
+        page.say(4, &format!("began {}; consent: {}", run.started_at, clean(&run.consent)))?;
+        page.say(4, &format!("{} planned, {} left out by category", run.planned, run.left_out))?;
+        let end = self.found.end.as_ref().map(|end| {
+            let (why, took) = (end.end.name().replace('_', " "), words::span(end.duration_ms));
+            format!("ended: {why}, after {took}; {} measured, {} not run", end.measured, end.not_run)
+        });
+        page.say(4, end.as_deref().unwrap_or("ended: not recorded; it was killed, or it is going on"))?;
+        page.say(4, &format!("lists: SHA-256 {}", hex(&run.lists_sha256)))?;
+        page.say(4, &format!("plan: SHA-256 {}", hex(&run.plan_sha256)))
+    }
+
+    fn what_would_settle_it<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
+        let advice = advice(self.measurement, self.verdict);
+        if advice.is_empty() {
+            return page.headline("Settled: for this network at this time, nothing more is needed");
+        }
+        page.headline("What would settle it")?;
+        advice.iter().try_for_each(|sentence| page.say(2, sentence))
+    }
+}
+
+/// A check of the vantage, signal by signal.
+fn check<W: Write>(page: &mut Page<W>, when: &str, check: &HealthCheck) -> io::Result<()> {
+    let health = local_health(check);
+    let controls = format!("{} of {} controls answered", health.controls_ok, health.controls_tried);
+    page.say(2, &format!("{when}: {} ({controls})", health.state.sentence()))?;
+    check.signals.iter().try_for_each(|signal| page.say(4, &words::signal(signal)))
+}

@@ -1,0 +1,170 @@
+//! `analyzer explain`: from a verdict to its findings, from those to the rows, and where the rows come from.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, RunSummary, Witnessed};
+use faultline_verdict::{judge, measurement_json};
+use serde_json::{Value, json};
+
+use crate::cli::{ExplainArgs, IdPrefix};
+use crate::exit::{AnalyzerError, Exit};
+use crate::files::{Files, Stop};
+use crate::interrupt::Interrupt;
+use crate::page::Page;
+use crate::progress::Progress;
+use crate::words;
+
+use super::account::Account;
+
+/// How many candidates of an ambiguous id are listed.
+const CANDIDATES: usize = 10;
+
+/// A measurement and where it was found.
+pub struct Found {
+    /// The measurement, bodies included, with its witness.
+    pub witnessed: Witnessed,
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Other files that hold it, and whether they hold the same.
+    pub also: Vec<(PathBuf, bool)>,
+    /// The run it belongs to.
+    pub run: Option<Run>,
+    /// How that run ended, if it came to an end.
+    pub end: Option<RunSummary>,
+}
+
+/// Finds the measurement and explains it.
+pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let mut files = Files::new(options.files);
+    let id = match whole(&options.id) {
+        Some(id) => id,
+        None => match search(&options.id, &mut files, interrupt)? {
+            ControlFlow::Continue(id) => id,
+            ControlFlow::Break(exit) => return Ok(exit),
+        },
+    };
+    let mut found = None;
+    if let Err(stop) = files.each(|reader| look(reader, id, &mut found).map(|()| None)) {
+        return stop.end();
+    }
+    let Some(found) = found else { return missing(&files, &id.to_string()) };
+    let verdict = judge(&found.witnessed.measurement, &found.witnessed.witness);
+    let out = io::BufWriter::new(io::stdout().lock());
+    if options.json.unwrap_or_default() {
+        let mut object = measurement_json(&found.witnessed, &verdict);
+        object["provenance"] = provenance(&found);
+        print_json(out, &object)?;
+    } else {
+        Account::new(&found, &verdict).print(Page::new(out))?;
+    }
+    Ok(files.exit())
+}
+
+/// The id, if all of it was given.
+fn whole(prefix: &IdPrefix) -> Option<MeasurementId> {
+    (prefix.digits().len() == 32).then(|| prefix.digits().parse().ok()).flatten()
+}
+
+/// The one measurement whose id begins so.
+fn search(
+    prefix: &IdPrefix,
+    files: &mut Files,
+    interrupt: &Interrupt,
+) -> Result<ControlFlow<Exit, MeasurementId>, AnalyzerError> {
+    let mut candidates: BTreeMap<MeasurementId, String> = BTreeMap::new();
+    let progress = Progress::beside_results();
+    let end = files.each(|reader| {
+        progress.begin(reader.file(), reader.count(&Filter::default())?);
+        reader.for_each(&Filter::default(), |Witnessed { measurement, .. }| {
+            progress.step();
+            if prefix.begins(&measurement.id.to_string()) && candidates.len() <= CANDIDATES {
+                let words = format!("{}, {}", words::clean(&measurement.target.name), measurement.started_at);
+                candidates.entry(measurement.id).or_insert(words);
+            }
+            if interrupt.came() { ControlFlow::Break(Stop::Interrupted) } else { ControlFlow::Continue(()) }
+        })
+    });
+    drop(progress);
+    if let Err(stop) = end {
+        return stop.end().map(ControlFlow::Break);
+    }
+    match (candidates.len(), candidates.keys().next()) {
+        (1, Some(&id)) => Ok(ControlFlow::Continue(id)),
+        (0, _) | (_, None) => missing(files, prefix.digits()).map(ControlFlow::Break),
+        _ => Err(AnalyzerError::Usage(ambiguous(prefix, &candidates))),
+    }
+}
+
+fn ambiguous(prefix: &IdPrefix, candidates: &BTreeMap<MeasurementId, String>) -> String {
+    let mut text = format!("several measurements begin with {}; give more of the id:", prefix.digits());
+    for (id, words) in candidates.iter().take(CANDIDATES) {
+        text += &format!("\n  {id}  {words}");
+    }
+    if candidates.len() > CANDIDATES {
+        text += "\n  and more";
+    }
+    text
+}
+
+/// Not found: a file that could not be read may have held it.
+fn missing(files: &Files, id: &str) -> Result<Exit, AnalyzerError> {
+    match files.exit() {
+        Exit::Done => Err(AnalyzerError::Nothing(format!(
+            "no measurement with id {id} in {}",
+            words::counted(files.sound() as u64, "file")
+        ))),
+        exit => Ok(exit),
+    }
+}
+
+/// Looks into one file; the first that holds the measurement counts, later ones are compared with it.
+fn look(reader: &Reader, id: MeasurementId, found: &mut Option<Found>) -> Result<(), RecordError> {
+    let Some(witnessed) = reader.measurement(id)? else { return Ok(()) };
+    let file = reader.file().to_path_buf();
+    if let Some(first) = found {
+        let same = first.witnessed.measurement == witnessed.measurement;
+        first.also.push((file, same));
+        return Ok(());
+    }
+    let run = witnessed.measurement.run;
+    *found = Some(Found {
+        file,
+        also: Vec::new(),
+        run: reader.runs()?.into_iter().find(|candidate| candidate.id == run),
+        end: reader.run_end(run)?,
+        witnessed,
+    });
+    Ok(())
+}
+
+fn provenance(found: &Found) -> Value {
+    let name = |path: &Path| path.display().to_string();
+    let also = found.also.iter().map(|(file, same)| json!({"file": name(file), "same": same}));
+    json!({
+        "file": name(&found.file),
+        "also_in": also.collect::<Vec<_>>(),
+        "run": found.run.as_ref().map(run_json),
+        "run_end": found.end.as_ref().map(|end| json!({
+            "end": end.end, "duration_ms": end.duration_ms, "measured": end.measured, "not_run": end.not_run,
+        })),
+    })
+}
+
+fn run_json(run: &Run) -> Value {
+    use faultline_record::hex;
+    json!({
+        "id": run.id, "started_at": run.started_at, "software_name": run.software_name,
+        "software_version": run.software_version, "platform": run.platform, "lists_sha256": hex(&run.lists_sha256),
+        "plan_sha256": hex(&run.plan_sha256), "tls_fingerprint": run.tls_fingerprint, "planned": run.planned,
+        "left_out": run.left_out, "consent": run.consent,
+    })
+}
+
+fn print_json(mut out: impl io::Write, object: &Value) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, object)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}

@@ -1,0 +1,96 @@
+//! `analyzer merge`: many databases into one. Merging the same file again adds nothing.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use faultline_record::{Filter, InputReport, MergeReport, Merged, Progress as Step, Reader, merge};
+
+use crate::cli::MergeArgs;
+use crate::exit::{AnalyzerError, Exit};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::say;
+use crate::words::{clean, counted};
+
+/// Merges, input by input; each is taken whole or not at all.
+pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let skip_bad = options.skip_bad.unwrap_or_default();
+    let progress = Progress::visible();
+    let mut printed = Ok(());
+    let report = merge(&options.out, &options.inputs, |step| {
+        let go_on = match step {
+            Step::Checking { file, done, of } => {
+                progress.show(file, done, of);
+                true
+            }
+            Step::Input(input) => {
+                printed = progress.aside(|| print_input(input));
+                printed.is_ok() && (skip_bad || input.outcome.is_ok())
+            }
+        };
+        if go_on && !interrupt.came() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    drop(progress);
+    printed?;
+    print_sum(&options.out, &report)?;
+    let not_begun = options.inputs.len() - report.inputs.len();
+    if not_begun > 0 {
+        say(&format!("{} not merged", counted(not_begun as u64, "input")));
+    }
+    Ok(exit(&report, not_begun, skip_bad, interrupt.came()))
+}
+
+/// One line an input on standard output; what is wrong with it on standard error.
+fn print_input(input: &InputReport) -> io::Result<()> {
+    match &input.outcome {
+        Ok(merged) => {
+            writeln!(io::stdout(), "{}: {}", clean(&input.file.display().to_string()), figures(merged))?;
+            name_conflicts(input, merged);
+        }
+        Err(error) => say(&format!("{error}; nothing was taken from it")),
+    }
+    Ok(())
+}
+
+fn figures(merged: &Merged) -> String {
+    let Merged { measurements, new, already, conflicting, .. } = merged;
+    let mut text = format!("{} read, {new} new, {already} already there", counted(*measurements, "measurement"));
+    if *conflicting > 0 {
+        text += &format!(", {conflicting} conflicting");
+    }
+    text
+}
+
+fn name_conflicts(input: &InputReport, merged: &Merged) {
+    for conflict in &merged.conflicts {
+        let (file, table, id) = (input.file.display(), &conflict.table, &conflict.id);
+        say(&format!("{file}: {table} {id} differs from what is there under this id; what is there was kept"));
+    }
+}
+
+/// The sum over all inputs, and what the output holds, counted in the output itself.
+fn print_sum(out: &Path, report: &MergeReport) -> Result<(), AnalyzerError> {
+    let mut sum = Merged::default();
+    for merged in report.inputs.iter().filter_map(|input| input.outcome.as_ref().ok()) {
+        sum.measurements += merged.measurements;
+        sum.new += merged.new;
+        sum.already += merged.already;
+        sum.conflicting += merged.conflicting;
+    }
+    let held = Reader::open(out)?.count(&Filter::default())?;
+    let out = clean(&out.display().to_string());
+    writeln!(io::stdout(), "in all: {}; {out} holds {}", figures(&sum), counted(held, "measurement"))?;
+    Ok(())
+}
+
+fn exit(report: &MergeReport, not_begun: usize, skip_bad: bool, interrupted: bool) -> Exit {
+    let bad = report.inputs.iter().filter(|input| input.outcome.is_err()).count();
+    match bad {
+        _ if interrupted && (report.stopped || not_begun > 0) => Exit::Interrupted,
+        0 => Exit::Done,
+        bad if bad == report.inputs.len() && not_begun == 0 => Exit::Nothing,
+        _ if skip_bad => Exit::Done,
+        _ => Exit::Storage,
+    }
+}

@@ -1,0 +1,6 @@
+//! The commands, one module each.
+
+mod account;
+pub mod explain;
+pub mod merge;
+pub mod verdicts;

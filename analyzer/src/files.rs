@@ -1,0 +1,70 @@
+//! The databases that a command reads: one at a time, each one that cannot be read named with its reason.
+
+use std::io;
+use std::path::PathBuf;
+
+use faultline_record::{Reader, RecordError};
+
+use crate::exit::{AnalyzerError, Exit};
+
+/// Why reading ended before the last file.
+#[derive(Debug)]
+pub enum Stop {
+    /// A signal came.
+    Interrupted,
+    /// The output cannot be written.
+    Output(io::Error),
+}
+
+impl Stop {
+    /// How the command ends.
+    pub fn end(self) -> Result<Exit, AnalyzerError> {
+        match self {
+            Self::Interrupted => Ok(Exit::Interrupted),
+            Self::Output(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The files of a command line.
+#[derive(Debug)]
+pub struct Files {
+    paths: Vec<PathBuf>,
+    named: usize,
+    opened: bool,
+}
+
+impl Files {
+    /// Those files, in that order.
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self { named: paths.len(), paths, opened: false }
+    }
+
+    /// Opens one file after the other. One that cannot be read to its end is named, and left out from then on.
+    pub fn each(&mut self, mut visit: impl FnMut(&Reader) -> Result<Option<Stop>, RecordError>) -> Result<(), Stop> {
+        for path in std::mem::take(&mut self.paths) {
+            let opened = Reader::open(&path);
+            self.opened |= opened.is_ok();
+            match opened.and_then(|reader| visit(&reader)) {
+                Ok(None) => self.paths.push(path),
+                Ok(Some(stop)) => return Err(stop),
+                Err(error) => crate::say(&error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that could be read to their end so far.
+    pub fn sound(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// How a command ends that has read them all.
+    pub fn exit(&self) -> Exit {
+        match (self.opened, self.paths.len() == self.named) {
+            (false, _) => Exit::Nothing,
+            (true, false) => Exit::Storage,
+            (true, true) => Exit::Done,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Verdicts on standard output, in four shapes, one after the other: none keeps more than a page of them.
+
+use std::io::{self, Write};
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use faultline_record::Witnessed;
+use faultline_verdict::{State, Verdict, state_words, summary_sentence, verdict_json};
+use serde_json::Value;
+
+use crate::words;
+
+/// Rows of a table on a terminal before it is printed and the next begins.
+const PAGE: usize = 200;
+
+/// How much of an id a table shows: a `UUIDv7`'s time and its first random digits.
+const SHORT_ID: usize = 18;
+
+/// Prints verdicts.
+pub trait Printer {
+    /// One verdict.
+    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()>;
+
+    /// The end: whatever is still kept goes out.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// One JSON object a line (design, section 6).
+pub struct Jsonl<W>(pub W);
+
+impl<W: Write> Printer for Jsonl<W> {
+    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
+        serde_json::to_writer(&mut self.0, &verdict_json(witnessed, verdict))?;
+        self.0.write_all(b"\n")
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Columns of the CSV and where their values stand in the JSON of a verdict.
+const COLUMNS: [(&str, &str); 21] = [
+    ("id", "/id"),
+    ("run", "/run"),
+    ("started_at", "/started_at"),
+    ("duration_ms", "/duration_ms"),
+    ("target", "/target"),
+    ("input", "/input"),
+    ("category", "/category"),
+    ("asn", "/network/asn"),
+    ("as_name", "/network/as_name"),
+    ("country", "/network/country"),
+    ("network_kind", "/network/kind"),
+    ("state", "/verdict/state"),
+    ("cause", "/verdict/cause"),
+    ("mechanisms", "/verdict/mechanisms"),
+    ("p_ok", "/verdict/p/ok"),
+    ("p_down", "/verdict/p/down"),
+    ("p_blocked", "/verdict/p/blocked"),
+    ("state_ipv4", "/verdict/families/ipv4"),
+    ("state_ipv6", "/verdict/families/ipv6"),
+    ("local_health", "/local_health/state"),
+    ("ruleset", "/verdict/ruleset"),
+];
+
+/// Comma-separated values: [`COLUMNS`], then the rules that fired and the sentence.
+pub struct Csv<W: Write>(csv::Writer<W>);
+
+impl<W: Write> Csv<W> {
+    /// Begins with the header.
+    pub fn new(out: W) -> io::Result<Self> {
+        let mut rows = csv::Writer::from_writer(out);
+        rows.write_record(COLUMNS.iter().map(|(name, _)| *name).chain(["rules", "summary"]))?;
+        Ok(Self(rows))
+    }
+}
+
+impl<W: Write> Printer for Csv<W> {
+    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
+        let json = verdict_json(witnessed, verdict);
+        let mut cells: Vec<String> =
+            COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, cell)).collect();
+        cells.push(verdict.evidence.iter().map(|evidence| evidence.rule.as_str()).collect::<Vec<_>>().join(";"));
+        cells.push(summary_sentence(verdict));
+        Ok(self.0.write_record(cells)?)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A value in a flat cell: nothing for null, a list with semicolons.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(";"),
+        other => other.to_string(),
+    }
+}
+
+/// One line a verdict, for reading without a terminal.
+pub struct Lines<W>(pub W);
+
+impl<W: Write> Printer for Lines<W> {
+    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
+        let measurement = &witnessed.measurement;
+        writeln!(
+            self.0,
+            "{:<14}  {:<4}  {:<24}  {}  {}  {}  [{}]",
+            state_words(verdict.state),
+            percent(verdict),
+            words::clean(&measurement.target.name),
+            measurement.started_at,
+            words::network(&measurement.network),
+            why(verdict),
+            measurement.id,
+        )
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A table for a terminal, page by page.
+pub struct Pages<W> {
+    out: W,
+    width: Option<u16>,
+    page: Option<Table>,
+}
+
+impl<W: Write> Pages<W> {
+    /// As wide as the terminal unless a width is given.
+    pub fn new(out: W, width: Option<u16>) -> Self {
+        Self { out, width, page: None }
+    }
+
+    fn fresh(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["state", "sure", "target", "when (UTC)", "network", "why", "id begins"]);
+        if let Some(width) = self.width {
+            table.set_width(width);
+        }
+        table
+    }
+}
+
+impl<W: Write> Printer for Pages<W> {
+    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
+        let measurement = &witnessed.measurement;
+        let started = measurement.started_at.to_string();
+        let id = measurement.id.to_string();
+        let mut page = self.page.take().unwrap_or_else(|| self.fresh());
+        page.add_row([
+            state_words(verdict.state).to_owned(),
+            percent(verdict),
+            words::clean(&measurement.target.name),
+            started.get(..16).unwrap_or(&started).replace('T', " "),
+            words::network(&measurement.network),
+            why(verdict),
+            id.get(..SHORT_ID).unwrap_or(&id).to_owned(),
+        ]);
+        self.page = Some(page);
+        if self.page.as_ref().is_some_and(|page| page.row_count() >= PAGE) { self.finish() } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(page) = self.page.take() {
+            writeln!(self.out, "{page}")?;
+        }
+        self.out.flush()
+    }
+}
+
+/// How sure the verdict is of its state; nothing where it says nothing.
+pub fn percent(verdict: &Verdict) -> String {
+    match verdict.state {
+        State::Insufficient => String::new(),
+        // Never "100%": the figures are not calibrated, and nothing is certain.
+        state => format!("{:.0}%", (verdict.p.of(state) * 100.0).min(99.0)),
+    }
+}
+
+fn why(verdict: &Verdict) -> String {
+    let sentence = words::clean(&summary_sentence(verdict));
+    if verdict.mechanisms.is_empty() { sentence } else { format!("{}: {sentence}", verdict.mechanisms.join(", ")) }
+}

@@ -1,0 +1,349 @@
+//! Rows, signals and vantages in words, for a person. What a stranger wrote into a file cannot steer a terminal.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use faultline_record::{
+    Certificate, Dns, DnsRecord, Engine, Family, FirstBytes, HealthSignal, Http, Network, NetworkKind, NotRun,
+    Observation, Outcome, Purpose, SignalKind, StepData, Tls,
+};
+
+/// The text with everything that a terminal obeys made visible: control characters and changes of direction
+/// (Unicode TR 36, 2.10).
+pub fn clean(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if obeyed(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
+/// "row 7: TLS handshake with 192.0.2.7:443, name x.com offered, `connection_reset` after 21 ms".
+pub fn row(row: &Observation) -> String {
+    let (what, came) = match &row.data {
+        StepData::Dns(dns) => (question(dns), answers(dns)),
+        StepData::Tcp => (format!("TCP connection to {}", place(row)), "connected".to_owned()),
+        StepData::Tls(tls) => (handshake(row, tls), tls_result(tls)),
+        StepData::Http(http) => (format!("request for {} at {}", http.url, place(row)), response(http)),
+    };
+    let mut text = format!("row {}: {}{what}, ", row.seq, purpose(row));
+    let after = span(row.t_ms - row.t0_ms);
+    let _ = match row.outcome {
+        Outcome::Ok => write!(text, "{came} after {after}"),
+        Outcome::Failed(failure) => write!(text, "{failure} after {after}{}", seen_despite(&row.data)),
+        Outcome::NotRun(reason) => write!(text, "not run: {}", not_run(reason)),
+    };
+    if let (StepData::Dns(dns), None) = (&row.data, row.outcome.not_run()) {
+        text += &late_answers(dns);
+    }
+    if let Some(detail) = row.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        let _ = write!(text, " ({detail})");
+    }
+    clean(&text)
+}
+
+/// Why a step was done, where it was not the measurement proper, and on which redirect.
+fn purpose(row: &Observation) -> String {
+    let why = match row.purpose {
+        Purpose::Main => "",
+        Purpose::Comparison => "for comparison, ",
+        Purpose::Retry => "the target's name once more, ",
+        Purpose::InnocentSni => "an innocent name at the same address, ",
+    };
+    if row.hop == 0 { why.to_owned() } else { format!("redirect {}, {why}", row.hop) }
+}
+
+fn place(row: &Observation) -> String {
+    match (row.address, row.port) {
+        (Some(address), Some(port)) => SocketAddr::new(address, port).to_string(),
+        (Some(address), None) => address.to_string(),
+        (None, _) => "no address".to_owned(),
+    }
+}
+
+fn question(dns: &Dns) -> String {
+    let whom = match (dns.engine, dns.resolver.as_str()) {
+        (Engine::System, _) => "the system's resolver".to_owned(),
+        (Engine::Udp, resolver) => format!("{resolver} over UDP"),
+        (Engine::Doh, resolver) => format!("{resolver} over HTTPS"),
+    };
+    format!("question to {whom} for {} ({})", dns.hostname, dns.query_type)
+}
+
+fn answers(dns: &Dns) -> String {
+    let addresses = listed(dns.addresses());
+    if addresses.is_empty() { "no address".to_owned() } else { addresses }
+}
+
+/// Replies after the first.
+fn late_answers(dns: &Dns) -> String {
+    let mut text = String::new();
+    let mut late: Vec<(u16, u32)> =
+        dns.answers.iter().filter(|answer| answer.reply > 0).map(|answer| (answer.reply, answer.after_ms)).collect();
+    late.dedup_by_key(|(reply, _)| *reply);
+    for (reply, after_ms) in late {
+        let of_reply = dns.answers.iter().filter(|answer| answer.reply == reply);
+        let records = of_reply.map(|answer| match &answer.record {
+            DnsRecord::Address(address) => address.to_string(),
+            DnsRecord::Cname(name) => format!("alias {name}"),
+            DnsRecord::Empty => answer.rcode.map_or("nothing".to_owned(), |rcode| format!("code {rcode}, no address")),
+        });
+        let _ = write!(text, "; then another reply after {after_ms} ms: {}", records.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+fn handshake(row: &Observation, tls: &Tls) -> String {
+    match &tls.sni {
+        Some(name) => format!("TLS handshake with {}, name {name} offered", place(row)),
+        None => format!("TLS handshake with {}, no name offered", place(row)),
+    }
+}
+
+fn tls_result(tls: &Tls) -> String {
+    match tls.chain.first() {
+        Some(leaf) => format!("completed with {}", certificate(leaf)),
+        None => "completed".to_owned(),
+    }
+}
+
+fn certificate(leaf: &Certificate) -> String {
+    let or_unreadable = |text: &str| if text.is_empty() { "(unreadable)".to_owned() } else { text.to_owned() };
+    format!("a certificate of {} issued by {}", or_unreadable(&leaf.subject), or_unreadable(&leaf.issuer))
+}
+
+fn response(http: &Http) -> String {
+    let status = http.status.map_or("no status".to_owned(), |status| format!("status {status}"));
+    format!("{status} and {} bytes", http.body_length)
+}
+
+/// What was seen although the step failed.
+fn seen_despite(data: &StepData) -> String {
+    match data {
+        StepData::Tls(Tls { chain, .. }) if !chain.is_empty() => {
+            format!(", {} was shown", certificate(&chain[0]))
+        }
+        StepData::Tls(Tls { first_bytes: Some(first), .. }) => format!(", {} came", first_bytes(*first)),
+        StepData::Tls(Tls { bytes_received: 0, .. }) => ", nothing came".to_owned(),
+        StepData::Http(Http { status: Some(status), .. }) => format!(", status {status} came"),
+        _ => String::new(),
+    }
+}
+
+fn first_bytes(first: FirstBytes) -> &'static str {
+    match first {
+        FirstBytes::Handshake => "the beginning of a handshake",
+        FirstBytes::Alert => "an alert",
+        FirstBytes::OtherRecord => "a TLS record out of turn",
+        FirstBytes::Http => "HTTP in the clear",
+        FirstBytes::NotTls => "something that is not TLS",
+    }
+}
+
+/// Why a step was never done.
+pub fn not_run(reason: NotRun) -> &'static str {
+    match reason {
+        NotRun::Interrupted => "the run was interrupted",
+        NotRun::MaxTime => "the run's time was up",
+        NotRun::MaxData => "the run's data was used up",
+        NotRun::TargetDeadline => "the time for this target was up",
+        NotRun::NoAddress => "there was no address to connect to",
+        NotRun::BogonAddress => "the address cannot be public, and a probe does not knock there",
+        NotRun::NoIpv6 => "this vantage has no IPv6",
+        NotRun::PreviousStepFailed => "the step before it failed",
+        NotRun::AddressCap => "enough other addresses were tested",
+        NotRun::NoNetwork => "there was no network",
+        NotRun::NotNeeded => "it was not needed, or was switched off",
+        NotRun::LocalLimit => "a limit of the machine stood in the way",
+    }
+}
+
+/// One signal of a check of the vantage.
+pub fn signal(signal: &HealthSignal) -> String {
+    let over = signal.family.map_or("", |family| match family {
+        Family::V4 => " over IPv4",
+        Family::V6 => " over IPv6",
+    });
+    let at = signal.address.map(|address: IpAddr| format!(" at {address}")).unwrap_or_default();
+    let of = signal.provider.as_deref().map(|provider| format!(" of {provider}")).unwrap_or_default();
+    let mut text = format!("{} {}{of}{at}{over}: ", kind(signal.kind), signal.name);
+    let took = span(signal.duration_ms);
+    let _ = match (signal.outcome, signal.value) {
+        (Outcome::Ok, Some(seconds)) if signal.kind == SignalKind::Clock => {
+            write!(text, "our clock minus theirs is {seconds:+.1} s")
+        }
+        (Outcome::Ok, _) if matches!(signal.kind, SignalKind::Link | SignalKind::Route) => write!(text, "there"),
+        (Outcome::Ok, _) => write!(text, "works, after {took}"),
+        (Outcome::Failed(failure), _) => write!(text, "{failure} after {took}"),
+        (Outcome::NotRun(reason), _) => write!(text, "not run: {}", not_run(reason)),
+    };
+    if let Some(detail) = signal.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        let _ = write!(text, " ({detail})");
+    }
+    clean(&text)
+}
+
+fn kind(kind: SignalKind) -> &'static str {
+    match kind {
+        SignalKind::Link => "interface",
+        SignalKind::Route => "default route",
+        SignalKind::Gateway => "gateway",
+        SignalKind::Captive => "captive-portal check",
+        SignalKind::ControlByName => "control by name",
+        SignalKind::ControlByAddress => "control by address",
+        SignalKind::Resolver => "resolver",
+        SignalKind::Clock => "clock against",
+    }
+}
+
+/// "AS17557 Pakistan Telecom, PK, mobile".
+pub fn network(network: &Network) -> String {
+    let operator = [network.asn.map(|asn| format!("AS{asn}")), network.as_name.clone()];
+    let operator = operator.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let kind = (network.kind != NetworkKind::Unknown).then(|| network.kind.name().to_owned());
+    let parts = [Some(operator).filter(|text| !text.is_empty()), network.country.clone(), kind];
+    let known = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if known.is_empty() { "an unknown network".to_owned() } else { clean(&known) }
+}
+
+/// A length of time from milliseconds.
+pub fn span(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 1_000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1_000.0),
+    }
+}
+
+/// "1 measurement", "2 measurements".
+pub fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+fn listed(items: impl Iterator<Item = IpAddr>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use faultline_record::{DnsAnswer, Failure, QueryType};
+
+    use super::*;
+
+    fn seen(outcome: Outcome, data: StepData) -> Observation {
+        Observation {
+            seq: 7,
+            hop: 0,
+            purpose: Purpose::Main,
+            connection: Some(1),
+            t0_ms: 41.5,
+            t_ms: 62.5,
+            outcome,
+            detail: None,
+            address: Some("192.0.2.7".parse().unwrap()),
+            port: Some(443),
+            data,
+        }
+    }
+
+    fn asked(answers: Vec<DnsAnswer>) -> StepData {
+        StepData::Dns(Dns {
+            engine: Engine::System,
+            resolver: "system".into(),
+            hostname: "x.com".into(),
+            query_type: QueryType::A,
+            rcode: Some(0),
+            replies: 1,
+            answers,
+        })
+    }
+
+    fn answer(reply: u16, address: &str) -> DnsAnswer {
+        let record = DnsRecord::Address(address.parse().unwrap());
+        DnsAnswer { reply, rcode: Some(0), after_ms: 10 + u32::from(reply), ttl: None, record }
+    }
+
+    #[test]
+    fn a_handshake_says_which_name_was_offered_and_what_came() {
+        let tls = Tls { sni: Some("x.com".into()), ..Tls::default() };
+        let reset = Outcome::Failed(Failure::ConnectionReset);
+        let at = "row 7: TLS handshake with 192.0.2.7:443, name x.com offered, ";
+        assert_eq!(
+            row(&seen(reset, StepData::Tls(tls.clone()))),
+            format!("{at}connection_reset after 21 ms, nothing came")
+        );
+        let leaf = Certificate {
+            sha256: [0; 32],
+            der: Vec::new(),
+            subject: "CN=x.com".into(),
+            issuer: "CN=R3".into(),
+            not_before: None,
+            not_after: None,
+        };
+        let shown = Tls { chain: vec![Arc::new(leaf)], ..tls.clone() };
+        assert_eq!(
+            row(&seen(Outcome::Ok, StepData::Tls(shown))),
+            format!("{at}completed with a certificate of CN=x.com issued by CN=R3 after 21 ms")
+        );
+        let alerted = Tls { first_bytes: Some(FirstBytes::Alert), bytes_received: 7, ..tls };
+        let failed = Outcome::Failed(Failure::SslFailedHandshake);
+        assert_eq!(
+            row(&seen(failed, StepData::Tls(alerted))),
+            format!("{at}ssl_failed_handshake after 21 ms, an alert came")
+        );
+    }
+
+    #[test]
+    fn a_question_tells_every_reply_apart() {
+        let two = asked(vec![answer(0, "192.0.2.1"), answer(1, "198.51.100.1"), answer(1, "198.51.100.2")]);
+        assert_eq!(
+            row(&seen(Outcome::Ok, two)),
+            "row 7: question to the system's resolver for x.com (A), 192.0.2.1 after 21 ms; then another reply after 11 ms: \
+             198.51.100.1, 198.51.100.2"
+        );
+        assert_eq!(
+            row(&seen(Outcome::Failed(Failure::DnsNxdomainError), asked(Vec::new()))),
+            "row 7: question to the system's resolver for x.com (A), dns_nxdomain_error after 21 ms"
+        );
+    }
+
+    #[test]
+    fn what_was_not_run_has_a_reason_and_no_time() {
+        let reason = Outcome::NotRun(NotRun::NoIpv6);
+        assert_eq!(
+            row(&seen(reason, StepData::Tcp)),
+            "row 7: TCP connection to 192.0.2.7:443, not run: this vantage has no IPv6"
+        );
+    }
+
+    #[test]
+    fn every_follow_up_and_redirect_says_what_it_is() {
+        let follow_up = Observation { purpose: Purpose::InnocentSni, hop: 2, ..seen(Outcome::Ok, StepData::Tcp) };
+        assert_eq!(
+            row(&follow_up),
+            "row 7: redirect 2, an innocent name at the same address, TCP connection to 192.0.2.7:443, connected after 21 ms"
+        );
+    }
+
+    #[test]
+    fn a_stranger_cannot_steer_the_terminal() {
+        let forged = Observation { detail: Some("\u{1b}[2J\u{202e}\r\n".into()), ..seen(Outcome::Ok, StepData::Tcp) };
+        assert!(row(&forged).ends_with(r"after 21 ms (\u{1b}[2J\u{202e}\u{d}\u{a})"), "{}", row(&forged));
+        assert_eq!(clean("پاکستان ünïcödé"), "پاکستان ünïcödé");
+    }
+
+    #[test]
+    fn a_network_is_named_as_far_as_it_is_known() {
+        assert_eq!(network(&Network::default()), "an unknown network");
+        let known = Network { asn: Some(17557), country: Some("PK".into()), kind: NetworkKind::Mobile, as_name: None };
+        assert_eq!(network(&known), "AS17557, PK, mobile");
+    }
+}

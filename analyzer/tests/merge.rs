@@ -1,0 +1,116 @@
+//! `analyzer merge`, run as a user runs it.
+
+mod support;
+
+use faultline_record::{Failure, Filter, Outcome, Reader};
+use support::{Folder, Ran, analyzer, blocked, reachable, silent, unproven};
+
+/// Three files with five different measurements in seven places.
+fn three_files(folder: &Folder) -> [String; 3] {
+    [
+        folder.database("a.sqlite", &[reachable(1, "a"), blocked(2, "b")]),
+        folder.database("b.sqlite", &[blocked(2, "b"), silent(3, "c"), unproven(4, "d")]),
+        folder.database("c.sqlite", &[reachable(1, "a"), reachable(5, "e")]),
+    ]
+}
+
+fn merged(out: &str, inputs: &[&str]) -> Ran {
+    analyzer(&[&["merge", out], inputs].concat())
+}
+
+fn held(file: &str) -> u64 {
+    Reader::open(file.as_ref()).unwrap().count(&Filter::default()).unwrap()
+}
+
+#[test]
+fn a_merge_counts_what_it_read_and_a_second_one_adds_nothing() {
+    let folder = Folder::new();
+    let [a, b, c] = three_files(&folder);
+    let out = folder.path("out.sqlite");
+    let first = merged(&out, &[&a, &b, &c]);
+    assert_eq!((first.code, first.stderr.as_str()), (0, ""));
+    assert_eq!(
+        first.stdout,
+        format!(
+            "{a}: 2 measurements read, 2 new, 0 already there\n\
+             {b}: 3 measurements read, 2 new, 1 already there\n\
+             {c}: 2 measurements read, 1 new, 1 already there\n\
+             in all: 7 measurements read, 5 new, 2 already there; {out} holds 5 measurements\n"
+        )
+    );
+    let second = merged(&out, &[&a, &b, &c]);
+    let sum = format!("in all: 7 measurements read, 0 new, 7 already there; {out} holds 5 measurements\n");
+    assert!(second.code == 0 && second.stdout.ends_with(&sum), "{}", second.stdout);
+    assert_eq!(held(&out), 5);
+}
+
+#[test]
+fn the_merged_file_gives_the_same_verdicts_as_its_inputs() {
+    let folder = Folder::new();
+    let [a, b, c] = three_files(&folder);
+    let out = folder.path("out.sqlite");
+    assert_eq!(merged(&out, &[&a, &b, &c]).code, 0);
+    let sorted = |files: &[&str]| {
+        let ran = analyzer(&[&["verdicts", "--format", "jsonl"], files].concat());
+        let mut lines: Vec<String> = ran.stdout.lines().map(ToOwned::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&[&out]), sorted(&[&a, &b, &c]));
+    assert_eq!(sorted(&[&out]).len(), 5);
+}
+
+#[test]
+fn a_bad_input_ends_the_merge_unless_it_may_be_skipped() {
+    let folder = Folder::new();
+    let [a, b, _] = three_files(&folder);
+    let (foreign, out) = (folder.foreign("f.sqlite"), folder.path("out.sqlite"));
+    let strict = merged(&out, &[&a, &foreign, &b]);
+    assert_eq!(strict.code, 4);
+    assert!(strict.stderr.contains(&format!("{foreign}: this is not a Faultline database")), "{}", strict.stderr);
+    assert!(strict.stderr.ends_with("analyzer: 1 input not merged\n"), "{}", strict.stderr);
+    assert_eq!(held(&out), 2, "what was merged before stays, what comes after is not touched");
+    let skipping = merged(&out, &[&a, &foreign, &b, "--skip-bad"]);
+    assert_eq!(skipping.code, 0);
+    assert!(skipping.stderr.contains(&foreign), "{}", skipping.stderr);
+    assert_eq!(held(&out), 4);
+}
+
+#[test]
+fn when_no_input_can_be_read_the_exit_code_is_3() {
+    let folder = Folder::new();
+    let (foreign, out) = (folder.foreign("f.sqlite"), folder.path("out.sqlite"));
+    assert_eq!(merged(&out, &[&foreign]).code, 3);
+    assert_eq!(merged(&out, &[&foreign, &folder.path("absent"), "--skip-bad"]).code, 3);
+}
+
+#[test]
+fn an_output_that_cannot_be_used_is_a_storage_error_and_stays_as_it_was() {
+    let folder = Folder::new();
+    let [a, b, _] = three_files(&folder);
+    let foreign = folder.foreign("f.sqlite");
+    let before = std::fs::read(&foreign).unwrap();
+    let into_foreign = merged(&foreign, &[&a]);
+    assert_eq!((into_foreign.code, into_foreign.stdout.as_str()), (4, ""));
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+    let into_itself = merged(&a, &[&b, &a]);
+    assert_eq!(into_itself.code, 4);
+    assert!(into_itself.stderr.contains("the output is also an input"), "{}", into_itself.stderr);
+    assert_eq!(held(&a), 2);
+    assert_eq!(merged(&folder.path("no/such/out.sqlite"), &[&a]).code, 4);
+}
+
+#[test]
+fn the_same_id_with_other_content_is_named_and_not_taken() {
+    let folder = Folder::new();
+    let mut other = blocked(2, "b");
+    other.observations[2].outcome = Outcome::Failed(Failure::EofError);
+    let first = folder.database("a.sqlite", &[blocked(2, "b")]);
+    let second = folder.database("b.sqlite", &[other, reachable(1, "a")]);
+    let out = folder.path("out.sqlite");
+    let ran = merged(&out, &[&first, &second]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("2 measurements read, 1 new, 0 already there, 1 conflicting\n"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("differs from what is there under this id"), "{}", ran.stderr);
+    assert_eq!(held(&out), 2);
+}
