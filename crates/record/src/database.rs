@@ -216,3 +216,105 @@ fn make_private(file: &File) -> io::Result<()> {
 fn make_private(_file: &File) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Measurement, MeasurementId, Network, Target, Timestamp};
+    use crate::reader::{Filter, Reader};
+    use crate::{Availability, Endpoint, Entry, Writer};
+
+    fn run() -> Run {
+        let words = String::new;
+        Run {
+            id: RunId::from_bytes([1; 16]),
+            started_at: Timestamp::from_millisecond(0),
+            software_name: words(),
+            software_version: words(),
+            platform: words(),
+            lists_sha256: [0; 32],
+            plan_sha256: [0; 32],
+            consent: words(),
+            planned: 0,
+            left_out: 0,
+            tls_fingerprint: words(),
+        }
+    }
+
+    /// A measurement of some ten kilobytes.
+    fn large(number: u8) -> Measurement {
+        Measurement {
+            id: MeasurementId::from_bytes([number; 16]),
+            run: run().id,
+            target: Target {
+                input: number.to_string().repeat(10_000),
+                name: String::new(),
+                endpoint: Endpoint::parse("https://example.org/").unwrap(),
+                category: None,
+                list: None,
+                availability: Availability::Unknown,
+                private_ca: false,
+            },
+            started_at: Timestamp::from_millisecond(0),
+            offset_ms: 0.0,
+            duration_ms: 0.0,
+            network: Network::default(),
+            observations: Vec::new(),
+        }
+    }
+
+    /// A database whose file may not grow by more than some 20 pages: SQLite then says what it says of a full disk.
+    fn nearly_full(file: &Path) -> Database {
+        let mut database = Database::open_or_create(file).unwrap();
+        database.insert_run(&run()).unwrap();
+        let pages: i64 = database.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        database.connection.pragma_update_and_check(None, "max_page_count", pages + 20, |_| Ok(())).unwrap();
+        database
+    }
+
+    #[test]
+    fn on_a_full_disk_what_was_stored_stays_and_what_was_not_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        let writer = Writer::start(nearly_full(&file), 100);
+        let entries: Vec<_> = (1..=40).map(|number| Entry::Measurement(large(number))).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for entry in entries.clone() {
+                let _ = writer.write(entry).await;
+            }
+        });
+        let report = writer.finish();
+        assert!(matches!(report.error, Some(RecordError::Full { .. })), "{:?}", report.error);
+        let stored = usize::try_from(Reader::open(&file).unwrap().count(&Filter::default()).unwrap()).unwrap();
+        assert!(stored > 0 && report.unsaved.len() == 40 - stored);
+        assert_eq!(report.unsaved, entries[stored..]);
+    }
+
+    #[test]
+    fn an_older_format_is_brought_up_to_date_and_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        Database::open_or_create(&file).unwrap().insert_run(&run()).unwrap();
+        let next = Migration { sql: "ALTER TABLE runs ADD COLUMN more TEXT", summary: "" };
+        let mut database = Database::open_with(&file, &[MIGRATIONS[0], next], BUSY).unwrap();
+        let more: Option<String> =
+            database.sqlite(|c| c.query_row("SELECT more FROM runs", (), |row| row.get(0))).unwrap();
+        assert_eq!(more, None);
+        let newer = Database::open_or_create(&file);
+        assert!(matches!(newer, Err(RecordError::Newer { version: 2, known: 1, .. })));
+    }
+
+    #[test]
+    fn two_that_make_the_same_file_at_once_both_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| Database::open_or_create(&file).map(drop))).collect();
+            for maker in makers {
+                maker.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(Reader::open(&file).unwrap().runs().unwrap(), []);
+    }
+}

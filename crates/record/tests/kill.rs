@@ -1,5 +1,7 @@
 //! A run that is killed loses nothing that was stored, and leaves no half of anything.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, end a test by a panic")]
+
 mod support;
 
 use std::collections::HashSet;

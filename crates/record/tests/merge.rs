@@ -1,5 +1,7 @@
 //! Merging: by id, once; what contradicts or is not sound does not get in.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, end a test by a panic")]
+
 mod support;
 
 use std::fs;

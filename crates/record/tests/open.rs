@@ -1,5 +1,7 @@
 //! Opening: what is not ours, not sound or not to be had is refused with its own words, for writing and for reading.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, end a test by a panic")]
+
 mod support;
 
 use std::fs::{self, File};

@@ -1,5 +1,7 @@
 //! Files of every released format can be read for ever, and what the documentation says of the format is true.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, end a test by a panic")]
+
 mod support;
 
 use std::fs;
@@ -34,7 +36,7 @@ fn holds_the_sample(file: &Path) {
     });
     assert_eq!(end.unwrap(), None);
     assert_eq!(found, sample.measurements);
-    assert_eq!(reader.runs().unwrap(), [sample.run.clone()]);
+    assert_eq!(reader.runs().unwrap(), std::slice::from_ref(&sample.run));
     assert_eq!(reader.run_end(sample.run.id).unwrap(), Some(sample.end));
     assert_eq!(reader.health_checks(sample.run.id).unwrap(), sample.checks);
     assert_eq!(reader.pace_marks(sample.run.id).unwrap(), sample.marks);

@@ -1,5 +1,7 @@
 //! What is written is what is read.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, end a test by a panic")]
+
 mod support;
 
 use std::ops::ControlFlow;
@@ -25,7 +27,7 @@ fn a_run_with_one_of_everything_comes_back_the_same() {
     sample.store(&mut Database::open_or_create(&file).unwrap()).unwrap();
 
     let reader = Reader::open(&file).unwrap();
-    assert_eq!(reader.runs().unwrap(), [sample.run.clone()]);
+    assert_eq!(reader.runs().unwrap(), std::slice::from_ref(&sample.run));
     assert_eq!(reader.run_end(sample.run.id).unwrap(), Some(sample.end));
     assert_eq!(reader.pace_marks(sample.run.id).unwrap(), sample.marks);
     assert_eq!(reader.health_checks(sample.run.id).unwrap(), sample.checks);

@@ -1,5 +1,7 @@
 //! Each measurement is paired with the checks that stand nearest to it on the run's clock.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, end a test by a panic")]
+
 mod support;
 
 use faultline_record::{Database, HealthCheck, HealthReason, Measurement, PaceMark, Reader, Witness};

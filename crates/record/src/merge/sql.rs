@@ -88,7 +88,7 @@ pub(super) fn take_new(group: &Group) -> String {
 /// Rows of a table keyed by content that the output lacks.
 pub(super) fn missing(table: &Table) -> String {
     let (name, key) = (table.name, table.columns[0]);
-    format!("SELECT {} FROM input.{name} x WHERE x.{key} NOT IN (SELECT {key} FROM main.{name})", table.select("x"),)
+    format!("SELECT {} FROM input.{name} x WHERE x.{key} NOT IN (SELECT {key} FROM main.{name})", table.select("x"))
 }
 
 /// Takes those rows.

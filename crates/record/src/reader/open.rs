@@ -178,3 +178,54 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 fn private_folder() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("faultline-").tempdir()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::schema::MIGRATIONS;
+
+    fn tables(source: &Source) -> i64 {
+        source
+            .sqlite(|c| c.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", (), |r| r.get(0)))
+            .unwrap()
+    }
+
+    #[test]
+    fn an_older_format_is_read_from_a_private_copy_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        drop(Database::open_or_create(&file).unwrap());
+        let before = fs::read(&file).unwrap();
+        let next = Migration { sql: "CREATE TABLE more (a INTEGER) STRICT", summary: "" };
+        let source = Source::open(&file, &[MIGRATIONS[0], next]).unwrap();
+        assert_eq!(tables(&source), 14);
+        assert_eq!(source.sqlite(schema::user_version).unwrap(), 2);
+        let copy = PathBuf::from(source.connection.path().unwrap());
+        assert!(copy.exists() && copy != file);
+        drop(source);
+        assert!(!copy.exists());
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn where_no_shm_can_be_made_the_file_is_read_as_one_that_nobody_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        drop(Database::open_or_create(&file).unwrap());
+        let source = Source::immutable(&file).unwrap();
+        assert_eq!(tables(&source), 13);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn where_no_shm_can_be_made_a_wal_is_read_from_a_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        // Still open: what was written stands in the WAL only.
+        let _database = Database::open_or_create(&file).unwrap();
+        assert!(has_wal(&file));
+        assert_eq!(tables(&Source::copied(&file).unwrap()), 13);
+        assert_eq!(Source::immutable(&file).map(|source| tables(&source)).ok(), Some(0));
+    }
+}

@@ -134,13 +134,22 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
     let (seq, hop, purpose) = (cells.position()?, cells.read()?, cells.parse(Purpose::from_name)?);
     let step = cells.parse(Step::from_name)?;
     cells.parse(|operation| (operation == operation_name(step)).then_some(()))?;
-    let connection = cells.read()?;
-    let (t0_ms, t_ms) = (cells.milliseconds()?, cells.milliseconds()?);
-    let outcome = outcome(&mut cells)?;
-    let detail = cells.read()?;
-    let (address, port) = (cells.parse_or_null(address)?, cells.read()?);
+    let mut seen = Observation {
+        seq,
+        hop,
+        purpose,
+        connection: cells.read()?,
+        t0_ms: cells.milliseconds()?,
+        t_ms: cells.milliseconds()?,
+        outcome: outcome(&mut cells)?,
+        detail: cells.read()?,
+        address: cells.parse_or_null(address)?,
+        port: cells.read()?,
+        data: StepData::Tcp,
+    };
     let (data, body) = step_data(&mut cells, step)?;
-    Ok((Observation { seq, hop, purpose, connection, t0_ms, t_ms, outcome, detail, address, port, data }, body))
+    seen.data = data;
+    Ok((seen, body))
 }
 
 fn step_data(cells: &mut Cells<'_>, step: Step) -> Read<(StepData, BodyKey)> {
