@@ -30,7 +30,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Read this configuration file instead of the one in the user's configuration folder
-    #[arg(long, global = true, value_name = "FILE", env = "FAULTLINE_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "FAULTLINE_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
 }
 
@@ -202,8 +202,8 @@ pub struct MeasureArgs {
     /// The country, as two letters; it is never looked up
     #[arg(long, value_name = "CODE", env = "FAULTLINE_COUNTRY", hide_env = true)]
     pub country: Option<Country>,
-    /// The kind of access link [default: guessed from the interface that carries the default route]
-    #[arg(long, value_name = "KIND", env = "FAULTLINE_NETWORK_KIND", hide_env = true)]
+    /// The access link: wired, wifi, mobile or unknown [default: guessed from the interface of the default route]
+    #[arg(long, value_name = "KIND", env = "FAULTLINE_NETWORK_KIND", hide_env = true, hide_possible_values = true)]
     pub network_kind: Option<LinkKind>,
 }
 

@@ -1,5 +1,7 @@
 //! What each command does, from what was typed to an exit code.
 
+mod measure;
+mod results;
 mod targets;
 
 use crate::cli::config::ConfigFile;
@@ -10,7 +12,13 @@ use crate::error::{Exit, ProbeError};
 pub fn execute(cli: Cli) -> Result<Exit, ProbeError> {
     let config = ConfigFile::load(cli.config.as_deref())?;
     match cli.command {
+        Command::Run { lists, measure, store, output } => {
+            measure::run(&config, lists, measure::Given { measure, store, output })
+        }
+        Command::Check { inputs, measure, store, output } => {
+            measure::check(&config, inputs, measure::Given { measure, store, output })
+        }
+        Command::Results(command) => results::execute(&config, command),
         Command::Targets(command) => targets::execute(&config, command),
-        _ => Err(ProbeError::Internal("not yet".into())),
     }
 }

@@ -1,0 +1,154 @@
+//! `probe results`: reads what was measured before.
+
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
+
+use faultline_record::{Filter, MeasurementId, Reader, Run, RunSummary, Witnessed};
+use faultline_verdict::{judge, measurement_json};
+use serde_json::json;
+
+use crate::cli::Results;
+use crate::cli::config::{ConfigFile, OutputOptions};
+use crate::error::{Exit, ProbeError};
+use crate::report::table::{self, Listing, Row};
+use crate::report::{detail, for_each_judged, stdout, until_closed};
+
+/// Does what was asked.
+pub fn execute(config: &ConfigFile, command: Results) -> Result<Exit, ProbeError> {
+    match command {
+        Results::List { store, output } => list(&Reader::open(&config.db(store)?)?, config.output(&output)),
+        Results::Show { id, store, output } => {
+            show(&Reader::open(&config.db(store)?)?, &id.to_ascii_lowercase(), config.output(&output))
+        }
+    }
+}
+
+fn list(reader: &Reader, output: OutputOptions) -> Result<Exit, ProbeError> {
+    let mut out = stdout();
+    for run in reader.runs()? {
+        let end = reader.run_end(run.id)?;
+        let measurements = reader.count(&Filter { run: Some(run.id), ..Filter::default() })?;
+        let line = if output.json {
+            run_json(&run, end.as_ref(), measurements)
+        } else {
+            run_line(&run, end.as_ref(), measurements)
+        };
+        if writeln!(out, "{line}").is_err() {
+            break;
+        }
+    }
+    let _ = out.flush();
+    Ok(Exit::Done)
+}
+
+fn run_line(run: &Run, end: Option<&RunSummary>, measurements: u64) -> String {
+    let measured = end.map_or(measurements, |end| end.measured.into());
+    let end = end
+        .map_or_else(|| "not ended".to_owned(), |end| format!("{} after {:.0} s", end.end, end.duration_ms / 1_000.0));
+    format!("{}\t{}\t{measured} of {} measured\t{end}", run.id, run.started_at, run.planned)
+}
+
+fn run_json(run: &Run, end: Option<&RunSummary>, measurements: u64) -> String {
+    let end = end.map(|end| {
+        json!({
+            "end": end.end, "duration_ms": end.duration_ms, "measured": end.measured, "not_run": end.not_run,
+            "connections": end.connections, "bytes_sent": end.bytes_sent, "bytes_received": end.bytes_received,
+        })
+    });
+    json!({
+        "schema": "faultline/run/1", "id": run.id, "started_at": run.started_at, "planned": run.planned,
+        "left_out": run.left_out, "consent": run.consent, "measurements": measurements, "end": end,
+        "software": format!("{} {}", run.software_name, run.software_version),
+    })
+    .to_string()
+}
+
+fn show(reader: &Reader, id: &str, output: OutputOptions) -> Result<Exit, ProbeError> {
+    if id.len() < 4 {
+        return Err(ProbeError::Usage(format!("{id:?} is too short for an id: give at least 4 characters")));
+    }
+    let runs: Vec<Run> = reader.runs()?.into_iter().filter(|run| names(&run.id.to_string(), id)).collect();
+    if let [run] = runs.as_slice() {
+        return show_run(reader, run, output);
+    }
+    let measurement = find(reader, id, runs.len())?;
+    let Some(witnessed) = reader.measurement(measurement)? else { return Err(unknown(id)) };
+    show_measurement(&witnessed, output);
+    Ok(Exit::Done)
+}
+
+/// A whole id, the beginning of one, or its end, which is what tables show.
+fn names(id: &str, part: &str) -> bool {
+    id.starts_with(part) || id.ends_with(part)
+}
+
+fn unknown(id: &str) -> ProbeError {
+    ProbeError::Nothing(format!("no run and no measurement has an id that begins or ends with {id:?}"))
+}
+
+/// The one measurement of that id; `runs` is how many runs have it too.
+fn find(reader: &Reader, id: &str, runs: usize) -> Result<MeasurementId, ProbeError> {
+    if let Ok(id) = id.parse() {
+        return Ok(id);
+    }
+    let mut found = Vec::new();
+    reader.for_each(&Filter::default(), |witnessed| {
+        if names(&witnessed.measurement.id.to_string(), id) {
+            found.push(witnessed.measurement.id);
+        }
+        if found.len() > 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    match (found.as_slice(), runs) {
+        (&[id], 0) => Ok(id),
+        ([], 0) => Err(unknown(id)),
+        _ => Err(ProbeError::Usage(format!("{id:?} is part of several ids: give more of it"))),
+    }
+}
+
+fn show_run(reader: &Reader, run: &Run, output: OutputOptions) -> Result<Exit, ProbeError> {
+    let filter = Filter { run: Some(run.id), ..Filter::default() };
+    let mut out = stdout();
+    if output.json {
+        for_each_judged(reader, &filter, |witnessed, verdict| {
+            until_closed(writeln!(out, "{}", measurement_json(witnessed, verdict)))
+        })?;
+        let _ = out.flush();
+        return Ok(Exit::Done);
+    }
+    let mut rows = Vec::new();
+    for_each_judged(reader, &filter, |witnessed, verdict| {
+        rows.push(Row::new(witnessed, verdict));
+        ControlFlow::Continue(())
+    })?;
+    table::sort(&mut rows);
+    let listing = if output.quiet { Listing::NotOk } else { Listing::Everything };
+    let terminal = std::io::stdout().is_terminal();
+    let _ = if terminal {
+        table::print_table(&rows, listing, &mut out)
+    } else {
+        table::print_lines(&rows, listing, &mut out)
+    };
+    Ok(Exit::Done)
+}
+
+fn show_measurement(witnessed: &Witnessed, output: OutputOptions) {
+    let verdict = judge(&witnessed.measurement, &witnessed.witness);
+    let mut out = stdout();
+    let _ = if output.json {
+        writeln!(out, "{}", measurement_json(witnessed, &verdict)).and_then(|()| out.flush())
+    } else {
+        detail::print(witnessed, &verdict, &mut out)
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_named_by_its_beginning_or_its_end() {
+        let id = "0192f0c4-aaaa-7000-8000-00000000abcd";
+        assert!(names(id, "0192f0c4") && names(id, "0000abcd") && names(id, id));
+        assert!(!names(id, "aaaa"));
+    }
+}
