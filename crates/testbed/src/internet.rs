@@ -110,7 +110,10 @@ impl Internet {
     }
 
     fn add_web(&mut self, name: String, addresses: Vec<IpAddr>, content: Content) {
-        self.names.insert(name.clone(), addresses.clone());
+        // A site may be called by its address; then there is no name to look up.
+        if name.parse::<IpAddr>().is_err() {
+            self.names.insert(name.clone(), addresses.clone());
+        }
         self.webs.push(WebSite { name, addresses, content });
     }
 

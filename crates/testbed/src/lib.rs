@@ -18,5 +18,6 @@ pub mod netns;
 pub mod router;
 pub mod sandbox;
 pub mod scenario;
+pub mod speed;
 pub mod truth;
 pub mod world;

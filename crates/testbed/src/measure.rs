@@ -28,6 +28,35 @@ pub fn find_probe() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Builds the probe, if this program was itself started by `cargo run`: a newcomer's first command has to do it all.
+pub fn build_probe_under_cargo() -> Result<()> {
+    let Some(cargo) = std::env::var_os("CARGO").filter(|_| std::env::var_os(PROBE_VARIABLE).is_none()) else {
+        return Ok(());
+    };
+    let is_release = std::env::current_exe()?.parent().is_some_and(|folder| folder.ends_with("release"));
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "-p", "faultline-probe"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if is_release {
+        command.arg("--release");
+    }
+    let status = command.status().context("build the probe")?;
+    anyhow::ensure!(status.success(), "the probe does not build");
+    Ok(())
+}
+
+/// The release build of the probe, for figures.
+pub fn find_release_probe() -> Result<PathBuf> {
+    if std::env::var_os(PROBE_VARIABLE).is_some() {
+        return find_probe();
+    }
+    let folder = std::env::current_exe()?.parent().and_then(Path::parent).map(|target| target.join("release"));
+    let path = folder.unwrap_or_default().join("probe");
+    if !path.is_file() {
+        bail!("no probe at {}: build it first (`cargo build --release -p faultline-probe`)", path.display());
+    }
+    Ok(path)
+}
+
 /// What came of one run.
 #[derive(Debug)]
 pub struct Outcome {

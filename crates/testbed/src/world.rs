@@ -1,6 +1,6 @@
 //! A world: the namespaces, the router between them and the daemons in them, as one scenario wants them.
 //!
-//! It has to be made inside the [`sandbox`](crate::sandbox), one at a time.
+//! It has to be made inside the [`sandbox`], one at a time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +26,7 @@ const FOLDER: &str = "/run/testbed/world";
 #[derive(Debug)]
 pub struct World {
     client: Namespace,
+    abroad: Namespace,
     authority_file: PathBuf,
     folder: PathBuf,
     // In the order in which they are to end.
@@ -50,16 +51,35 @@ impl World {
         for daemon in &mut daemons {
             daemon.wait_until_ready()?;
         }
-        Ok(Self { client: hosts.client, authority_file, folder, _daemons: daemons, router })
+        Ok(Self { client: hosts.client, abroad: hosts.abroad, authority_file, folder, _daemons: daemons, router })
     }
 
     /// A command that will run where the client is, with a clean environment.
     pub fn client_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = self.client.command(program);
+        self.clean_command(&self.client, program)
+    }
+
+    /// The same beside the servers abroad.
+    pub fn abroad_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.clean_command(&self.abroad, program)
+    }
+
+    fn clean_command(&self, namespace: &Namespace, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = namespace.command(program);
         let kept = ["PATH", "TERM", "LANG", "RUST_BACKTRACE", "RUST_LOG"];
         let kept = kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command.env_clear().envs(kept).env("HOME", &self.folder).env("CURL_CA_BUNDLE", &self.authority_file);
         command
+    }
+
+    /// Where the client is.
+    pub fn client(&self) -> &Namespace {
+        &self.client
+    }
+
+    /// Where the servers abroad are.
+    pub fn abroad(&self) -> &Namespace {
+        &self.abroad
     }
 
     /// The certificate of the world's authority, in PEM.

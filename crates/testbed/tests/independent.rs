@@ -133,9 +133,10 @@ fn the_server_is_reset_too_when_a_name_is_listed() {
     if !can_run() {
         return;
     }
-    // The web server's side of the connection: without the second reset it would stay open.
-    let script = "curl -sS https://x.com/ 2>/dev/null; sleep 0.2; \
-                  nsenter --net=/run/netns/abroad ss -Htn state established '( sport = :443 )' | wc -l";
+    // The web server's side of the connection: without the second reset it would stay open for a minute.
+    let script = "curl -sS https://x.com/ 2>/dev/null; for i in $(seq 100); do \
+                  n=$(nsenter --net=/run/netns/abroad ss -Htn state established '( sport = :443 )' | wc -l); \
+                  [ $n = 0 ] && break; sleep 0.01; done; echo $n";
     assert_eq!(in_client("sni-reset", script).trim(), "0");
 }
 
@@ -154,13 +155,10 @@ fn a_server_that_is_down_refuses_connections() {
     if !can_run() {
         return;
     }
-    let script = "curl -sS https://gardenclub.example.org/ 2>&1; true";
-    assert!(in_client("server-down", script).contains("Couldn't connect") || refused("server-down"));
+    // 111 is ECONNREFUSED: an answer of the living host, unlike silence or a missing route.
+    let script = "openssl s_client -connect 185.199.40.7:443 </dev/null 2>&1 | grep -o 'errno=111'";
+    assert_eq!(in_client("server-down", script).trim(), "errno=111");
     assert_eq!(fetches("server-down", &["https://gardenclub.example.org/", WIKIPEDIA]), ["7 000", "0 200"]);
-}
-
-fn refused(scenario: &str) -> bool {
-    in_client(scenario, "curl -sS https://gardenclub.example.org/ 2>&1; true").contains("refused")
 }
 
 #[test]

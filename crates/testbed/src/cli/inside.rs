@@ -7,10 +7,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::run::Part;
 use super::{DONE, FAILED};
 use crate::scenario::Scenario;
 use crate::world::World;
-use crate::{measure, sandbox};
+use crate::{measure, sandbox, speed};
 
 /// The hidden command.
 #[derive(Debug, Args)]
@@ -38,6 +39,12 @@ enum Task {
         #[arg(long)]
         probe: PathBuf,
     },
+    /// Measure one part of the speed figures.
+    Speed {
+        part: Part,
+        #[arg(long)]
+        probe: PathBuf,
+    },
     /// Run something where the client is.
     Shell {
         scenario: String,
@@ -60,6 +67,10 @@ impl Inside {
             Task::Show { scenario, probe } => {
                 sandbox::stop_on_signals()?;
                 show(&Scenario::find(&scenario, folder)?, &probe)
+            }
+            Task::Speed { part, probe } => {
+                sandbox::stop_on_signals()?;
+                Ok(if speed::print(&part.figures(&probe)?) { DONE } else { FAILED })
             }
             Task::Shell { scenario, command } => work_in(&Scenario::find(&scenario, folder)?, &command),
         }

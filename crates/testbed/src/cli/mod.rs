@@ -52,6 +52,12 @@ enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Measure the figures that the project promises, with a release build of the probe
+    Speed {
+        /// Only these parts.
+        #[arg(value_enum)]
+        parts: Vec<run::Part>,
+    },
     /// Say whether worlds can be made on this machine
     Doctor,
     /// What the other commands start inside the sandbox
@@ -108,6 +114,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let scenarios = select(&folder, &run.names, run.all)?;
             run::run(&scenarios, &folder, run.repeat, run.out.as_deref())
         }),
+        Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell { scenario, command } => or_obstacle(|| {
             let scenario = Scenario::find(&scenario, &folder)?;
             inside::shell(&scenario.name, &folder, &command)

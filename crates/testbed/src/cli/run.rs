@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 
 use super::{CANNOT_RUN, DONE, FAILED};
-use crate::measure::find_probe;
-use crate::sandbox;
+use crate::measure::{build_probe_under_cargo, find_probe, find_release_probe};
 use crate::scenario::Scenario;
+use crate::{sandbox, speed};
 
 /// Runs each scenario `repeat` times and says how often the probe was right.
 pub(super) fn run(scenarios: &[Scenario], folder: &Path, repeat: u32, out: Option<&Path>) -> Result<u8> {
@@ -36,6 +37,7 @@ pub(super) fn run(scenarios: &[Scenario], folder: &Path, repeat: u32, out: Optio
 
 /// Shows what the probe says in each scenario.
 pub(super) fn demo(scenarios: &[Scenario], folder: &Path) -> Result<u8> {
+    build_probe_under_cargo()?;
     let probe = match find_probe() {
         Ok(probe) => probe,
         Err(error) => {
@@ -52,6 +54,56 @@ pub(super) fn demo(scenarios: &[Scenario], folder: &Path) -> Result<u8> {
             code = FAILED;
         }
         println!();
+    }
+    Ok(code)
+}
+
+/// The parts of the speed figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// Binary size and the time of `--help`.
+    Files,
+    /// The router's own throughput.
+    Router,
+    /// As many measurements as the processor allows.
+    Local,
+    /// A thousand targets at the end of a path of 50 ms.
+    Path,
+}
+
+impl Part {
+    /// Measures it.
+    pub(super) fn figures(self, probe: &Path) -> Result<Vec<speed::Figure>> {
+        match self {
+            Self::Files => speed::files::figures(probe),
+            Self::Router => speed::router::figures(),
+            Self::Local => speed::local::figures(probe),
+            Self::Path => speed::path::figures(probe),
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Measures the parts, all if none is named; each has a world of its own.
+pub(super) fn speed(parts: &[Part]) -> Result<u8> {
+    let probe = find_release_probe()?;
+    let parts = if parts.is_empty() { Part::value_variants() } else { parts };
+    let mut code = DONE;
+    for part in parts {
+        println!("{}", part.name());
+        let met = if *part == Part::Files {
+            speed::print(&part.figures(&probe)?)
+        } else {
+            let mut inside = sandbox::command()?;
+            inside.args(["speed", &part.name()]).arg("--probe").arg(&probe);
+            inside.status().context("start a world")?.success()
+        };
+        if !met {
+            code = FAILED;
+        }
     }
     Ok(code)
 }

@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -241,7 +241,101 @@ fn answer_of_a_router(packet: &Packet<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// The round trip between two hosts of a topology.
-pub fn round_trip(topology: &Topology, a: LinkId, b: LinkId) -> Duration {
-    (topology.link(a).delay + topology.link(b).delay) * 2
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::internet::{ABROAD, ACCESS, CLIENT, GATEWAY, ISP, topology};
+    use crate::router::rules::Action;
+    use crate::router::sni::{Sentence, SniFilter};
+    use crate::scenario::Delays;
+    use etherparse::PacketBuilder;
+    use std::net::IpAddr;
+
+    fn core(rules: Vec<Rule>) -> Core {
+        let topology = topology(&Delays::default());
+        let devices = vec![None, None, None];
+        Core { topology, devices, rules, queue: Queue::default(), counters: Arc::default() }
+    }
+
+    fn ping(destination: [u8; 4], ttl: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let ping = PacketBuilder::ipv4([100, 64, 10, 2], destination, ttl).icmpv4_echo_request(7, 1);
+        ping.write(&mut bytes, b"data").unwrap();
+        bytes
+    }
+
+    fn syn(destination: [u8; 4], port: u16) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let syn = PacketBuilder::ipv4([100, 64, 10, 2], destination, 64).tcp(40_000, port, 1, 64_240).syn();
+        syn.write(&mut bytes, &[]).unwrap();
+        bytes
+    }
+
+    fn fate(core: &mut Core, bytes: &[u8]) -> Fate {
+        core.fate(&Packet::parse(bytes).unwrap(), ACCESS, bytes)
+    }
+
+    fn answerer(fate: &Fate) -> Option<IpAddr> {
+        let Fate::Answers(answers) = fate else { return None };
+        assert_eq!(answers.len(), 1);
+        assert_eq!(answers[0].0, ACCESS);
+        Some(Packet::parse(&answers[0].1).unwrap().source)
+    }
+
+    #[test]
+    fn a_rising_ttl_meets_every_router_once_and_then_arrives() {
+        let mut core = core(Vec::new());
+        let mut hops = core.topology.link(ACCESS).hops.clone();
+        hops.extend(core.topology.link(ABROAD).hops.iter().rev());
+        for (ttl, hop) in (1..).zip(&hops) {
+            assert_eq!(answerer(&fate(&mut core, &ping([8, 8, 8, 8], ttl))), Some(*hop), "TTL {ttl}");
+        }
+        let arrives = fate(&mut core, &ping([8, 8, 8, 8], 5));
+        assert!(matches!(arrives, Fate::Onward { to: ABROAD, hops: 4 }));
+    }
+
+    #[test]
+    fn the_gateway_answers_pings_and_refuses_connections() {
+        let mut core = core(Vec::new());
+        let gateway = [100, 64, 10, 1];
+        assert_eq!(answerer(&fate(&mut core, &ping(gateway, 64))), Some(GATEWAY));
+        assert_eq!(answerer(&fate(&mut core, &syn(gateway, 80))), Some(GATEWAY));
+    }
+
+    #[test]
+    fn a_bogon_that_nobody_holds_leads_nowhere() {
+        assert!(matches!(fate(&mut core(Vec::new()), &ping([10, 10, 34, 35], 64)), Fate::Lost));
+    }
+
+    #[test]
+    fn a_censor_does_not_see_what_expires_before_it() {
+        let mut core = core(vec![Rule { link: ABROAD, action: Action::DropAll }]);
+        assert!(answerer(&fate(&mut core, &ping([8, 8, 8, 8], 2))).is_some());
+        assert!(matches!(fate(&mut core, &ping([8, 8, 8, 8], 3)), Fate::Lost));
+        assert_eq!(core.counters.judged.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_portal_takes_plain_http_and_nothing_else() {
+        let mut core = core(vec![Rule { link: ACCESS, action: Action::Portal { portal: ISP } }]);
+        assert!(matches!(fate(&mut core, &syn([8, 8, 8, 8], 80)), Fate::Onward { to: ISP, .. }));
+        assert!(matches!(fate(&mut core, &syn([8, 8, 8, 8], 443)), Fate::Lost));
+    }
+
+    #[test]
+    fn a_reset_goes_to_both_ends() {
+        let bytes = syn([8, 8, 8, 8], 443);
+        let Fate::Answers(resets) = Fate::resets(&Packet::parse(&bytes).unwrap(), ACCESS, ABROAD) else {
+            panic!("no resets")
+        };
+        let ends: Vec<_> = resets.iter().map(|(to, reset)| (*to, Packet::parse(reset).unwrap().destination)).collect();
+        assert_eq!(ends, [(ACCESS, CLIENT), (ABROAD, IpAddr::from([8, 8, 8, 8]))]);
+    }
+
+    #[test]
+    fn a_listed_name_is_judged_only_on_its_link() {
+        let filter = SniFilter::new(&["x.com".into()], Sentence::Reset);
+        let mut core = core(vec![Rule { link: ABROAD, action: Action::Sni(filter) }]);
+        assert!(matches!(fate(&mut core, &syn([100, 64, 0, 80], 443)), Fate::Onward { to: ISP, .. }));
+    }
 }

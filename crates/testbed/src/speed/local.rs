@@ -1,0 +1,66 @@
+//! As many measurements as the processor allows: literal addresses on the probe's own host, no delay, no limits.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike as _};
+
+use super::{Account, Figure, Target, as_f64, scenario, write_list};
+use crate::scenario::{Delays, Serves, Site};
+use crate::world::World;
+
+/// Targets measured.
+pub const TARGETS: usize = 10_000;
+
+/// Addresses that they are spread over.
+const ADDRESSES: u8 = 32;
+
+/// Runs and gives processor time and memory.
+pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
+    let addresses: Vec<String> = (1..=ADDRESSES).map(|i| format!("151.101.200.{i}")).collect();
+    let site = |address: &String| -> Result<Site> {
+        Ok(Site { name: address.clone(), addresses: vec![address.parse()?], serves: Serves::Web })
+    };
+    let sites = addresses.iter().map(site).collect::<Result<Vec<_>>>()?;
+    let world = World::start(&scenario("speed-local", sites, Delays { isp_ms: 0, abroad_ms: 0 }))?;
+    let urls = addresses.iter().cycle().take(TARGETS).enumerate();
+    let list = write_list(&world, urls.map(|(i, address)| format!("https://{address}/{i}")))?;
+    let database = world.folder().join("local.sqlite");
+    let start = Instant::now();
+    let status = world
+        .abroad_command(probe)
+        .arg("run")
+        .args(["--yes", "--quiet", "--parallel", "64", "--rate", "0"])
+        .arg("--list")
+        .arg(list)
+        .arg("--db")
+        .arg(&database)
+        .arg("--ca-file")
+        .arg(world.authority_file())
+        .stdout(Stdio::null())
+        .status()
+        .context("run the probe")?;
+    let elapsed = start.elapsed();
+    // Of the children waited for so far the probe is the only one that does any work; the others set up the world.
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    ensure!(status.success(), "the probe ended with {status}");
+    let account = Account::read(probe, &database)?;
+    let mut figures = account.figures(TARGETS);
+    figures.extend(costs(&account, &usage, elapsed));
+    Ok(figures)
+}
+
+fn costs(account: &Account, usage: &Usage, elapsed: Duration) -> [Figure; 4] {
+    let seconds = |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
+    let processor = (seconds(usage.user_time()) + seconds(usage.system_time())).as_secs_f64();
+    let megabytes = as_f64(usize::try_from(usage.max_rss()).unwrap_or(0)) * 1024.0 / 1e6;
+    [
+        Figure::new("TLS + GET + row", account.measured / processor, "per CPU-second", Target::AtLeast(1500.0)),
+        Figure::new("processor time", processor, "s", Target::Any),
+        Figure::new("wall time", elapsed.as_secs_f64(), "s", Target::Any),
+        Figure::new("peak memory for 10,000 targets", megabytes, "MB", Target::AtMost(64.0)),
+    ]
+}

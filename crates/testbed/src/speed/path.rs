@@ -1,0 +1,79 @@
+//! Many healthy sites at the end of a path of 50 ms, with the probe's own limits on.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Account, Figure, Target, as_f64, scenario, write_list};
+use crate::scenario::{Delays, Serves, Site};
+use crate::world::World;
+
+/// Targets measured.
+pub const TARGETS: usize = 1000;
+
+/// The probe's defaults (design, section 6), given by name so that the bound and the run cannot differ.
+const PARALLEL: usize = 16;
+const RATE: usize = 20;
+
+/// How much longer than the bound a run may take.
+const FACTOR: f64 = 1.3;
+
+/// Runs and compares with the bound.
+pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
+    let delay = Delays::default();
+    let sites = (0..TARGETS).map(|i| Site { name: name(i), addresses: Vec::new(), serves: Serves::Web }).collect();
+    let world = World::start(&scenario("speed-path", sites, delay.clone()))?;
+    let list = write_list(&world, (0..TARGETS).map(|i| format!("https://{}/", name(i))))?;
+    let database = world.folder().join("path.sqlite");
+    let start = Instant::now();
+    let status = world
+        .client_command(probe)
+        .arg("run")
+        .args(["--yes", "--quiet", "--parallel", &PARALLEL.to_string(), "--rate", &RATE.to_string()])
+        .arg("--list")
+        .arg(list)
+        .arg("--db")
+        .arg(&database)
+        .arg("--ca-file")
+        .arg(world.authority_file())
+        .stdout(Stdio::null())
+        .status()
+        .context("run the probe")?;
+    let elapsed = start.elapsed().as_secs_f64();
+    ensure!(status.success(), "the probe ended with {status}");
+    let account = Account::read(probe, &database)?;
+    let bound = bound(account.connections, &delay);
+    let mut figures = account.figures(TARGETS);
+    figures.extend([
+        Figure::new("connections", account.connections, "connections", Target::Any),
+        Figure::new("1,000 targets at 50 ms", elapsed, "s", Target::AtMost(bound * FACTOR)),
+        Figure::new("the bound by rate and parallelism", bound, "s", Target::Any),
+    ]);
+    Ok(figures)
+}
+
+fn name(i: usize) -> String {
+    format!("site{i:04}.speed.example")
+}
+
+/// The shortest time that the limits allow: the rate for all connections, and the chain of round trips (DNS at the
+/// ISP; TCP, TLS and HTTP abroad) of every target, so many side by side.
+fn bound(connections: f64, delay: &Delays) -> f64 {
+    let milliseconds = as_f64(usize::try_from(delay.isp_ms + 3 * delay.abroad_ms).unwrap_or(0));
+    let by_parallelism = as_f64(TARGETS) * milliseconds / 1000.0 / as_f64(PARALLEL);
+    (connections / as_f64(RATE)).max(by_parallelism)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_the_rate_or_the_chain_whichever_is_longer() {
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(bound(1000.0, &Delays::default()), 50.0));
+        assert!(near(bound(0.0, &Delays::default()), 1000.0 * 0.154 / 16.0));
+    }
+}
