@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use faultline_record::RunId;
+use faultline_record::{MeasurementId, RunId, hex};
 use faultline_verdict::State;
 
 use crate::glob::Glob;
@@ -70,9 +70,9 @@ pub enum Format {
 /// `analyzer explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A measurement's id, or the beginning of one
+    /// A measurement's id, or the beginning or the end of one
     #[arg(value_name = "ID")]
-    pub id: IdPrefix,
+    pub id: IdPart,
     /// Databases that probes wrote
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
@@ -98,15 +98,15 @@ pub struct MergeArgs {
     pub skip_bad: Option<bool>,
 }
 
-/// The beginning of an id, as lower-case hexadecimal digits without hyphens; all 32 of them name one id.
+/// The beginning or the end of an id, as lower-case hexadecimal digits without hyphens; all 32 of them name one id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdPrefix(String);
+pub struct IdPart(String);
 
-impl IdPrefix {
-    /// Whether an id, printed with hyphens, begins like this.
-    pub fn begins(&self, id: &str) -> bool {
-        let mut digits = id.bytes().filter(|&byte| byte != b'-');
-        self.0.bytes().all(|wanted| digits.next() == Some(wanted))
+impl IdPart {
+    /// Whether an id begins or ends like this.
+    pub fn fits(&self, id: MeasurementId) -> bool {
+        let digits = hex(id.as_bytes());
+        digits.starts_with(&self.0) || digits.ends_with(&self.0)
     }
 
     /// The digits.
@@ -115,7 +115,7 @@ impl IdPrefix {
     }
 }
 
-impl std::str::FromStr for IdPrefix {
+impl std::str::FromStr for IdPart {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -142,12 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_known_by_its_beginning_with_or_without_hyphens() {
-        let prefix: IdPrefix = "0192F3A1-7b".parse().unwrap();
-        assert!(prefix.begins("0192f3a1-7b2c-7000-8000-000000000000"));
-        assert!(!prefix.begins("0192f3a1-7c2c-7000-8000-000000000000"));
-        assert!("".parse::<IdPrefix>().is_err());
-        assert!("https://x.com/".parse::<IdPrefix>().is_err());
-        assert!("0".repeat(33).parse::<IdPrefix>().is_err());
+    fn an_id_is_known_by_its_beginning_or_end_with_or_without_hyphens() {
+        let id = "0192f3a1-7b2c-7000-8000-0000000000ab".parse().unwrap();
+        let fits = |part: &str| part.parse::<IdPart>().unwrap().fits(id);
+        assert!(
+            fits("0192F3A1-7b") && fits("0192f3a17b") && fits("ab") && fits("0192f3a1-7b2c-7000-8000-0000000000AB")
+        );
+        assert!(!fits("0192f3a1-7c") && !fits("7000"));
+        for wrong in ["", "-", "https://x.com/", &"0".repeat(33)] {
+            assert!(wrong.parse::<IdPart>().is_err(), "{wrong}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod progress;
 mod settle;
 mod words;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -36,10 +37,10 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Talk, as against data: to standard error, a line at a time.
+/// Talk, as against data: to standard error. If nobody can hear it there is nothing to be done.
 fn say(text: &str) {
     let lines: Vec<String> = text.lines().map(words::clean).collect();
-    eprintln!("analyzer: {}", lines.join("\n"));
+    let _ = writeln!(io::stderr(), "analyzer: {}", lines.join("\n"));
 }
 
 fn run(command: Command) -> Result<Exit, AnalyzerError> {

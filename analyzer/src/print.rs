@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 use faultline_record::Witnessed;
 use faultline_verdict::{State, Verdict, state_words, summary_sentence, verdict_json};
 use serde_json::Value;
@@ -13,8 +13,8 @@ use crate::words;
 /// Rows of a table on a terminal before it is printed and the next begins.
 const PAGE: usize = 200;
 
-/// How much of an id a table shows: a `UUIDv7`'s time and its first random digits.
-const SHORT_ID: usize = 18;
+/// How much of an id a table shows: its end, since a `UUIDv7` begins with the time.
+const SHORT_ID: usize = 8;
 
 /// Prints verdicts.
 pub trait Printer {
@@ -101,28 +101,33 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// One line a verdict, for reading without a terminal.
+/// One line a verdict, fields separated by tabs: target, state, mechanisms, confidence, id, start, network, words. The
+/// same first five, and the words last, as the probe's own lines.
 pub struct Lines<W>(pub W);
 
 impl<W: Write> Printer for Lines<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
         let measurement = &witnessed.measurement;
-        writeln!(
-            self.0,
-            "{:<14}  {:<4}  {:<24}  {}  {}  {}  [{}]",
-            state_words(verdict.state),
-            percent(verdict),
+        let fields = [
             words::clean(&measurement.target.name),
-            measurement.started_at,
+            verdict.state.to_string(),
+            or_dash(verdict.mechanisms.join(" ")),
+            or_dash(percent(verdict)),
+            measurement.id.to_string(),
+            measurement.started_at.to_string(),
             words::network(&measurement.network),
-            why(verdict),
-            measurement.id,
-        )
+            words::clean(&summary_sentence(verdict)),
+        ];
+        writeln!(self.0, "{}", fields.join("\t"))
     }
 
     fn finish(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
 }
 
 /// A table for a terminal, page by page.
@@ -140,8 +145,8 @@ impl<W: Write> Pages<W> {
 
     fn fresh(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["state", "sure", "target", "when (UTC)", "network", "why", "id begins"]);
+        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["target, id ends", "state", "sure", "when (UTC), network", "in words"]);
         if let Some(width) = self.width {
             table.set_width(width);
         }
@@ -153,16 +158,16 @@ impl<W: Write> Printer for Pages<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
         let measurement = &witnessed.measurement;
         let started = measurement.started_at.to_string();
+        let started = started.get(..16).unwrap_or(&started).replace('T', " ");
         let id = measurement.id.to_string();
+        let id = id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(&id);
         let mut page = self.page.take().unwrap_or_else(|| self.fresh());
         page.add_row([
-            state_words(verdict.state).to_owned(),
-            percent(verdict),
-            words::clean(&measurement.target.name),
-            started.get(..16).unwrap_or(&started).replace('T', " "),
-            words::network(&measurement.network),
-            why(verdict),
-            id.get(..SHORT_ID).unwrap_or(&id).to_owned(),
+            Cell::new(format!("{}\n{id}", words::clean(&measurement.target.name))),
+            Cell::new(state_words(verdict.state)).fg(colour(verdict.state)).add_attribute(Attribute::Bold),
+            Cell::new(or_dash(percent(verdict))),
+            Cell::new(format!("{started}\n{}", words::network(&measurement.network))),
+            Cell::new(why(verdict)),
         ]);
         self.page = Some(page);
         if self.page.as_ref().is_some_and(|page| page.row_count() >= PAGE) { self.finish() } else { Ok(()) }
@@ -173,6 +178,15 @@ impl<W: Write> Printer for Pages<W> {
             writeln!(self.out, "{page}")?;
         }
         self.out.flush()
+    }
+}
+
+fn colour(state: State) -> Color {
+    match state {
+        State::Blocked | State::LikelyBlocked => Color::Red,
+        State::Down | State::Impaired => Color::Yellow,
+        State::Insufficient => Color::Grey,
+        State::Ok => Color::Green,
     }
 }
 
@@ -188,4 +202,65 @@ pub fn percent(verdict: &Verdict) -> String {
 fn why(verdict: &Verdict) -> String {
     let sentence = words::clean(&summary_sentence(verdict));
     if verdict.mechanisms.is_empty() { sentence } else { format!("{}: {sentence}", verdict.mechanisms.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_record::{
+        Availability, Endpoint, Measurement, MeasurementId, Network, RunId, Target, Timestamp, Witness,
+    };
+    use faultline_verdict::judge;
+
+    use super::*;
+
+    fn witnessed(name: &str) -> Witnessed {
+        let target = Target {
+            input: "https://x.com/".into(),
+            name: name.into(),
+            endpoint: Endpoint::parse("https://x.com/").unwrap(),
+            category: None,
+            list: None,
+            availability: Availability::Unknown,
+            private_ca: false,
+        };
+        let measurement = Measurement {
+            id: MeasurementId::from_bytes([0xab; 16]),
+            run: RunId::from_bytes([1; 16]),
+            target,
+            started_at: Timestamp::from_millisecond(1_795_341_605_000),
+            offset_ms: 0.0,
+            duration_ms: 1.0,
+            network: Network { asn: Some(17557), ..Network::default() },
+            observations: Vec::new(),
+        };
+        Witnessed { measurement, witness: Witness::default() }
+    }
+
+    fn printed(count: usize, width: u16) -> String {
+        let mut out = Vec::new();
+        let mut pages = Pages::new(&mut out, Some(width));
+        for number in 0..count {
+            let witnessed = witnessed(&format!("site{number}.example"));
+            pages.put(&witnessed, &judge(&witnessed.measurement, &witnessed.witness)).unwrap();
+        }
+        pages.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_shows_what_explain_takes() {
+        let text = printed(1, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        for part in ["site0.example", "abababab", "not known", "2026-11-22 10:00", "AS17557"] {
+            assert!(text.contains(part), "{part} is missing:\n{text}");
+        }
+    }
+
+    #[test]
+    fn many_verdicts_are_many_pages_and_each_verdict_is_on_one() {
+        let text = printed(2 * PAGE + 1, 80);
+        assert_eq!(text.matches("in words").count(), 3);
+        assert_eq!(text.matches("abababab").count(), 2 * PAGE + 1);
+        assert!(text.contains(&format!("site{}.example", 2 * PAGE)));
+    }
 }

@@ -75,5 +75,5 @@ fn failed(measurement: &Measurement) -> Vec<&'static str> {
 
 /// The step at which the measurement proper ended.
 fn last_failure(rows: &[Observation]) -> Option<&Observation> {
-    rows.iter().filter(|row| row.purpose == Purpose::Main && row.outcome.failure().is_some()).next_back()
+    rows.iter().rfind(|row| row.purpose == Purpose::Main && row.outcome.failure().is_some())
 }

@@ -45,7 +45,7 @@ fn a_measurement_in_two_files_is_printed_once_and_the_count_says_so() {
     assert_eq!(ids, [1, 2, 4, 3].map(|number| Value::from(id(number).to_string())));
     assert_eq!(
         ran.stderr,
-        "4 measurements: 1 blocked, 1 not working, 1 not known, 1 reachable (from 2 files); 1 measurement met again and \
+        "analyzer: 4 measurements: 1 blocked, 1 not working, 1 not known, 1 reachable (from 2 files); 1 measurement met again and \
          counted once\n"
     );
 }
@@ -97,16 +97,18 @@ fn csv_is_flat_with_a_header_and_agrees_with_the_json() {
 }
 
 #[test]
-fn without_a_terminal_a_table_is_plain_lines_with_the_state_first_and_the_id_last() {
+fn without_a_terminal_a_table_is_plain_lines_of_eight_fields() {
     let folder = Folder::new();
     let (first, second) = two_files(&folder);
     let ran = analyzer(&["verdicts", &first, &second]);
-    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(lines.len(), 4);
-    assert!(lines[1].starts_with("blocked "), "{}", lines[1]);
-    assert!(lines[1].contains("AS17557 Example Telecom, PK, mobile  tls.reset.sni: "), "{}", lines[1]);
-    assert!(lines[1].ends_with(&format!("[{}]", id(2))), "{}", lines[1]);
-    assert!(lines[3].starts_with("not known "), "{}", lines[3]);
+    assert!(lines.iter().all(|fields| fields.len() == 8), "{}", ran.stdout);
+    let (known, started) = (id(2).to_string(), "2026-11-22T10:00:05.002Z");
+    let network = "AS17557 Example Telecom, PK, mobile";
+    assert_eq!(lines[1][..7], ["x/web", "blocked", "tls.reset.sni", "99%", &known, started, network]);
+    assert!(lines[1][7].contains("(connection_reset)"), "{}", lines[1][7]);
+    assert_eq!(lines[3][1..4], ["insufficient", "-", "-"]);
 }
 
 #[test]
@@ -192,6 +194,16 @@ fn a_reader_that_goes_away_early_is_no_error() {
     }
 }
 
+#[test]
+fn nobody_listening_to_the_talk_is_no_error() {
+    let folder = Folder::new();
+    let (first, _) = two_files(&folder);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = ran(&command(&["verdicts", &first, &folder.path("absent")]).stderr(writer).output().unwrap());
+    assert_eq!((ran.code, ran.stdout.lines().count()), (4, 2));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_output_that_cannot_be_written_is_a_storage_error() {
@@ -213,6 +225,6 @@ fn names_in_a_strangers_file_cannot_steer_a_terminal() {
         let ran = analyzer(args);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(ran.stdout.contains(r"\u{1b}[2J"), "{}", ran.stdout);
-        assert!(!ran.stdout.chars().any(|c| c.is_control() && c != '\n'), "{:?}", ran.stdout);
+        assert!(!ran.stdout.chars().any(|c| c.is_control() && !"\n\t".contains(c)), "{:?}", ran.stdout);
     }
 }

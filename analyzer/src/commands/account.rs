@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use faultline_record::{HealthCheck, Measurement, Observation, hex};
-use faultline_verdict::{Evidence, Verdict, local_health, state_words, summary_sentence, table};
+use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table};
 
 use super::explain::Found;
 use crate::page::Page;
@@ -49,14 +49,14 @@ impl<'a> Account<'a> {
             sure if sure.is_empty() => sure,
             sure => format!(", {sure} sure"),
         };
-        page.headline(&format!("Verdict: {} ({}){sure}", state_words(verdict.state), verdict.state))?;
+        page.headline(&format!("Verdict: {}{sure}", state(verdict.state)))?;
         page.say(2, &clean(&summary_sentence(verdict)))?;
         page.say(2, &format!("cause: {}", verdict.cause.name().replace('_', " ")))?;
         if !verdict.mechanisms.is_empty() {
             page.say(2, &clean(&format!("mechanism: {}", verdict.mechanisms.join(", "))))?;
         }
         for (family, state) in &verdict.families {
-            page.say(2, &format!("over {family}: {}", state_words(*state)))?;
+            page.say(2, &format!("over {family}: {}", self::state(*state)))?;
         }
         let p = verdict.p;
         let (ok, down, blocked) = (p.ok, p.down, p.blocked);
@@ -77,7 +77,7 @@ impl<'a> Account<'a> {
         let settles = if rule.is_some_and(|rule| rule.determinate) { ", settles the matter" } else { "" };
         page.say(2, &format!("{number}. {}, weight {:+.2}{settles}", evidence.rule, evidence.weight + 0.0))?;
         page.say(5, &clean(&evidence.text))?;
-        for seq in &evidence.observations {
+        for seq in evidence.observations.iter().collect::<BTreeSet<_>>() {
             page.say(5, &self.row(*seq))?;
         }
         let origin = rule.map_or("the gate, which weighs nothing", |rule| rule.origin.as_str());
@@ -93,26 +93,13 @@ impl<'a> Account<'a> {
     fn other_rows<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
         let told: BTreeSet<u32> =
             self.verdict.evidence.iter().flat_map(|evidence| evidence.observations.clone()).collect();
-        let rows = self.measurement.observations.iter().filter(|row| row.outcome.not_run().is_none());
-        self.rows(page, "Seen besides, no finding rests on it", rows.filter(|row| !told.contains(&row.seq)))
+        let seen = self.measurement.observations.iter().filter(|row| row.outcome.not_run().is_none());
+        tell(page, "Seen besides, no finding rests on it", seen.filter(|row| !told.contains(&row.seq)))
     }
 
     fn not_run<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
-        let rows = self.measurement.observations.iter().filter(|row| row.outcome.not_run().is_some());
-        self.rows(page, "Not run, and so no evidence", rows)
-    }
-
-    fn rows<'r, W: Write>(
-        &self,
-        page: &mut Page<W>,
-        headline: &str,
-        rows: impl Iterator<Item = &'r Observation>,
-    ) -> io::Result<()> {
-        let mut rows = rows.peekable();
-        if rows.peek().is_some() {
-            page.headline(headline)?;
-        }
-        rows.try_for_each(|row| page.say(2, &words::row(row)))
+        let seen = self.measurement.observations.iter().filter(|row| row.outcome.not_run().is_some());
+        tell(page, "Not run, and so no evidence", seen)
     }
 
     fn vantage<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
@@ -184,6 +171,24 @@ impl<'a> Account<'a> {
         page.headline("What would settle it")?;
         advice.iter().try_for_each(|sentence| page.say(2, sentence))
     }
+}
+
+fn rows_of<'r, W: Write>(
+    page: &mut Page<W>,
+    headline: &str,
+    rows: impl Iterator<Item = &'r Observation>,
+) -> io::Result<()> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_some() {
+        page.headline(headline)?;
+    }
+    rows.try_for_each(|row| page.say(2, &words::row(row)))
+}
+
+/// The state in words, and its name in data where that differs.
+fn state(state: State) -> String {
+    let (words, name) = (state_words(state), state.name());
+    if words == name { words.to_owned() } else { format!("{words} ({name})") }
 }
 
 /// A check of the vantage, signal by signal.

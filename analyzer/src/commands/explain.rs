@@ -9,7 +9,7 @@ use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, RunSumma
 use faultline_verdict::{judge, measurement_json};
 use serde_json::{Value, json};
 
-use crate::cli::{ExplainArgs, IdPrefix};
+use crate::cli::{ExplainArgs, IdPart};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
@@ -64,13 +64,13 @@ pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
 }
 
 /// The id, if all of it was given.
-fn whole(prefix: &IdPrefix) -> Option<MeasurementId> {
-    (prefix.digits().len() == 32).then(|| prefix.digits().parse().ok()).flatten()
+fn whole(part: &IdPart) -> Option<MeasurementId> {
+    (part.digits().len() == 32).then(|| part.digits().parse().ok()).flatten()
 }
 
-/// The one measurement whose id begins so.
+/// The one measurement whose id begins or ends so.
 fn search(
-    prefix: &IdPrefix,
+    part: &IdPart,
     files: &mut Files,
     interrupt: &Interrupt,
 ) -> Result<ControlFlow<Exit, MeasurementId>, AnalyzerError> {
@@ -80,7 +80,7 @@ fn search(
         progress.begin(reader.file(), reader.count(&Filter::default())?);
         reader.for_each(&Filter::default(), |Witnessed { measurement, .. }| {
             progress.step();
-            if prefix.begins(&measurement.id.to_string()) && candidates.len() <= CANDIDATES {
+            if part.fits(measurement.id) && candidates.len() <= CANDIDATES {
                 let words = format!("{}, {}", words::clean(&measurement.target.name), measurement.started_at);
                 candidates.entry(measurement.id).or_insert(words);
             }
@@ -93,20 +93,16 @@ fn search(
     }
     match (candidates.len(), candidates.keys().next()) {
         (1, Some(&id)) => Ok(ControlFlow::Continue(id)),
-        (0, _) | (_, None) => missing(files, prefix.digits()).map(ControlFlow::Break),
-        _ => Err(AnalyzerError::Usage(ambiguous(prefix, &candidates))),
+        (0, _) | (_, None) => missing(files, part.digits()).map(ControlFlow::Break),
+        _ => Err(AnalyzerError::Usage(ambiguous(part, &candidates))),
     }
 }
 
-fn ambiguous(prefix: &IdPrefix, candidates: &BTreeMap<MeasurementId, String>) -> String {
-    let mut text = format!("several measurements begin with {}; give more of the id:", prefix.digits());
-    for (id, words) in candidates.iter().take(CANDIDATES) {
-        text += &format!("\n  {id}  {words}");
-    }
-    if candidates.len() > CANDIDATES {
-        text += "\n  and more";
-    }
-    text
+fn ambiguous(part: &IdPart, candidates: &BTreeMap<MeasurementId, String>) -> String {
+    let mut lines = vec![format!("several measurements begin or end with {}; give more of the id:", part.digits())];
+    lines.extend(candidates.iter().take(CANDIDATES).map(|(id, words)| format!("  {id}  {words}")));
+    lines.extend((candidates.len() > CANDIDATES).then(|| "  and more".to_owned()));
+    lines.join("\n")
 }
 
 /// Not found: a file that could not be read may have held it.

@@ -57,7 +57,7 @@ fn figures(merged: &Merged) -> String {
     let Merged { measurements, new, already, conflicting, .. } = merged;
     let mut text = format!("{} read, {new} new, {already} already there", counted(*measurements, "measurement"));
     if *conflicting > 0 {
-        text += &format!(", {conflicting} conflicting");
+        text = format!("{text}, {conflicting} conflicting");
     }
     text
 }

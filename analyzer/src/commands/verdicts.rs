@@ -1,6 +1,7 @@
 //! `analyzer verdicts`: every verdict computed anew from the facts, each measurement counted once over all files.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
 use std::io::{self, IsTerminal, StdoutLock};
 use std::ops::ControlFlow;
 
@@ -35,7 +36,7 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     drop(survey.progress);
     let exit = end.map_or_else(Stop::end, |()| Ok(files.exit()))?;
     if exit != Exit::Nothing {
-        eprintln!("{}", survey.tally.sentence(files.sound()));
+        say(&survey.tally.sentence(files.sound()));
     }
     if exit == Exit::Interrupted {
         say("interrupted; there are more");
@@ -113,9 +114,9 @@ impl Tally {
         if !states.is_empty() {
             text = format!("{text}: {states}");
         }
-        text += &format!(" (from {})", counted(files as u64, "file"));
+        let _ = write!(text, " (from {})", counted(files as u64, "file"));
         if self.again > 0 {
-            text += &format!("; {} met again and counted once", counted(self.again, "measurement"));
+            let _ = write!(text, "; {} met again and counted once", counted(self.again, "measurement"));
         }
         text
     }
