@@ -189,7 +189,7 @@ pub(crate) fn refuse_what_is_no_file(file: &Path) -> Result<(), RecordError> {
 /// SQLite says "unable to open" and no more; the operating system knows why.
 pub(crate) fn cannot_open(file: &Path, error: rusqlite::Error) -> RecordError {
     match (error.sqlite_error_code(), File::open(file)) {
-        (Some(ErrorCode::CannotOpen), Err(source)) => RecordError::from_io(file, source),
+        (Some(ErrorCode::CannotOpen), Err(source)) => RecordError::Io { file: file.to_path_buf(), source },
         _ => RecordError::from_sqlite(file, error),
     }
 }

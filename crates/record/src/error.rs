@@ -85,6 +85,16 @@ pub enum RecordError {
         /// The file.
         file: PathBuf,
     },
+    /// It, or what SQLite keeps beside it, cannot be opened.
+    #[error(
+        "{file}: the file or the -wal and -shm beside it cannot be opened; check the folder's permissions and the limit on \
+         open files",
+        file = .file.display()
+    )]
+    CannotOpen {
+        /// The file.
+        file: PathBuf,
+    },
     /// There is no space left.
     #[error("{file}: the disk (or the file's size limit) is full; make room and run again", file = .file.display())]
     Full {
@@ -93,7 +103,8 @@ pub enum RecordError {
     },
     /// A stored value is outside the vocabulary or its range.
     #[error(
-        "{file}: table {table}, row {id}, column {column}: {value} is not a value of this format",
+        "{file}: table {table}, row {id}, column {column}: {value} is no value that this version knows; the file was \
+         altered, or a newer Faultline wrote it",
         file = .file.display()
     )]
     BadRow {
@@ -141,6 +152,7 @@ impl RecordError {
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { file, detail: source.to_string() },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { file },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly { file },
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen { file },
             Some(ErrorCode::DiskFull) => Self::Full { file },
             _ => Self::Sqlite { file, source },
         }

@@ -37,7 +37,7 @@ pub struct Filter {
 }
 
 /// A file of records, open for reading. The file may come from anyone: it is checked before it is read, and never
-/// changed. What a running or killed run has left in the WAL is read as well.
+/// changed. What a running or killed run has left in the WAL is read as well; an empty -wal and a -shm may stay beside it.
 #[derive(Debug)]
 pub struct Reader {
     source: Source,
