@@ -1,15 +1,39 @@
 //! The drivers: the only place in the probe that opens sockets. One module a protocol; each does one step, with one
 //! deadline, and says what it saw. Nothing here decides what to do next (that is `measure`) or what it means.
 
+mod bogon;
+mod dns;
+mod doh;
+mod errno;
+mod http;
+mod runtime;
+mod scrub;
+mod system;
+mod tap;
+mod tcp;
+mod tls;
+mod udp;
+
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use faultline_record::Outcome;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
 use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::pace::Pace;
+
+pub use bogon::is_bogon;
+pub use dns::{Answered, Question};
+pub use http::{Channel, Fetch};
+pub use scrub::{SCRUBBED, Scrubber};
+pub use system::SYSTEM;
+pub use tap::{Passed, Tap, Tapped};
+pub use tcp::Admission;
+pub use tls::{Alpn, Handshake, tls_fingerprint};
 
 /// A public resolver that the system's is held against.
 #[derive(Clone, Debug)]
@@ -68,12 +92,82 @@ struct Shared {
     config: DriveConfig,
     pace: Arc<Pace>,
     meter: Arc<Meter>,
+    tls: tls::TlsSetup,
+    runtime: runtime::Metered,
+    system: system::System,
+    doh: doh::Services,
+    /// 53; a test's resolver listens elsewhere.
+    dns_port: u16,
+    /// Whether addresses that cannot be public are dialled whatever the target; for tests on one machine.
+    dials_bogons: bool,
+}
+
+/// Why and how a step did not succeed.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The outcome of the step.
+    pub outcome: Outcome,
+    /// Words for a reader; never counted.
+    pub detail: Option<String>,
+}
+
+impl Fault {
+    fn new(outcome: Outcome, words: impl fmt::Display) -> Self {
+        Self { outcome, detail: Some(words.to_string()) }
+    }
+}
+
+/// What of the machine the drivers use.
+#[derive(Clone, Debug)]
+struct Surroundings {
+    system: system::Source,
+    dns_port: u16,
+    dials_bogons: bool,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { system: system::Source::File("/etc/resolv.conf".into()), dns_port: 53, dials_bogons: false }
+    }
 }
 
 impl Drive {
     /// Builds what is expensive once: roots, TLS configurations, resolvers.
     pub fn new(config: DriveConfig, pace: Arc<Pace>, meter: Arc<Meter>) -> Result<Self, DriveError> {
-        Ok(Self { shared: Arc::new(Shared { config, pace, meter }) })
+        Self::within(Surroundings::default(), config, pace, meter)
+    }
+
+    fn within(
+        surroundings: Surroundings,
+        config: DriveConfig,
+        pace: Arc<Pace>,
+        meter: Arc<Meter>,
+    ) -> Result<Self, DriveError> {
+        let tls = tls::TlsSetup::new(&config.extra_roots)?;
+        let runtime = runtime::Metered::new(Arc::clone(&pace), Arc::clone(&meter), config.limits.dns);
+        let system = system::System::new(surroundings.system, runtime.clone(), config.limits.dns);
+        let doh = doh::Services::new(&config);
+        let Surroundings { dns_port, dials_bogons, .. } = surroundings;
+        let shared = Shared { config, pace, meter, tls, runtime, system, doh, dns_port, dials_bogons };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Drivers for tests on one machine: the system's resolver and the port of all others are given, and loopback
+    /// addresses are dialled.
+    #[cfg(test)]
+    pub(crate) fn on_loopback(
+        config: DriveConfig,
+        system: Vec<std::net::SocketAddr>,
+        dns_port: u16,
+        dials_bogons: bool,
+    ) -> Self {
+        let surroundings = Surroundings { system: system::Source::Fixed(system), dns_port, dials_bogons };
+        Self::within(surroundings, config, Arc::new(Pace::new(None)), Arc::default()).unwrap()
+    }
+
+    /// Whether addresses that cannot be public are dialled whatever the target.
+    pub(crate) fn dials_bogons(&self) -> bool {
+        self.shared.dials_bogons
     }
 
     /// What it was built from.

@@ -1,0 +1,54 @@
+//! TCP connections: one address, one deadline, the class of error by `errno`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faultline_record::{Failure, Outcome};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::tap::Tapped;
+use super::{Drive, Fault, errno};
+
+/// The pace's leave to open one connection.
+#[derive(Debug)]
+pub struct Admission(());
+
+impl Drive {
+    /// Waits until the pace allows one more connection.
+    pub async fn admit(&self) -> Admission {
+        self.pace().admit().await;
+        Admission(())
+    }
+
+    /// Opens a connection. The clock of the deadline starts now, not when leave was asked for.
+    pub async fn connect(
+        &self,
+        _admission: Admission,
+        address: SocketAddr,
+        deadline: Duration,
+    ) -> Result<Tapped, Fault> {
+        self.meter().connection();
+        match timeout(deadline, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Without it a request that follows the handshake waits for the peer's delayed acknowledgement. Where
+                // the option is refused the connection is merely slower.
+                let _ = stream.set_nodelay(true);
+                Ok(Tapped::new(stream, Arc::clone(&self.shared.meter)))
+            }
+            Ok(Err(error)) => Err(Fault::new(errno::outcome(&error), error)),
+            Err(_) => Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))),
+        }
+    }
+}
+
+/// Says how long was waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waited(pub(super) Duration);
+
+impl std::fmt::Display for Waited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "nothing within {:?}", self.0)
+    }
+}

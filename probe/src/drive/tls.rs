@@ -1,0 +1,303 @@
+//! TLS handshakes over a connection that was just measured: the peer's chain is kept whatever becomes of it.
+//!
+//! The verifier lets every chain pass, so that the handshake runs to its end, and leaves the chain and the true verdict
+//! in a slot of the task that drives the handshake. So one configuration serves all connections, a chain is verified
+//! once, and it survives a handshake that dies later. Signatures of the handshake are checked for real: the peer must
+//! hold the key of what it shows.
+//!
+//! No post-quantum group is offered: its key share would make the ClientHello two segments long, and whether a censor
+//! puts segments together would be mixed into every result. No session is ever resumed: a resumed handshake shows no
+//! chain.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faultline_record::{Certificate, Failure, Outcome, Tls};
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::tap::{Passed, Tapped};
+use super::tcp::Waited;
+use super::{Drive, DriveError, Fault, errno};
+
+/// What a handshake offers as application protocols (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// `h2` and `http/1.1`, as a browser does.
+    Web,
+    /// Nothing.
+    None,
+}
+
+/// A handshake's end: what was seen, and the stream if there is one. There is one also when the chain is not trusted.
+#[derive(Debug)]
+pub struct Handshake {
+    /// How it ended; `ssl_*` is the verdict on the chain.
+    pub outcome: Outcome,
+    /// Whose words came with a failure.
+    pub detail: Option<String>,
+    /// What was seen.
+    pub seen: Tls,
+    /// The stream, when the handshake itself was finished.
+    pub stream: Option<TlsStream<Tapped>>,
+}
+
+/// What is built once: configurations with our roots.
+#[derive(Debug)]
+pub(super) struct TlsSetup {
+    web: Arc<ClientConfig>,
+    plain: Arc<ClientConfig>,
+    /// Verifies by itself; for DoH.
+    strict: ClientConfig,
+}
+
+impl TlsSetup {
+    pub(super) fn new(extra_roots: &[CertificateDer<'static>]) -> Result<Self, DriveError> {
+        let provider = Arc::new(provider());
+        let roots = Arc::new(roots(extra_roots)?);
+        let genuine = rustls::client::WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witness { genuine: genuine.clone() });
+        let web = config(&provider, verifier.clone(), &[b"h2", b"http/1.1"])?;
+        let plain = config(&provider, verifier, &[])?;
+        let strict = config(&provider, genuine, &[])?;
+        Ok(Self { web: Arc::new(web), plain: Arc::new(plain), strict })
+    }
+
+    pub(super) fn strict(&self) -> ClientConfig {
+        self.strict.clone()
+    }
+
+    fn connector(&self, alpn: Alpn) -> TlsConnector {
+        match alpn {
+            Alpn::Web => Arc::clone(&self.web).into(),
+            Alpn::None => Arc::clone(&self.plain).into(),
+        }
+    }
+}
+
+/// The client's shape on the wire, for comparing runs.
+pub fn tls_fingerprint() -> String {
+    let provider = provider();
+    let groups: Vec<_> = provider.kx_groups.iter().map(|group| format!("{:?}", group.name())).collect();
+    let suites: Vec<_> = provider.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect();
+    format!(
+        "rustls 0.23 (aws-lc-rs); TLSv1.3, TLSv1.2; {}; {}; ALPN h2, http/1.1; no resumption",
+        groups.join(", "),
+        suites.join(", ")
+    )
+}
+
+fn provider() -> CryptoProvider {
+    use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519};
+    CryptoProvider { kx_groups: vec![X25519, SECP256R1, SECP384R1], ..aws_lc_rs::default_provider() }
+}
+
+/// Mozilla's roots and the user's; never the system's store, where an interceptor's root may have been put.
+fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, DriveError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for (index, certificate) in extra.iter().enumerate() {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| DriveError::Root { index: index + 1, reason: error.to_string() })?;
+    }
+    Ok(roots)
+}
+
+fn config(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// What the verifier saw of one handshake.
+#[derive(Debug)]
+struct Presented {
+    chain: Vec<Arc<Certificate>>,
+    verdict: Result<(), Error>,
+}
+
+tokio::task_local! {
+    /// Where the verifier leaves what it saw: the verifier is shared, a handshake is driven by one task at a time.
+    static PRESENTED: RefCell<Option<Presented>>;
+}
+
+/// Lets every chain pass and remembers it, with the verdict of the genuine verifier.
+#[derive(Debug)]
+struct Witness {
+    genuine: Arc<rustls::client::WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict =
+            self.genuine.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map(|_| ());
+        let chain = std::iter::once(end_entity)
+            .chain(intermediates)
+            .map(|certificate| Arc::new(Certificate::from_der(certificate.to_vec())))
+            .collect();
+        let kept = PRESENTED.try_with(|slot| slot.replace(Some(Presented { chain, verdict })));
+        // Outside of a handshake of ours nobody would look at the verdict: refuse.
+        kept.map(|_| ServerCertVerified::assertion()).map_err(|_| Error::General("nobody keeps the chain".into()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.genuine.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.genuine.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.genuine.supported_verify_schemes()
+    }
+}
+
+impl Drive {
+    /// A handshake for a name (offered as SNI) or a literal address (no SNI is offered), over a fresh connection.
+    pub async fn handshake(&self, connection: Tapped, host: &str, alpn: Alpn, deadline: Duration) -> Handshake {
+        let Ok(name) = ServerName::try_from(host.to_owned()) else {
+            let outcome = Outcome::Failed(Failure::InvalidArgument);
+            let detail = Some("the name cannot be offered".to_owned());
+            return Handshake { outcome, detail, seen: Tls::default(), stream: None };
+        };
+        let mut seen = Tls { sni: sni(&name), ..Tls::default() };
+        let tap = connection.tap();
+        let connect = self.shared.tls.connector(alpn).connect(name, connection);
+        let (result, presented) = PRESENTED
+            .scope(RefCell::new(None), async {
+                let result = timeout(deadline, connect).await;
+                (result, PRESENTED.with(RefCell::take))
+            })
+            .await;
+        let passed = tap.passed();
+        look_at_wire(&mut seen, &passed);
+        let (chain, verdict) = presented.map_or((Vec::new(), Ok(())), |seen| (seen.chain, seen.verdict));
+        seen.chain = chain;
+        let (end, stream) = match result {
+            Ok(Ok(stream)) => {
+                look_at_session(&mut seen, &stream);
+                (Ok(()), Some(stream))
+            }
+            Ok(Err(error)) => (Err(fault(&error, &passed)), None),
+            Err(_) => (Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))), None),
+        };
+        // A verdict against the chain says more than how the handshake went on from there.
+        match verdict.map_err(|error| tls_fault(&error, &passed)).and(end) {
+            Ok(()) => Handshake { outcome: Outcome::Ok, detail: None, seen, stream },
+            Err(fault) => Handshake { outcome: fault.outcome, detail: fault.detail, seen, stream },
+        }
+    }
+}
+
+/// What a literal address offers: nothing (RFC 6066, section 3).
+fn sni(name: &ServerName<'_>) -> Option<String> {
+    match name {
+        ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+        _ => None,
+    }
+}
+
+fn look_at_wire(seen: &mut Tls, passed: &Passed) {
+    use faultline_record::FirstBytes;
+    use faultline_wire::tls;
+    seen.bytes_received = passed.received;
+    seen.first_bytes = match tls::first_bytes(passed.first()) {
+        Some(tls::FirstBytes::Handshake) => Some(FirstBytes::Handshake),
+        Some(tls::FirstBytes::Alert(_)) => Some(FirstBytes::Alert),
+        Some(tls::FirstBytes::OtherRecord) => Some(FirstBytes::OtherRecord),
+        Some(tls::FirstBytes::Http) => Some(FirstBytes::Http),
+        Some(tls::FirstBytes::NotTls) => Some(FirstBytes::NotTls),
+        None => None,
+    };
+}
+
+fn look_at_session(seen: &mut Tls, stream: &TlsStream<Tapped>) {
+    let (_, session) = stream.get_ref();
+    seen.version = session.protocol_version().and_then(|version| version.as_str()).map(|version| match version {
+        "TLSv1_2" => "TLSv1.2".to_owned(),
+        "TLSv1_3" => "TLSv1.3".to_owned(),
+        other => other.to_owned(),
+    });
+    seen.cipher_suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).map(iana_name);
+    seen.alpn = session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned());
+}
+
+/// rustls writes `TLS13_` where IANA's registry has `TLS_`.
+fn iana_name(suite: &str) -> String {
+    suite.replacen("TLS13_", "TLS_", 1)
+}
+
+/// The failure of an error of the handshake, ours or hickory's.
+pub(super) fn fault(error: &io::Error, passed: &Passed) -> Fault {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return tls_fault(error, passed);
+    }
+    Fault::new(passed.error.unwrap_or_else(|| errno::outcome(error)), error)
+}
+
+pub(super) fn tls_fault(error: &Error, passed: &Passed) -> Fault {
+    use faultline_wire::tls::{FirstBytes, first_bytes};
+    let failure = match error {
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => Failure::SslInvalidHostname,
+        Error::InvalidCertificate(error) => certificate_failure(error),
+        Error::NoCertificatesPresented => Failure::SslInvalidCertificate,
+        _ => match first_bytes(passed.first()) {
+            Some(FirstBytes::Http | FirstBytes::NotTls) => Failure::TlsMalformedRecord,
+            _ => Failure::SslFailedHandshake,
+        },
+    };
+    Fault::new(Outcome::Failed(failure), error)
+}
+
+fn certificate_failure(error: &CertificateError) -> Failure {
+    match error {
+        CertificateError::UnknownIssuer => Failure::SslUnknownAuthority,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Failure::SslInvalidHostname
+        }
+        // A self-signed certificate that says it is an authority: nobody we trust has signed it.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            Failure::SslUnknownAuthority
+        }
+        _ => Failure::SslInvalidCertificate,
+    }
+}
