@@ -5,6 +5,8 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::words::clean;
+
 /// What the bar shows.
 const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len}, {eta} to go";
 
@@ -29,9 +31,9 @@ impl Progress {
 
     /// A file of so many measurements begins.
     pub fn begin(&self, file: &Path, of: u64) {
-        self.0.set_message(file.file_name().unwrap_or_default().to_string_lossy().into_owned());
         self.0.set_length(of);
         self.0.set_position(0);
+        self.0.set_message(clean(&file.file_name().unwrap_or_default().to_string_lossy()));
         self.0.reset_eta();
     }
 

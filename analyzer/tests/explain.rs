@@ -1,5 +1,7 @@
 //! `analyzer explain`, run as a user runs it.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 mod support;
 
 use faultline_record::{Failure, Filter, Measurement, Outcome, Reader};

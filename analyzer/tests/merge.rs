@@ -1,5 +1,7 @@
 //! `analyzer merge`, run as a user runs it.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 mod support;
 
 use faultline_record::{Failure, Filter, Outcome, Reader};

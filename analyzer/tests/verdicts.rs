@@ -195,6 +195,30 @@ fn a_reader_that_goes_away_early_is_no_error() {
 }
 
 #[test]
+fn ctrl_c_ends_at_a_whole_line_with_130() {
+    let folder = Folder::new();
+    let many: Vec<Measurement> = (0..=255).map(|number| reachable(number, &"x".repeat(2_000))).collect();
+    let file = folder.database("many.sqlite", &many);
+    let mut child = command(&["verdicts", &file, "--format", "jsonl"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = vec![0; 10];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut text).unwrap();
+    // It has begun, and stands still as soon as the pipe is full, long before the end: the signal comes in between.
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    stdout.read_to_end(&mut text).unwrap();
+    let ran = ran(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 130, "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("analyzer: interrupted; there are more\n"), "{}", ran.stderr);
+    let lines = json_lines(std::str::from_utf8(&text).unwrap());
+    assert!((1..256).contains(&lines.len()), "{} lines", lines.len());
+}
+
+#[test]
 fn nobody_listening_to_the_talk_is_no_error() {
     let folder = Folder::new();
     let (first, _) = two_files(&folder);

@@ -173,7 +173,7 @@ impl<'a> Account<'a> {
     }
 }
 
-fn rows_of<'r, W: Write>(
+fn tell<'r, W: Write>(
     page: &mut Page<W>,
     headline: &str,
     rows: impl Iterator<Item = &'r Observation>,

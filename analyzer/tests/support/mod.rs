@@ -79,7 +79,7 @@ fn store(path: &Path, measurements: &[Measurement]) {
             database.insert_health(&check(id, number, offset_ms)).unwrap();
         }
     }
-    measurements.iter().for_each(|measurement| database.insert_measurement(measurement).unwrap());
+    measurements.iter().try_for_each(|measurement| database.insert_measurement(measurement)).unwrap();
     for &id in &runs {
         let summary = RunSummary {
             end: RunEnd::Completed,
