@@ -1,5 +1,6 @@
 //! The plan of a run: fixed before anything is sent, printable, hashed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use faultline_record::{Endpoint, Network, RunId, Target, hex, sha256};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::cli::config::MeasureOptions;
 use crate::limits::Limits;
@@ -88,40 +89,30 @@ impl Plan {
 
     /// SHA-256 of the plan as printed in JSON.
     pub fn sha256(&self) -> [u8; 32] {
-        sha256(self.to_json().to_string().as_bytes())
+        sha256(self.to_json().as_bytes())
     }
 
-    /// The plan as one object.
-    pub fn to_json(&self) -> Value {
+    /// The plan as one object, on one line.
+    pub fn to_json(&self) -> String {
         let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
-        let target =
-            |target: &Target| json!({"input": target.input, "target": target.name, "category": target.category});
-        json!({
-            "schema": "faultline/plan/1",
-            "run": self.run,
-            "network": self.network,
-            "lists_sha256": hex(&self.lists_sha256),
-            "parallel": self.parallel,
-            "rate": self.rate,
-            "max_time_ms": self.max_time.map(ms),
-            "max_data": self.max_data,
-            "follow_up": self.follow_up,
-            "limits": self.limits_json(),
-            "controls": self.controls,
-            "left_out": self.left_out.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-            "targets": self.targets.iter().map(target).collect::<Vec<_>>(),
-        })
-    }
-
-    fn limits_json(&self) -> Value {
-        let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
-        let limits = &self.limits;
-        json!({
-            "dns_ms": ms(limits.dns), "late_dns_ms": ms(limits.late_dns), "tcp_ms": ms(limits.tcp),
-            "tls_ms": ms(limits.tls), "follow_up_tls_ms": ms(limits.follow_up_tls), "http_ms": ms(limits.http),
-            "target_ms": ms(limits.target), "body": limits.body, "redirects": limits.redirects,
-            "addresses": limits.addresses,
-        })
+        let target = |target| PrintedTarget::of(target);
+        let printed = Printed {
+            schema: "faultline/plan/1",
+            run: self.run,
+            network: &self.network,
+            lists_sha256: hex(&self.lists_sha256),
+            parallel: self.parallel,
+            rate: self.rate,
+            max_time_ms: self.max_time.map(ms),
+            max_data: self.max_data,
+            follow_up: self.follow_up,
+            limits: PrintedLimits::of(&self.limits),
+            controls: &self.controls,
+            left_out: self.left_out.iter().map(|(code, rows)| (code.as_str(), *rows)).collect(),
+            targets: self.targets.iter().map(target).collect(),
+        };
+        // Only a map with keys that are no strings could fail; there is none.
+        serde_json::to_string(&printed).unwrap_or_default()
     }
 
     /// The plan for a reader.
@@ -160,6 +151,68 @@ impl Plan {
                 codes.join(" ")
             )
         })
+    }
+}
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    schema: &'static str,
+    run: RunId,
+    network: &'a Network,
+    lists_sha256: String,
+    parallel: usize,
+    rate: Option<f64>,
+    max_time_ms: Option<f64>,
+    max_data: Option<u64>,
+    follow_up: bool,
+    limits: PrintedLimits,
+    controls: &'a [String],
+    left_out: BTreeMap<&'a str, u32>,
+    targets: Vec<PrintedTarget<'a>>,
+}
+
+#[derive(Serialize)]
+struct PrintedTarget<'a> {
+    input: &'a str,
+    target: &'a str,
+    category: Option<&'a str>,
+}
+
+impl<'a> PrintedTarget<'a> {
+    fn of(target: &'a Target) -> Self {
+        Self { input: &target.input, target: &target.name, category: target.category.as_deref() }
+    }
+}
+
+#[derive(Serialize)]
+struct PrintedLimits {
+    dns_ms: f64,
+    late_dns_ms: f64,
+    tcp_ms: f64,
+    tls_ms: f64,
+    follow_up_tls_ms: f64,
+    http_ms: f64,
+    target_ms: f64,
+    body: usize,
+    redirects: u16,
+    addresses: usize,
+}
+
+impl PrintedLimits {
+    fn of(limits: &Limits) -> Self {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        Self {
+            dns_ms: ms(limits.dns),
+            late_dns_ms: ms(limits.late_dns),
+            tcp_ms: ms(limits.tcp),
+            tls_ms: ms(limits.tls),
+            follow_up_tls_ms: ms(limits.follow_up_tls),
+            http_ms: ms(limits.http),
+            target_ms: ms(limits.target),
+            body: limits.body,
+            redirects: limits.redirects,
+            addresses: limits.addresses,
+        }
     }
 }
 
@@ -217,7 +270,7 @@ mod tests {
         assert!(plan.targets.iter().all(|target| text.contains(&target.input)));
         assert!(text.contains("16 at a time, 20 new connections a second"));
         assert!(text.contains("categories that are off until named"));
-        let json = plan.to_json();
+        let json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
         assert_eq!(json["targets"].as_array().unwrap().len(), plan.targets.len());
         assert_eq!(json["limits"]["target_ms"], 60_000.0);
     }

@@ -16,7 +16,7 @@ use crate::consent::{self, make_private_folder};
 use crate::error::{Exit, ProbeError};
 use crate::health::{LinkFacts, lets_targets_begin};
 use crate::lists::{Catalog, Controls, Selection};
-use crate::plan::{Plan, inputs_hash, lists_hash};
+use crate::plan::{Plan, inputs_hash};
 use crate::report::table::{self, Listing, Row};
 use crate::report::{for_each_judged, say, stdout, until_closed};
 use crate::run::{self, Ended, Progress, Session, account};
@@ -41,8 +41,7 @@ struct Wanted {
 
 /// `probe run`.
 pub fn run(config: &ConfigFile, lists: ListArgs, given: Given) -> Result<Exit, ProbeError> {
-    let (lists, selection) = targets::choose(&config.lists(lists))?;
-    let hash = lists_hash(&lists);
+    let (hash, selection) = targets::choose(&config.lists(lists))?;
     if selection.targets.is_empty() {
         let left_out = selection.left_out_rows();
         let why = if left_out > 0 { "; their categories are off until named with --category" } else { "" };

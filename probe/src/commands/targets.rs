@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::cli::config::{ConfigFile, ListOptions};
 use crate::cli::{ListArgs, OutputArgs, Targets};
 use crate::error::{Exit, ProbeError};
-use crate::lists::{Catalog, Categories, ListSource, LoadedList, Selection, load_all, select};
+use crate::lists::{Catalog, Categories, ListSource, Selection, load_all, select};
+use crate::plan::lists_hash;
 use crate::report::{say, stdout};
 
 /// Does what was asked.
@@ -18,14 +19,13 @@ pub fn execute(config: &ConfigFile, command: Targets) -> Result<Exit, ProbeError
     }
 }
 
-/// Loads the lists and chooses from them.
-pub fn choose(options: &ListOptions) -> Result<(Vec<LoadedList>, Selection), ProbeError> {
+/// Loads the lists and chooses from them; the hash stands for the lists.
+pub fn choose(options: &ListOptions) -> Result<([u8; 32], Selection), ProbeError> {
     let categories = Categories::embedded().map_err(|error| ProbeError::embedded(&error))?;
     let choice =
         categories.choose(&options.categories).map_err(|why| ProbeError::Usage(format!("--category: {why}")))?;
     let lists = load_all(&options.sources, &Catalog::embedded()?)?;
-    let selection = select(lists.clone(), &choice, &options.only);
-    Ok((lists, selection))
+    Ok((lists_hash(&lists), select(lists, &choice, &options.only)))
 }
 
 fn list(config: &ConfigFile, lists: ListArgs, output: &OutputArgs) -> Result<Exit, ProbeError> {
