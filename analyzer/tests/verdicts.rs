@@ -45,7 +45,7 @@ fn a_measurement_in_two_files_is_printed_once_and_the_count_says_so() {
     assert_eq!(ids, [1, 2, 4, 3].map(|number| Value::from(id(number).to_string())));
     assert_eq!(
         ran.stderr,
-        "analyzer: 4 measurements: 1 blocked, 1 not working, 1 not known, 1 reachable (from 2 files); 1 measurement met again and \
+        "analyzer: 4 measurements: 1 blocked, 1 not working, 1 not known, 1 reachable (2 files read to the end); 1 measurement met again and \
          counted once\n"
     );
 }
@@ -150,7 +150,44 @@ fn a_bad_file_among_good_ones_is_named_and_the_good_ones_are_read() {
     assert_eq!(ran.stdout.lines().count(), 4);
     assert!(ran.stderr.contains(&format!("analyzer: {foreign}: this is not a Faultline database")), "{}", ran.stderr);
     assert!(ran.stderr.contains(&format!("analyzer: {absent}: there is no such file")), "{}", ran.stderr);
-    assert!(ran.stderr.contains("(from 2 files)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("(2 files read to the end)"), "{}", ran.stderr);
+}
+
+#[test]
+fn damaged_altered_and_newer_files_are_told_apart() {
+    let folder = Folder::new();
+    let (first, second) = two_files(&folder);
+    let whole = std::fs::read(&second).unwrap();
+    let changed = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        std::fs::write(folder.path(name), bytes).unwrap();
+        folder.path(name)
+    };
+    let cases = [
+        (changed("cut.sqlite", &|bytes| bytes.truncate(whole.len() / 2)), "the database is damaged"),
+        // Byte 63 is the last of `user_version` (https://sqlite.org/fileformat2.html, 1.3).
+        (changed("newer.sqlite", &|bytes| bytes[63] = 99), "format 99 is newer"),
+        (
+            changed("value.sqlite", &|bytes| replace(bytes, b"connection_reset", b"connection_rezet")),
+            "connection_rezet",
+        ),
+    ];
+    for (file, reason) in cases {
+        let ran = analyzer(&["verdicts", &file, &first, "--format", "jsonl"]);
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        let named = ran.stderr.lines().next().unwrap();
+        assert!(named.contains(&format!("analyzer: {file}: ")) && named.contains(reason), "{named}");
+        assert_eq!(json_lines(&ran.stdout).len(), 2, "the other file is read all the same");
+    }
+}
+
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let at: Vec<usize> = (0..bytes.len() - old.len()).filter(|&at| bytes[at..].starts_with(old)).collect();
+    assert!(!at.is_empty());
+    for at in at {
+        bytes[at..at + new.len()].copy_from_slice(new);
+    }
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Tally {
         if !states.is_empty() {
             text = format!("{text}: {states}");
         }
-        let _ = write!(text, " (from {})", counted(files as u64, "file"));
+        let _ = write!(text, " ({} read to the end)", counted(files as u64, "file"));
         if self.again > 0 {
             let _ = write!(text, "; {} met again and counted once", counted(self.again, "measurement"));
         }
