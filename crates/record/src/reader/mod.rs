@@ -347,3 +347,24 @@ static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
         health_signals: of(&tables::HEALTH_SIGNALS, "WHERE t.health_check = ?1 ORDER BY t.position"),
     }
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_of_the_stream_sorts_or_scans_what_an_index_could_find() {
+        let mut connection = rusqlite::Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&mut connection, MIGRATIONS).unwrap();
+        let children = [&SELECTS.observations, &SELECTS.dns_answers, &SELECTS.tls_chains, &SELECTS.health_signals];
+        let keyed = children.into_iter().chain(&SELECTS.measurements[1..]).map(|select| (select, false));
+        for (select, may_scan) in keyed.chain([(&SELECTS.measurements[0], true), (&SELECTS.health_checks, false)]) {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
+            let nothing = vec![None::<i64>; statement.parameter_count()];
+            let rows = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
+            let plan = rows.map(Result::unwrap).collect::<Vec<_>>().join("; ");
+            assert!(!plan.contains("TEMP B-TREE"), "{select}: {plan}");
+            assert!(may_scan || !plan.contains("SCAN"), "{select}: {plan}");
+        }
+    }
+}
