@@ -5,7 +5,7 @@
 mod support;
 
 use faultline_record::{Failure, Filter, Outcome, Reader};
-use support::{Folder, Ran, analyzer, blocked, reachable, silent, unproven};
+use support::{Folder, Ran, analyzer, blocked, command, ran, reachable, silent, unproven};
 
 /// Three files with five different measurements in seven places.
 fn three_files(folder: &Folder) -> [String; 3] {
@@ -43,6 +43,18 @@ fn a_merge_counts_what_it_read_and_a_second_one_adds_nothing() {
     let second = merged(&out, &[&a, &b, &c]);
     let sum = format!("in all: 7 measurements read, 0 new, 7 already there; {out} holds 5 measurements\n");
     assert!(second.code == 0 && second.stdout.ends_with(&sum), "{}", second.stdout);
+    assert_eq!(held(&out), 5);
+}
+
+#[test]
+fn a_merge_goes_on_when_nobody_reads_about_it() {
+    let folder = Folder::new();
+    let [a, b, c] = three_files(&folder);
+    let out = folder.path("out.sqlite");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = ran(&command(&["merge", &out, &a, &b, &c]).stdout(writer).output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert_eq!(held(&out), 5);
 }
 

@@ -25,20 +25,25 @@ pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
                 true
             }
             Step::Input(input) => {
-                printed = progress.aside(|| print_input(input));
-                printed.is_ok() && (skip_bad || input.outcome.is_ok())
+                let line = progress.aside(|| print_input(input));
+                printed = std::mem::replace(&mut printed, Ok(())).and(line);
+                skip_bad || input.outcome.is_ok()
             }
         };
         if go_on && !interrupt.came() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     drop(progress);
-    printed?;
-    print_sum(&options.out, &report)?;
+    let held = Reader::open(&options.out)?.count(&Filter::default())?;
+    let printed = printed.and_then(|()| print_sum(&options.out, &report, held));
     let not_begun = options.inputs.len() - report.inputs.len();
     if not_begun > 0 {
         say(&format!("{} not merged", counted(not_begun as u64, "input")));
     }
-    Ok(exit(&report, not_begun, skip_bad, interrupt.came()))
+    match printed.map_err(AnalyzerError::Output) {
+        // The merge is what was asked for; it went on though nobody reads about it.
+        Err(error) if !error.is_closed_pipe() => Err(error),
+        _ => Ok(exit(&report, not_begun, skip_bad, interrupt.came())),
+    }
 }
 
 /// One line an input on standard output; what is wrong with it on standard error.
@@ -70,7 +75,7 @@ fn name_conflicts(input: &InputReport, merged: &Merged) {
 }
 
 /// The sum over all inputs, and what the output holds, counted in the output itself.
-fn print_sum(out: &Path, report: &MergeReport) -> Result<(), AnalyzerError> {
+fn print_sum(out: &Path, report: &MergeReport, held: u64) -> io::Result<()> {
     let mut sum = Merged::default();
     for merged in report.inputs.iter().filter_map(|input| input.outcome.as_ref().ok()) {
         sum.measurements += merged.measurements;
@@ -78,10 +83,8 @@ fn print_sum(out: &Path, report: &MergeReport) -> Result<(), AnalyzerError> {
         sum.already += merged.already;
         sum.conflicting += merged.conflicting;
     }
-    let held = Reader::open(out)?.count(&Filter::default())?;
     let out = clean(&out.display().to_string());
-    writeln!(io::stdout(), "in all: {}; {out} holds {}", figures(&sum), counted(held, "measurement"))?;
-    Ok(())
+    writeln!(io::stdout(), "in all: {}; {out} holds {}", figures(&sum), counted(held, "measurement"))
 }
 
 fn exit(report: &MergeReport, not_begun: usize, skip_bad: bool, interrupted: bool) -> Exit {
