@@ -50,12 +50,14 @@ pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
 fn print_input(input: &InputReport) -> io::Result<()> {
     match &input.outcome {
         Ok(merged) => {
-            writeln!(io::stdout(), "{}: {}", clean(&input.file.display().to_string()), figures(merged))?;
             name_conflicts(input, merged);
+            writeln!(io::stdout(), "{}: {}", clean(&input.file.display().to_string()), figures(merged))
         }
-        Err(error) => say(&format!("{error}; nothing was taken from it")),
+        Err(error) => {
+            say(&format!("{error}; nothing was taken from it"));
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 fn figures(merged: &Merged) -> String {
