@@ -14,6 +14,36 @@ use faultline_record::{
     SignalKind, StepData, Target, Timestamp, Tls, sha256,
 };
 
+/// The vocabularies as they were at format 1: they grow, the sample does not.
+const REASONS: [HealthReason; 5] =
+    [HealthReason::Before, HealthReason::During, HealthReason::OnFailure, HealthReason::Canary, HealthReason::After];
+
+const SIGNALS: [SignalKind; 8] = [
+    SignalKind::Link,
+    SignalKind::Route,
+    SignalKind::Gateway,
+    SignalKind::Captive,
+    SignalKind::ControlByName,
+    SignalKind::ControlByAddress,
+    SignalKind::Resolver,
+    SignalKind::Clock,
+];
+
+const NOT_RUN: [NotRun; 12] = [
+    NotRun::Interrupted,
+    NotRun::MaxTime,
+    NotRun::MaxData,
+    NotRun::TargetDeadline,
+    NotRun::NoAddress,
+    NotRun::BogonAddress,
+    NotRun::NoIpv6,
+    NotRun::PreviousStepFailed,
+    NotRun::AddressCap,
+    NotRun::NoNetwork,
+    NotRun::NotNeeded,
+    NotRun::LocalLimit,
+];
+
 /// A run, everything in it, and how it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -68,7 +98,7 @@ pub fn run(number: u8) -> Run {
 }
 
 pub fn sample() -> Sample {
-    let reasons = HealthReason::ALL.iter().enumerate();
+    let reasons = REASONS.iter().enumerate();
     Sample {
         run: run(1),
         end: RunSummary {
@@ -94,7 +124,7 @@ pub fn check(number: u8, reason: HealthReason) -> HealthCheck {
         reason,
         offset_ms: f64::from(number) * 10_000.0,
         duration_ms: 500.0,
-        signals: SignalKind::ALL.iter().map(|&kind| signal(kind)).collect(),
+        signals: SIGNALS.iter().map(|&kind| signal(kind)).collect(),
     }
 }
 
@@ -275,7 +305,7 @@ fn chat() -> Measurement {
 
 /// Steps that were never done.
 fn unreached() -> Measurement {
-    let reasons = (1..).zip(NotRun::ALL);
+    let reasons = (1..).zip(&NOT_RUN);
     let not_run =
         reasons.map(|(seq, &reason)| Observation { outcome: Outcome::NotRun(reason), ..step(seq, StepData::Tcp) });
     Measurement { observations: not_run.collect(), ..empty_measurement(3, 35_000.0) }
