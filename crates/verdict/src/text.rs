@@ -28,10 +28,12 @@ pub fn state_words(state: State) -> &'static str {
     }
 }
 
+/// The strongest finding that speaks for interference; where only several together do, all of them.
 fn interference(verdict: &Verdict) -> String {
-    let strongest =
-        verdict.evidence.iter().filter(|evidence| evidence.weight > 0.0).max_by(|a, b| a.weight.total_cmp(&b.weight));
-    strongest.map(|evidence| evidence.text.clone()).unwrap_or_default()
+    let found = || verdict.evidence.iter().filter(|evidence| !evidence.rule.starts_with("health."));
+    let strongest = found().filter(|evidence| evidence.weight > 0.0).max_by(|a, b| a.weight.total_cmp(&b.weight));
+    let together = || found().map(|evidence| evidence.text.as_str()).collect::<Vec<_>>().join("; ");
+    strongest.map_or_else(together, |evidence| evidence.text.clone())
 }
 
 fn not_proven(verdict: &Verdict) -> String {

@@ -94,7 +94,10 @@ fn two_different_answers_to_one_question_are_an_artefact_even_when_the_site_work
 fn silence_of_an_ordinary_site_is_impaired_and_of_a_great_service_likely_blocked() {
     let silent = || resolved().connects(GENUINE, failed(Failure::GenericTimeoutError));
     is(&silent().judged(), State::Impaired, Cause::Unknown, &[]);
-    is(&silent().of_a_great_service().judged(), State::LikelyBlocked, Cause::Interference, &["tcp.timeout"]);
+    let great = silent().of_a_great_service().judged();
+    is(&great, State::LikelyBlocked, Cause::Interference, &["tcp.timeout"]);
+    let words = faultline_verdict::summary_sentence(&great);
+    assert!(words.contains("no address") && words.contains("hardly ever down"), "{words}");
 }
 
 #[test]
