@@ -10,6 +10,7 @@ pub mod commands;
 pub mod consent;
 pub mod drive;
 pub mod error;
+pub mod follow_up;
 pub mod health;
 pub mod limits;
 pub mod lists;

@@ -14,7 +14,7 @@ use super::{Fault, errno, tls};
 const RECORDS: usize = 64;
 
 /// A question's end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answered {
     /// How it ended.
     pub outcome: Outcome,
@@ -54,7 +54,8 @@ impl Question {
         Self { hostname: hostname.to_owned(), query_type }
     }
 
-    pub(super) fn unanswered(&self, engine: Engine, resolver: &str) -> Dns {
+    /// The row of the question while nothing has come back.
+    pub fn unanswered(&self, engine: Engine, resolver: &str) -> Dns {
         Dns {
             engine,
             resolver: resolver.to_owned(),

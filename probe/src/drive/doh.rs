@@ -5,7 +5,7 @@
 //! the way to the resolver failed, which says nothing about the name.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use faultline_record::{Engine, Failure, Outcome, QueryType};
@@ -33,6 +33,14 @@ pub(super) struct Service {
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("name", &self.name).field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Where it is, if there is but one such place.
+    fn server(&self) -> Option<SocketAddr> {
+        let [address] = self.addresses[..] else { return None };
+        Some(SocketAddr::new(address, self.url.port_or_known_default()?))
     }
 }
 
@@ -79,15 +87,13 @@ fn known_addresses(url: &Url, config: &DriveConfig) -> Vec<IpAddr> {
 
 impl Drive {
     /// Asks a public resolver's DoH service, by its place in the configuration.
-    pub async fn ask_doh(&self, question: &Question, index: usize) -> Option<Answered> {
-        let service = self.shared.doh.public.get(index)?;
-        Some(self.ask_service(question, service).await)
+    pub async fn ask_doh(&self, question: &Question, index: usize) -> Answered {
+        self.ask_service(question, &self.shared.doh.public[index]).await
     }
 
     /// Asks a DoH service that the user named, by its place in the configuration.
-    pub async fn ask_named_doh(&self, question: &Question, index: usize) -> Option<Answered> {
-        let service = self.shared.doh.named.get(index)?;
-        Some(self.ask_service(question, service).await)
+    pub async fn ask_named_doh(&self, question: &Question, index: usize) -> Answered {
+        self.ask_service(question, &self.shared.doh.named[index]).await
     }
 
     async fn ask_service(&self, question: &Question, service: &Service) -> Answered {
@@ -105,7 +111,7 @@ impl Drive {
             Ok(Ok(end) | Err(end)) => end,
             Err(_) => (Outcome::Failed(Failure::GenericTimeoutError), Some(Waited(limit).to_string())),
         };
-        Answered { outcome, detail, seen, server: None }
+        Answered { outcome, detail, seen, server: service.server() }
     }
 
     async fn open(&self, service: &Service) -> Result<Resolver<Metered>, (Outcome, Option<String>)> {

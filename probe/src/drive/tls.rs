@@ -134,7 +134,7 @@ fn config(
 #[derive(Debug)]
 struct Presented {
     chain: Vec<Arc<Certificate>>,
-    verdict: Result<(), Error>,
+    verdict: Result<(), Fault>,
 }
 
 tokio::task_local! {
@@ -157,12 +157,15 @@ impl ServerCertVerifier for Witness {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict =
-            self.genuine.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map(|_| ());
-        let chain = std::iter::once(end_entity)
+        let chain: Vec<_> = std::iter::once(end_entity)
             .chain(intermediates)
             .map(|certificate| Arc::new(Certificate::from_der(certificate.to_vec())))
             .collect();
+        let verdict = self
+            .genuine
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            .map(|_| ())
+            .map_err(|error| Fault::new(Outcome::Failed(verdict_failure(&error, &chain)), error));
         let kept = PRESENTED.try_with(|slot| slot.replace(Some(Presented { chain, verdict })));
         // Outside of a handshake of ours nobody would look at the verdict: refuse.
         kept.map(|_| ServerCertVerified::assertion()).map_err(|_| Error::General("nobody keeps the chain".into()))
@@ -217,11 +220,11 @@ impl Drive {
                 look_at_session(&mut seen, &stream);
                 (Ok(()), Some(stream))
             }
-            Ok(Err(error)) => (Err(fault(&error, &passed)), None),
+            Ok(Err(error)) => (Err(handshake_fault(&error, &passed)), None),
             Err(_) => (Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))), None),
         };
         // A verdict against the chain says more than how the handshake went on from there.
-        match verdict.map_err(|error| tls_fault(&error, &passed)).and(end) {
+        match verdict.and(end) {
             Ok(()) => Handshake { outcome: Outcome::Ok, detail: None, seen, stream },
             Err(fault) => Handshake { outcome: fault.outcome, detail: fault.detail, seen, stream },
         }
@@ -266,7 +269,16 @@ fn iana_name(suite: &str) -> String {
     suite.replacen("TLS13_", "TLS_", 1)
 }
 
-/// The failure of an error of the handshake, ours or hickory's.
+/// The failure of an error of a handshake of ours, whose verifier lets every chain pass: a certificate is invalid in
+/// its eyes when the peer does not hold the key.
+fn handshake_fault(error: &io::Error, passed: &Passed) -> Fault {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(_)) => Fault::new(Outcome::Failed(Failure::SslFailedHandshake), error),
+        _ => fault(error, passed),
+    }
+}
+
+/// The failure of an error of TLS as it comes through tokio.
 pub(super) fn fault(error: &io::Error, passed: &Passed) -> Fault {
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         return tls_fault(error, passed);
@@ -274,12 +286,13 @@ pub(super) fn fault(error: &io::Error, passed: &Passed) -> Fault {
     Fault::new(passed.error.unwrap_or_else(|| errno::outcome(error)), error)
 }
 
+/// The failure of an error of TLS.
 pub(super) fn tls_fault(error: &Error, passed: &Passed) -> Fault {
     use faultline_wire::tls::{FirstBytes, first_bytes};
     let failure = match error {
         Error::AlertReceived(AlertDescription::UnrecognisedName) => Failure::SslInvalidHostname,
-        Error::InvalidCertificate(error) => certificate_failure(error),
         Error::NoCertificatesPresented => Failure::SslInvalidCertificate,
+        Error::InvalidCertificate(_) => verdict_failure(error, &[]),
         _ => match first_bytes(passed.first()) {
             Some(FirstBytes::Http | FirstBytes::NotTls) => Failure::TlsMalformedRecord,
             _ => Failure::SslFailedHandshake,
@@ -288,16 +301,18 @@ pub(super) fn tls_fault(error: &Error, passed: &Passed) -> Fault {
     Fault::new(Outcome::Failed(failure), error)
 }
 
-fn certificate_failure(error: &CertificateError) -> Failure {
+/// The failure of a verdict on a chain.
+fn verdict_failure(error: &Error, chain: &[Arc<Certificate>]) -> Failure {
+    let Error::InvalidCertificate(error) = error else { return Failure::SslInvalidCertificate };
+    let is_self_issued = chain.first().is_some_and(|leaf| leaf.is_self_issued());
     match error {
-        CertificateError::UnknownIssuer => Failure::SslUnknownAuthority,
+        // A bad signature in a chain: its issuer bears the name of a root that we trust, and is another one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Failure::SslUnknownAuthority,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Failure::SslInvalidHostname
         }
-        // A self-signed certificate that says it is an authority: nobody we trust has signed it.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            Failure::SslUnknownAuthority
-        }
+        // A self-signed certificate that says it is an authority is refused for that, before anybody looks for roots.
+        CertificateError::Other(_) if is_self_issued => Failure::SslUnknownAuthority,
         _ => Failure::SslInvalidCertificate,
     }
 }

@@ -1,10 +1,37 @@
 //! The walk of one target through its steps, and the rows that come of it.
+//!
+//! Each redirect hop is a round of its own: the system's resolver (A and AAAA apart) with the public ones beside it,
+//! connections to all addresses side by side, one request a family. Where the system's answer led nowhere, the other
+//! resolvers' addresses are tried in the same way, and follow-ups are made.
+//!
+//! A measurement always walks to its end and never fails. When the run ends or the target's deadline passes, each step
+//! that is left, and the one under way, becomes `not_run` at once, with the reason.
 
-use faultline_record::{Measurement, MeasurementId, Network, RunId, Target, Timestamp};
+mod connect;
+mod log;
+mod resolve;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use faultline_record::{
+    Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Outcome, Purpose,
+    QueryType, RunId, StepData, Target, Timestamp,
+};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use self::connect::{Goal, Reached, Round};
+use self::log::{Cut, Log, Place};
+use self::resolve::{Comparisons, query_type};
+use self::steps::Offer;
 use crate::clock::RunClock;
-use crate::drive::Drive;
+use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
+use crate::follow_up;
 
 /// What a measurement belongs to, and what can end it early.
 #[derive(Clone, Debug)]
@@ -20,19 +47,233 @@ pub struct MeasureContext {
 }
 
 /// Measures one target. Never fails: what went wrong is in the rows.
-// The signature stands so that the run can be written against it; the walk follows.
-#[allow(clippy::unused_async)]
-pub async fn measure(_drive: &Drive, target: &Target, context: MeasureContext) -> Measurement {
+pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) -> Measurement {
     let started_at = Timestamp::now();
     let offset_ms = context.clock.now_ms();
+    let walk = Arc::new(Walk {
+        drive: drive.clone(),
+        log: Log::start(),
+        cut: Cut::new(context.cancel, drive.config().limits.target),
+        private_ca: target.private_ca,
+        dials_bogons: drive.dials_bogons() || names_own_machine(&target.endpoint),
+    });
+    match &target.endpoint {
+        Endpoint::Dns { resolver, name } => walk.ask_one(*resolver, name).await,
+        endpoint => walk.follow(endpoint).await,
+    }
     Measurement {
         id: MeasurementId::new(),
         run: context.run,
         target: target.clone(),
         started_at,
         offset_ms,
-        duration_ms: context.clock.now_ms() - offset_ms,
+        duration_ms: walk.log.now_ms(),
         network: context.network,
-        observations: Vec::new(),
+        observations: walk.log.take(),
     }
+}
+
+/// Whether the input itself names an address that cannot be public: a server of the user's own.
+fn names_own_machine(endpoint: &Endpoint) -> bool {
+    match endpoint.host_and_port().0 {
+        HostName::Address(address) => is_bogon(address),
+        HostName::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+    }
+}
+
+/// One measurement in the making.
+#[derive(Debug)]
+struct Walk {
+    drive: Drive,
+    log: Log,
+    cut: Cut,
+    private_ca: bool,
+    dials_bogons: bool,
+}
+
+/// What a walk keeps from hop to hop.
+#[derive(Default)]
+struct Known {
+    /// Addresses of hosts that were resolved, by family.
+    addresses: HashMap<String, [Vec<IpAddr>; 2]>,
+    /// Comparisons that nobody has waited for yet.
+    comparisons: Vec<Comparisons>,
+    /// Follow-ups were made; once is enough.
+    followed_up: bool,
+}
+
+impl Walk {
+    /// `dns://`: one resolver's word, by our own query.
+    async fn ask_one(&self, resolver: IpAddr, name: &str) {
+        let types: &[QueryType] =
+            if self.drive.config().ipv6 { &[QueryType::A, QueryType::Aaaa] } else { &[QueryType::A] };
+        let label = resolver.to_string();
+        let asking = types.iter().map(|&query_type| {
+            let question = Question::new(name, query_type);
+            let label = &label;
+            async move {
+                let planned = question.unanswered(Engine::Udp, label);
+                let asking = self.drive.ask_udp(&question, label, resolver);
+                // The row is all that is wanted.
+                let _ = self.dns(0, Purpose::Main, planned, asking).await;
+            }
+        });
+        futures_util::future::join_all(asking).await;
+    }
+
+    /// Follows an endpoint and its redirects.
+    async fn follow(self: &Arc<Self>, endpoint: &Endpoint) {
+        let mut known = Known::default();
+        let (mut host, mut goal) = goal(endpoint);
+        for hop in 0.. {
+            let fetch = self.hop(hop, &host, &goal, &mut known).await;
+            let Some(url) = fetch.and_then(|fetch| self.next(hop, goal.url.as_ref(), &fetch)) else { break };
+            let endpoint = Endpoint::Web(url);
+            (host, goal) = self::goal(&endpoint);
+        }
+        for comparison in known.comparisons {
+            // A comparison ends in rows; that it panicked would be a bug of ours, and is logged by the runtime.
+            let _ = comparison.await;
+        }
+    }
+
+    /// One round: resolve, connect, and where that led nowhere, ask further.
+    async fn hop(self: &Arc<Self>, hop: u16, host: &HostName, goal: &Goal, known: &mut Known) -> Option<Fetch> {
+        let round = Round::new(hop, Purpose::Main, &self.drive.config().limits);
+        let is_new = matches!(host, HostName::Name(name) if !known.addresses.contains_key(name));
+        let comparisons = match host {
+            HostName::Name(name) if is_new => Some(self.compare(hop, name)),
+            _ => None,
+        };
+        let (four, six) = tokio::join!(
+            self.family(round, host, Family::V4, goal, known.of(host, Family::V4)),
+            self.family(round, host, Family::V6, goal, known.of(host, Family::V6)),
+        );
+        let addresses = [four.addresses, six.addresses];
+        if addresses.iter().all(Vec::is_empty) {
+            self.skip_all(round, goal, four.stopped.or(six.stopped).unwrap_or(NotRun::NoAddress));
+        }
+        if four.end.reached || six.end.reached {
+            known.comparisons.extend(comparisons);
+            self.settle(hop, goal, known).await;
+        } else {
+            let tried = addresses.concat();
+            tokio::join!(self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known));
+        }
+        if let HostName::Name(name) = host {
+            known.addresses.insert(name.clone(), addresses);
+        }
+        four.end.fetch.into_iter().chain(six.end.fetch).max_by_key(|fetch| fetch.seen.status.is_some())
+    }
+
+    /// One family of a round.
+    async fn family(
+        &self,
+        round: Round,
+        host: &HostName,
+        family: Family,
+        goal: &Goal,
+        known: Option<Vec<IpAddr>>,
+    ) -> FamilyEnd {
+        let resolved = match (host, known) {
+            (_, Some(addresses)) => Ok(addresses),
+            (HostName::Address(address), None) => {
+                Ok((Family::of(*address) == family).then_some(*address).into_iter().collect())
+            }
+            (HostName::Name(name), None) => self.resolve(round.hop, name, family).await,
+        };
+        let (addresses, stopped) = match resolved {
+            Ok(addresses) => (addresses, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        let (tested, left_out) = addresses.split_at(addresses.len().min(self.drive.config().limits.addresses));
+        self.leave_out(round, left_out, goal);
+        let end = self.connect_all(round, tested, goal).await;
+        FamilyEnd { end, addresses, stopped }
+    }
+
+    /// Tries the addresses that only the other resolvers gave: a certificate that is valid there shows that the
+    /// system's answer was not genuine.
+    async fn try_others(&self, hop: u16, comparisons: Option<Comparisons>, tried: &[IpAddr], goal: &Goal) {
+        let Some(comparisons) = comparisons else { return };
+        // Without the comparisons there is nothing to try; see `follow` for the error.
+        let found = comparisons.await.unwrap_or_default();
+        let limits = &self.drive.config().limits;
+        let round = Round::new(hop, Purpose::Comparison, limits);
+        let of = |family| -> Vec<IpAddr> {
+            let only = found.iter().copied().filter(|address| !tried.contains(address));
+            only.filter(|&address| Family::of(address) == family).take(limits.addresses).collect()
+        };
+        let (four, six) = (of(Family::V4), of(Family::V6));
+        tokio::join!(self.connect_all(round, &four, goal), self.connect_all(round, &six, goal));
+    }
+
+    /// Makes the follow-ups that the hop's rows ask for, once in a measurement.
+    async fn settle(&self, hop: u16, goal: &Goal, known: &mut Known) {
+        let config = self.drive.config();
+        if !config.follow_up || known.followed_up {
+            return;
+        }
+        let experiments = self.log.look(|rows| follow_up::wanted(rows, hop, &config.innocent_sni));
+        known.followed_up = !experiments.is_empty();
+        self.follow_up(hop, &experiments, goal).await;
+    }
+
+    /// Where a response leads. A redirect that cannot be followed has a row of its own in the next hop.
+    fn next(&self, hop: u16, from: Option<&Url>, fetch: &Fetch) -> Option<Url> {
+        let is_redirect = matches!(fetch.seen.status, Some(301 | 302 | 303 | 307 | 308));
+        let location = fetch.location.as_deref().filter(|_| is_redirect)?;
+        let failure = match from?.join(location) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => return None,
+            Ok(url) if url.host_str().is_none_or(str::is_empty) => Failure::HttpInvalidRedirectLocationHost,
+            Ok(_) if hop >= self.drive.config().limits.redirects => Failure::HttpTooManyRedirects,
+            Ok(mut url) => {
+                // What a probe never sends, a redirect does not make it send.
+                let _ = url.set_username("").and_then(|()| url.set_password(None));
+                return Some(url);
+            }
+            Err(_) => Failure::HttpInvalidRedirectLocationHost,
+        };
+        let place = Place { hop: hop + 1, purpose: Purpose::Main, connection: None, address: None };
+        let http = Http { url: Scrubber::default().place(location), ..Http::default() };
+        self.log.end(self.log.begin(), place, Outcome::Failed(failure), None, StepData::Http(http));
+        None
+    }
+}
+
+/// What came of one family in a round.
+struct FamilyEnd {
+    end: Reached,
+    addresses: Vec<IpAddr>,
+    /// Why the name was not resolved, if it was not.
+    stopped: Option<NotRun>,
+}
+
+impl Known {
+    fn of(&self, host: &HostName, family: Family) -> Option<Vec<IpAddr>> {
+        let HostName::Name(name) = host else { return None };
+        let index = usize::from(query_type(family) == QueryType::Aaaa);
+        self.addresses.get(name).map(|addresses| addresses[index].clone())
+    }
+}
+
+/// What an endpoint wants of a connection.
+fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
+    let (host, port) = endpoint.host_and_port();
+    let plain = |name: &HostName| match name {
+        HostName::Name(name) => name.clone(),
+        HostName::Address(address) => address.to_string(),
+    };
+    let (tls, url) = match endpoint {
+        Endpoint::Web(url) => {
+            let offer = Offer { host: plain(&host), alpn: Alpn::Web };
+            ((url.scheme() == "https").then_some(offer), Some(url.clone()))
+        }
+        Endpoint::Tls { sni, .. } => {
+            let name = sni.clone().unwrap_or_else(|| plain(&host));
+            (Some(Offer { host: name, alpn: Alpn::None }), None)
+        }
+        Endpoint::Tcp { .. } | Endpoint::Dns { .. } => (None, None),
+    };
+    (host, Goal { port, tls, url })
 }

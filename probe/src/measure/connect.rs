@@ -1,0 +1,185 @@
+//! Connections to a host's addresses, side by side: TCP, then TLS, then one request a family.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use faultline_record::{NotRun, Purpose, StepData, Tls};
+use futures_util::future::join_all;
+use url::Url;
+
+use super::Walk;
+use super::log::Place;
+use super::steps::{Offer, planned_request};
+use crate::drive::{Channel, Fetch};
+use crate::follow_up::{Experiment, ROUNDS};
+use crate::limits::Limits;
+
+/// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What is wanted of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Goal {
+    pub(super) port: u16,
+    /// A handshake, if there is to be one.
+    pub(super) tls: Option<Offer>,
+    /// A request, if there is to be one.
+    pub(super) url: Option<Url>,
+}
+
+/// Which round connections belong to, and how long each step may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub(super) hop: u16,
+    pub(super) purpose: Purpose,
+    pub(super) tcp: Duration,
+    pub(super) tls: Duration,
+}
+
+impl Round {
+    pub(super) fn new(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
+        Self { hop, purpose, tcp: limits.tcp, tls: limits.tls }
+    }
+
+    /// A round of follow-ups: after a failure nobody waits that long again.
+    fn follow_up(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
+        Self { hop, purpose, tcp: limits.follow_up_tls, tls: limits.follow_up_tls }
+    }
+
+    fn place(self, connection: Option<u32>, address: Option<SocketAddr>) -> Place {
+        Place { hop: self.hop, purpose: self.purpose, connection, address }
+    }
+}
+
+/// What came of connections.
+#[derive(Debug, Default)]
+pub(super) struct Reached {
+    /// What was wanted was had: a verified handshake, a connection where no handshake was wanted, a response where the
+    /// request goes in the clear.
+    pub(super) reached: bool,
+    /// The request's end, if one was made.
+    pub(super) fetch: Option<Fetch>,
+    /// Why the last step was not made, if it was not.
+    stopped: Option<NotRun>,
+}
+
+impl Reached {
+    fn stopped(reason: NotRun) -> Self {
+        Self { stopped: Some(reason), ..Self::default() }
+    }
+
+    fn reached() -> Self {
+        Self { reached: true, ..Self::default() }
+    }
+}
+
+impl Walk {
+    /// Connects to the addresses of one family. One request is made, over the connection that is ready first.
+    pub(super) async fn connect_all(&self, round: Round, addresses: &[IpAddr], goal: &Goal) -> Reached {
+        if addresses.is_empty() {
+            return Reached::default();
+        }
+        let claim = AtomicBool::new(false);
+        let chains = addresses.iter().map(|&ip| self.chain(round, SocketAddr::new(ip, goal.port), goal, &claim));
+        let all = join_all(chains).await.into_iter().reduce(|one, other| Reached {
+            reached: one.reached || other.reached,
+            fetch: one.fetch.or(other.fetch),
+            stopped: one.stopped.or(other.stopped),
+        });
+        let all = all.unwrap_or_default();
+        if let (Some(url), false) = (&goal.url, claim.into_inner()) {
+            let reason = all.stopped.unwrap_or(NotRun::PreviousStepFailed);
+            self.log.skip(round.place(None, None), reason, planned_request(url));
+        }
+        all
+    }
+
+    /// Addresses beyond the cap have a row each, and no more.
+    pub(super) fn leave_out(&self, round: Round, addresses: &[IpAddr], goal: &Goal) {
+        for &address in addresses {
+            let place = round.place(None, Some(SocketAddr::new(address, goal.port)));
+            self.log.skip(place, NotRun::AddressCap, StepData::Tcp);
+        }
+    }
+
+    /// There is nothing to connect to: every planned step has a row that says so.
+    pub(super) fn skip_all(&self, round: Round, goal: &Goal, reason: NotRun) {
+        let place = round.place(None, None);
+        self.log.skip(place, reason, StepData::Tcp);
+        if goal.tls.is_some() {
+            self.log.skip(place, reason, StepData::Tls(Tls::default()));
+        }
+        if let Some(url) = &goal.url {
+            self.log.skip(place, reason, planned_request(url));
+        }
+    }
+
+    /// One connection, as far as it gets.
+    async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
+        let place = round.place(Some(self.log.connection()), Some(address));
+        let tcp = self.tcp(place, address, round.tcp).await;
+        let channel = match (tcp, &goal.tls) {
+            (Ok(stream), None) => Ok(Channel::Plain(stream)),
+            (Ok(stream), Some(offer)) => {
+                self.tls(place, stream, offer, round.tls).await.map(|stream| Channel::Secure(Box::new(stream)))
+            }
+            (Err(reason), None) => Err(reason),
+            (Err(reason), Some(_)) => {
+                self.log.skip(place, reason, StepData::Tls(Tls::default()));
+                Err(reason)
+            }
+        };
+        match (channel, &goal.url) {
+            (Err(reason), _) => Reached::stopped(reason),
+            (Ok(_), None) => Reached::reached(),
+            (Ok(channel), Some(url)) => {
+                let is_secure = goal.tls.is_some();
+                if claim.swap(true, Ordering::Relaxed) {
+                    return Reached { reached: is_secure, ..Reached::default() };
+                }
+                match self.http(place, channel, url).await {
+                    Ok(fetch) => {
+                        let responded = fetch.seen.status.is_some();
+                        Reached { reached: is_secure || responded, fetch: Some(fetch), stopped: None }
+                    }
+                    Err(reason) => Reached { reached: is_secure, ..Reached::stopped(reason) },
+                }
+            }
+        }
+    }
+
+    /// Makes the experiments, one after the other.
+    pub(super) async fn follow_up(&self, hop: u16, experiments: &[Experiment], goal: &Goal) {
+        for experiment in experiments {
+            match experiment {
+                Experiment::SniDifferential { address, own } => {
+                    self.sni_differential(hop, *address, own, goal).await;
+                }
+                Experiment::TcpRetry { address } => self.tcp_retry(hop, *address, goal).await,
+            }
+        }
+    }
+
+    async fn sni_differential(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
+        let Some(offer) = &goal.tls else { return };
+        let config = self.drive.config();
+        for _ in 0..ROUNDS {
+            for (purpose, host) in [(Purpose::InnocentSni, config.innocent_sni.as_str()), (Purpose::Retry, own)] {
+                let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
+                let goal = Goal { port: address.port(), tls: Some(offer), url: None };
+                let round = Round::follow_up(hop, purpose, &config.limits);
+                self.chain(round, address, &goal, &AtomicBool::new(true)).await;
+            }
+        }
+    }
+
+    async fn tcp_retry(&self, hop: u16, address: SocketAddr, goal: &Goal) {
+        let limits = &self.drive.config().limits;
+        let goal = Goal { port: goal.port, tls: None, url: None };
+        // When the wait is cut short, the connection's own row says so.
+        let _ = self.cut.guard(tokio::time::sleep(RETRY_AFTER)).await;
+        let round = Round::new(hop, Purpose::Retry, limits);
+        self.chain(round, address, &goal, &AtomicBool::new(true)).await;
+    }
+}

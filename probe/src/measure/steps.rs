@@ -1,0 +1,151 @@
+//! The steps of a measurement: each makes one row, whatever happens.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls};
+use tokio_rustls::client::TlsStream;
+use url::Url;
+
+use super::Walk;
+use super::log::Place;
+use crate::drive::{Alpn, Answered, Channel, Fetch, Scrubber, Tapped, is_bogon};
+
+/// What is offered in a handshake.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    /// A name, offered as SNI and verified; or a literal address, verified only.
+    pub(super) host: String,
+    pub(super) alpn: Alpn,
+}
+
+impl Walk {
+    /// A question to a resolver. `Err` says why the steps after it cannot be made.
+    pub(super) async fn dns(
+        &self,
+        hop: u16,
+        purpose: Purpose,
+        planned: Dns,
+        asking: impl Future<Output = Answered>,
+    ) -> Result<Answered, NotRun> {
+        let ticket = self.log.begin();
+        let place = |address| Place { hop, purpose, connection: None, address };
+        match self.cut.guard(asking).await {
+            Ok(mut answered) => {
+                self.judge_addresses(&mut answered);
+                let Answered { outcome, detail, seen, server } = answered.clone();
+                self.log.end(ticket, place(server), outcome, detail, StepData::Dns(seen));
+                outcome.not_run().map_or(Ok(answered), Err)
+            }
+            Err(reason) => {
+                self.log.end(ticket, place(None), Outcome::NotRun(reason), None, StepData::Dns(planned));
+                Err(reason)
+            }
+        }
+    }
+
+    /// An answer with an address that cannot be public is no answer, unless that was asked for.
+    fn judge_addresses(&self, answered: &mut Answered) {
+        let is_wrong = answered.outcome.is_ok() && answered.seen.addresses().any(is_bogon);
+        if is_wrong && !self.dials_bogons {
+            answered.outcome = Outcome::Failed(Failure::DnsBogonError);
+        }
+    }
+
+    /// Why an address is not dialled, if so.
+    pub(super) fn refusal(&self, address: IpAddr) -> Option<NotRun> {
+        if is_bogon(address) && !self.dials_bogons {
+            return Some(NotRun::BogonAddress);
+        }
+        let is_out_of_reach = address.is_ipv6() && !self.drive.config().ipv6 && !address.is_loopback();
+        is_out_of_reach.then_some(NotRun::NoIpv6)
+    }
+
+    /// A TCP connection. `Err` says why the next step cannot be made.
+    pub(super) async fn tcp(&self, place: Place, address: SocketAddr, limit: Duration) -> Result<Tapped, NotRun> {
+        let admission = match self.refusal(address.ip()) {
+            Some(reason) => Err(reason),
+            None => self.cut.guard(self.drive.admit()).await,
+        };
+        let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tcp))?;
+        let ticket = self.log.begin();
+        let end = |outcome, detail| self.log.end(ticket, place, outcome, detail, StepData::Tcp);
+        match self.cut.guard(self.drive.connect(admission, address, limit)).await {
+            Ok(Ok(stream)) => {
+                end(Outcome::Ok, None);
+                Ok(stream)
+            }
+            Ok(Err(fault)) => {
+                end(fault.outcome, fault.detail);
+                Err(reason_after(fault.outcome))
+            }
+            Err(reason) => {
+                end(Outcome::NotRun(reason), None);
+                Err(reason)
+            }
+        }
+    }
+
+    /// A TLS handshake. `Err` says why the next step cannot be made.
+    pub(super) async fn tls(
+        &self,
+        place: Place,
+        stream: Tapped,
+        offer: &Offer,
+        limit: Duration,
+    ) -> Result<TlsStream<Tapped>, NotRun> {
+        let scrubber = Scrubber::new(stream.stream().local_addr().ok());
+        let ticket = self.log.begin();
+        let handshake = self.drive.handshake(stream, &offer.host, offer.alpn, limit);
+        // The future of a handshake is large, and lives across everything that this one does.
+        match self.cut.guard(Box::pin(handshake)).await {
+            Ok(done) => {
+                let detail = done.detail.map(|detail| scrubber.text(&detail).into_owned());
+                self.log.end(ticket, place, done.outcome, detail, StepData::Tls(done.seen));
+                match done.stream {
+                    Some(stream) if self.is_trusted(done.outcome) => Ok(stream),
+                    _ => Err(reason_after(done.outcome)),
+                }
+            }
+            Err(reason) => {
+                let is_name = offer.host.parse::<IpAddr>().is_err();
+                let tls = Tls { sni: is_name.then(|| offer.host.clone()), ..Tls::default() };
+                self.log.end(ticket, place, Outcome::NotRun(reason), None, StepData::Tls(tls));
+                Err(reason)
+            }
+        }
+    }
+
+    /// Whether a request may follow. For a target with an authority of its own an unknown one is what is expected.
+    fn is_trusted(&self, outcome: Outcome) -> bool {
+        outcome.is_ok() || (self.private_ca && outcome.failure() == Some(Failure::SslUnknownAuthority))
+    }
+
+    /// A request.
+    pub(super) async fn http(&self, place: Place, channel: Channel, url: &Url) -> Result<Fetch, NotRun> {
+        let ticket = self.log.begin();
+        let get = self.drive.get(channel, url, self.drive.config().limits.http);
+        match self.cut.guard(Box::pin(get)).await {
+            Ok(mut done) => {
+                let seen = std::mem::take(&mut done.seen);
+                done.seen.status = seen.status;
+                self.log.end(ticket, place, done.outcome, done.detail.take(), StepData::Http(seen));
+                Ok(done)
+            }
+            Err(reason) => {
+                self.log.end(ticket, place, Outcome::NotRun(reason), None, planned_request(url));
+                Err(reason)
+            }
+        }
+    }
+}
+
+/// The row's content of a request that was not made.
+pub(super) fn planned_request(url: &Url) -> StepData {
+    StepData::Http(Http { url: Scrubber::default().place(url.as_str()), ..Http::default() })
+}
+
+/// Why the step after this one is not made: a step that was not run hands its reason on.
+fn reason_after(outcome: Outcome) -> NotRun {
+    outcome.not_run().unwrap_or(NotRun::PreviousStepFailed)
+}

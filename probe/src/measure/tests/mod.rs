@@ -1,0 +1,7 @@
+//! Whole measurements against servers of our own: loopback only.
+
+mod dns;
+mod http;
+mod tls;
+mod walk;
+mod world;
