@@ -2,10 +2,11 @@
 //! may be begun.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use faultline_record::{Entry, HealthCheck, HealthReason, Measurement, SignalKind, Witness, Writer};
+use faultline_record::{Entry, HealthCheck, HealthReason, Measurement, Purpose, SignalKind, Witness, Writer};
 use faultline_verdict::{HealthState, local_health};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -29,6 +30,7 @@ pub struct Monitor {
     writer: Arc<Writer>,
     state: watch::Sender<HealthState>,
     failure: Notify,
+    under_way: AtomicBool,
     recent: Mutex<VecDeque<HealthCheck>>,
 }
 
@@ -41,12 +43,21 @@ impl Monitor {
     /// A watch that has not looked yet.
     pub fn new(checker: Checker, writer: Arc<Writer>) -> Self {
         let (state, _) = watch::channel(HealthState::NoNetwork);
-        Self { checker, writer, state, failure: Notify::new(), recent: Mutex::default() }
+        Self {
+            checker,
+            writer,
+            state,
+            failure: Notify::new(),
+            under_way: AtomicBool::new(false),
+            recent: Mutex::default(),
+        }
     }
 
     /// Makes and records a full check.
     pub async fn check(&self, reason: HealthReason) -> HealthState {
+        self.under_way.store(true, Ordering::Relaxed);
         let check = self.checker.full(reason).await;
+        self.under_way.store(false, Ordering::Relaxed);
         let state = local_health(&check).state;
         tracing::debug!(%reason, %state, "local health");
         self.keep(check.clone());
@@ -75,8 +86,10 @@ impl Monitor {
 
     /// Takes note of a measurement: after a failure, a check that is not fresh is made anew.
     pub fn note(&self, measurement: &Measurement, now_ms: f64) {
-        let failed = measurement.observations.iter().any(|row| row.outcome.failure().is_some());
-        if failed && self.last_end_ms().is_none_or(|end| now_ms - end > FRESH_MS) {
+        let mut main = measurement.observations.iter().filter(|row| row.purpose == Purpose::Main);
+        let failed = main.any(|row| row.outcome.failure().is_some());
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        if failed && !under_way && self.last_end_ms().is_none_or(|end| now_ms - end > FRESH_MS) {
             self.failure.notify_one();
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table};
 use faultline_record::Witnessed;
 use faultline_verdict::{State, Verdict, state_words, summary_sentence};
 
@@ -82,7 +82,9 @@ pub fn print_table(rows: &[Row], listing: Listing, out: &mut impl Write) -> io::
     let listed = rows.iter().filter(|row| !folded || row.state != State::Ok);
 
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["target", "state", "mechanism", "sure", "id", "in words"]);
     for row in listed {
         let state = Cell::new(state_words(row.state)).fg(colour(row.state)).add_attribute(Attribute::Bold);

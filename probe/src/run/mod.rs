@@ -121,7 +121,7 @@ fn run_record(session: &Session) -> Run {
         consent: session.consent.name().into(),
         planned: u32::try_from(plan.targets.len()).unwrap_or(u32::MAX),
         left_out: plan.left_out_rows(),
-        tls_fingerprint: "rustls 0.23, aws_lc_rs".to_owned(),
+        tls_fingerprint: crate::drive::tls_fingerprint(),
     }
 }
 
