@@ -217,7 +217,14 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError> {
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| wrong(format!("failed to read a certificate: {error}")))?;
-    if roots.is_empty() { Err(wrong("there is no PEM certificate in it".into())) } else { Ok(roots) }
+    if roots.is_empty() {
+        return Err(wrong("there is no PEM certificate in it".into()));
+    }
+    let mut store = rustls::RootCertStore::empty();
+    for (root, number) in roots.iter().zip(1..) {
+        store.add(root.clone()).map_err(|error| wrong(format!("certificate {number} is no root: {error}")))?;
+    }
+    Ok(roots)
 }
 
 /// `faultline` in the user's data folder (XDG Base Directory Specification 0.8).
@@ -352,6 +359,8 @@ no-follow-up = true
         let path = folder.path().join("empty.pem");
         std::fs::write(&path, "no certificate here").unwrap();
         assert!(read_roots(&path).unwrap_err().to_string().contains("no PEM certificate"));
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(read_roots(&path).unwrap_err().to_string().contains("certificate 1 is no root"));
     }
 
     #[test]

@@ -48,7 +48,11 @@ impl Row {
     }
 
     fn confidence(&self) -> String {
-        if self.state == State::Insufficient { "-".into() } else { format!("{:.0}%", self.p * 100.0) }
+        match self.state {
+            State::Insufficient => "-".into(),
+            _ if self.p >= 0.995 => ">99%".into(),
+            _ => format!("{:.0}%", self.p * 100.0),
+        }
     }
 
     fn mechanisms(&self) -> &str {
@@ -152,6 +156,12 @@ mod tests {
             lines,
             "x/web\tblocked\ttls.reset.sni\t97%\t0000abcd\twords\ny\tinsufficient\t-\t-\t0000abcd\twords\n"
         );
+    }
+
+    #[test]
+    fn nothing_is_certain() {
+        assert_eq!(Row { p: 1.0, ..row("x", State::Ok) }.confidence(), ">99%");
+        assert_eq!(Row { p: 0.991, ..row("x", State::Ok) }.confidence(), "99%");
     }
 
     #[test]

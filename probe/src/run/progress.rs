@@ -15,7 +15,7 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::new(targets as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} targets, {elapsed}, {eta} to go") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} targets, {elapsed}") {
             bar.set_style(style);
         }
         Self(bar)

@@ -1,11 +1,14 @@
 //! A network of our own for one test: the test runs itself again in namespaces that lead nowhere, where every address
 //! of interest is on the loopback, and servers of ours answer there.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::A;
@@ -65,6 +68,27 @@ pub fn inside<F: Future<Output = ()>>(name: &str, body: impl FnOnce(World) -> F)
 /// The world, for as long as the test runs.
 pub struct World {
     folder: tempfile::TempDir,
+    load: Arc<Load>,
+}
+
+/// Connections to the sites in the last second, and how many the line bears before the controls fail.
+struct Load {
+    begun: Mutex<VecDeque<Instant>>,
+    bears: AtomicUsize,
+}
+
+impl Load {
+    fn one_more(&self) {
+        self.begun.lock().unwrap().push_back(Instant::now());
+    }
+
+    fn is_too_much(&self) -> bool {
+        let mut begun = self.begun.lock().unwrap();
+        while begun.front().is_some_and(|first| first.elapsed() > Duration::from_secs(1)) {
+            begun.pop_front();
+        }
+        begun.len() > self.bears.load(Ordering::Relaxed)
+    }
 }
 
 impl World {
@@ -74,7 +98,8 @@ impl World {
         let path = folder.path().to_str().unwrap();
         let made = Command::new("sh").args(["-ec", SETUP, "setup", path]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let world = Self { folder };
+        let load = Arc::new(Load { begun: Mutex::default(), bears: AtomicUsize::new(usize::MAX) });
+        let world = Self { folder, load };
         world.serve().await;
         world
     }
@@ -82,11 +107,17 @@ impl World {
     async fn serve(&self) {
         let tls = acceptor(&self.path("ca.pem"));
         for address in [SITES, Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(9, 9, 9, 9)] {
-            tokio::spawn(https(TcpListener::bind((address, 443)).await.unwrap(), tls.clone()));
+            let listener = TcpListener::bind((address, 443)).await.unwrap();
+            tokio::spawn(https(listener, tls.clone(), Arc::clone(&self.load), address == SITES));
             tokio::spawn(resolver(UdpSocket::bind((address, 53)).await.unwrap()));
         }
         tokio::spawn(http(TcpListener::bind((SITES, 80)).await.unwrap()));
         tokio::spawn(silence(TcpListener::bind((SILENT, 443)).await.unwrap()));
+    }
+
+    /// From now on the controls fail while the sites get more connections than this in a second.
+    pub fn bears(&self, connections: usize) {
+        self.load.bears.store(connections, Ordering::Relaxed);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -135,8 +166,14 @@ fn acceptor(ca: &std::path::Path) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn https(listener: TcpListener, tls: TlsAcceptor) {
+/// Under too much load the sites go on and the controls close their connections.
+async fn https(listener: TcpListener, tls: TlsAcceptor, load: Arc<Load>, is_sites: bool) {
     while let Ok((stream, _)) = listener.accept().await {
+        if is_sites {
+            load.one_more();
+        } else if load.is_too_much() {
+            continue;
+        }
         let tls = tls.clone();
         tokio::spawn(async move {
             if let Ok(mut stream) = tls.accept(stream).await {

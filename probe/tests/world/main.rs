@@ -152,3 +152,19 @@ fn a_network_that_goes_and_comes_back_costs_no_false_verdict() {
         ran.says("this machine has no network");
     });
 }
+
+#[test]
+fn a_pace_that_breaks_the_line_is_halved_and_its_rows_are_marked() {
+    inside("a_pace_that_breaks_the_line_is_halved_and_its_rows_are_marked", |world| async move {
+        world.bears(8);
+        let list = world.list("site", 120);
+        let ran = run(&world, &["run", "--json", "--rate", "150", "--list", &list]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        ran.says("120 targets planned: 120 measured, 0 not run");
+        ran.says("our own pace was too much for this connection");
+        let overloaded = |object: &&Value| object["local_health"]["overloaded"] == true;
+        let marked = ran.objects.iter().filter(overloaded).count();
+        assert!((1..120).contains(&marked), "{marked}");
+        assert_eq!(ran.states(), [("ok", 120)].into(), "a valid certificate stands under any load");
+    });
+}
