@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// IPv4 blocks, first address and prefix length. Source: IANA IPv4 Special-Purpose Address Registry (RFC 6890), the
 /// entries that are not globally reachable; 224.0.0.0/4: RFC 5771.
 const V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network, RFC 791
+    (Ipv4Addr::UNSPECIFIED, 8),           // this network, RFC 791
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private, RFC 1918
     (Ipv4Addr::new(100, 64, 0, 0), 10),   // shared (carrier-grade NAT), RFC 6598
     (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback, RFC 1122
@@ -25,7 +25,7 @@ const V4: [(Ipv4Addr, u32); 15] = [
 ];
 
 /// IPv6 blocks. Source: IANA IPv6 Special-Purpose Address Registry (RFC 6890), the entries that are not globally
-/// reachable; ff00::/8: RFC 4291. The two that embed an IPv4 address are judged by it, see [`embedded`].
+/// reachable; `ff00::/8`: RFC 4291. The two that embed an IPv4 address are judged by it, see [`embedded`].
 const V6: [(Ipv6Addr, u32); 11] = [
     (Ipv6Addr::UNSPECIFIED, 128),                         // unspecified, RFC 4291
     (Ipv6Addr::LOCALHOST, 128),                           // loopback, RFC 4291
@@ -53,12 +53,9 @@ pub fn is_bogon(address: IpAddr) -> bool {
 
 /// The IPv4 address in an IPv4-mapped one (RFC 4291, 2.5.5.2) or a NAT64 one (`64:ff9b::/96`, RFC 6052).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let nat64 = || {
-        let [a, b, 0, 0, 0, 0, _, _] = address.segments() else { return None };
-        let [.., w, x, y, z] = address.octets();
-        ((a, b) == (0x64, 0xff9b)).then(|| Ipv4Addr::new(w, x, y, z))
-    };
-    address.to_ipv4_mapped().or_else(nat64)
+    let [.., w, x, y, z] = address.octets();
+    let is_nat64 = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+    address.to_ipv4_mapped().or_else(|| is_nat64.then_some(Ipv4Addr::new(w, x, y, z)))
 }
 
 fn v4_matches(address: Ipv4Addr, block: Ipv4Addr, length: u32) -> bool {

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use faultline_record::{Dns, DnsAnswer, DnsRecord, Engine, Failure, Outcome, QueryType};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::net::NetError;
 
 use super::tap::Passed;
 use super::{Fault, errno, tls};
@@ -68,18 +68,20 @@ impl Question {
     }
 
     /// The name, fully qualified, so that no search list is applied to it.
-    pub(super) fn name(&self) -> Result<Name, Fault> {
+    fn name(&self) -> Result<Name, Fault> {
         let mut name = Name::from_ascii(&self.hostname)
             .map_err(|error| Fault::new(Outcome::Failed(Failure::InvalidArgument), error))?;
         name.set_fqdn(true);
         Ok(name)
     }
 
-    pub(super) fn record_type(&self) -> RecordType {
-        match self.query_type {
+    /// The question as it is sent.
+    pub(super) fn query(&self) -> Result<Query, Fault> {
+        let record_type = match self.query_type {
             QueryType::A => RecordType::A,
             QueryType::Aaaa => RecordType::AAAA,
-        }
+        };
+        Ok(Query::query(self.name()?, record_type))
     }
 }
 
@@ -132,38 +134,21 @@ pub(super) fn has_address(rows: &[DnsAnswer], query_type: QueryType) -> bool {
     })
 }
 
-/// What hickory's resolver gave: a reply, a negative reply, or no reply at all. A reply always has an RCODE; where
-/// there is none, the transport failed.
-pub(super) fn resolved(
-    seen: &mut Dns,
-    result: Result<&Message, &NetError>,
-    after_ms: u32,
-) -> (Outcome, Option<String>) {
-    let error = match result {
+/// What a server gave: a reply, or none. A reply always has an RCODE; where there is none, the transport failed.
+pub(super) fn replied(seen: &mut Dns, result: Result<&Message, &NetError>, after_ms: u32) -> (Outcome, Option<String>) {
+    match result {
         Ok(message) => {
+            let rcode = message.metadata.response_code;
             seen.answers = rows(0, after_ms, message);
-            return replied(seen, message.metadata.response_code, None);
+            seen.replies = 1;
+            seen.rcode = Some(rcode.into());
+            (outcome(rcode, has_address(&seen.answers, seen.query_type)), None)
         }
-        Err(error) => error,
-    };
-    let rcode = match error {
-        NetError::Dns(DnsError::NoRecordsFound(negative)) => Some(negative.response_code),
-        NetError::Dns(DnsError::ResponseCode(rcode)) => Some(*rcode),
-        _ => None,
-    };
-    let Some(rcode) = rcode else {
-        let fault = transport_fault(error);
-        return (fault.outcome, fault.detail);
-    };
-    let empty = DnsAnswer { reply: 0, rcode: Some(rcode.into()), after_ms, ttl: None, record: DnsRecord::Empty };
-    seen.answers = vec![empty];
-    replied(seen, rcode, Some(error.to_string()))
-}
-
-fn replied(seen: &mut Dns, rcode: ResponseCode, detail: Option<String>) -> (Outcome, Option<String>) {
-    seen.replies = 1;
-    seen.rcode = Some(rcode.into());
-    (outcome(rcode, has_address(&seen.answers, seen.query_type)), detail)
+        Err(error) => {
+            let fault = transport_fault(error);
+            (fault.outcome, fault.detail)
+        }
+    }
 }
 
 /// The failure of a transport under DNS: UDP, TCP, or TLS and HTTP of DoH.

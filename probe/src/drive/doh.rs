@@ -4,36 +4,29 @@
 //! The service's chain must verify against our own roots (and the user's). A reply has an RCODE; where a row has none,
 //! the way to the resolver failed, which says nothing about the name.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use faultline_record::{Engine, Failure, Outcome, QueryType};
-use hickory_resolver::Resolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+use hickory_resolver::config::ConnectionConfig;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
-use super::dns::{Answered, Question, resolved};
-use super::runtime::Metered;
+use super::dns::{Answered, Question, replied};
 use super::tcp::Waited;
-use super::{Drive, DriveConfig, system};
+use super::way::{Way, Ways};
+use super::{Drive, DriveConfig};
 
 /// A DoH service.
+#[derive(Debug)]
 pub(super) struct Service {
     /// Its name in rows.
     name: String,
     url: Url,
     /// Where it is, without asking anybody.
     addresses: Vec<IpAddr>,
-    resolver: OnceCell<Resolver<Metered>>,
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("name", &self.name).field("addresses", &self.addresses).finish_non_exhaustive()
-    }
+    ways: OnceCell<Ways>,
 }
 
 impl Service {
@@ -60,13 +53,13 @@ impl Services {
             name: resolver.name.clone(),
             url: resolver.doh.clone(),
             addresses: reachable(&resolver.udp),
-            resolver: OnceCell::new(),
+            ways: OnceCell::new(),
         });
         let named = config.doh.iter().map(|url| Service {
             name: url.to_string(),
             url: url.clone(),
             addresses: reachable(&known_addresses(url, config)),
-            resolver: OnceCell::new(),
+            ways: OnceCell::new(),
         });
         Self { public: public.collect(), named: named.collect() }
     }
@@ -99,40 +92,44 @@ impl Drive {
     async fn ask_service(&self, question: &Question, service: &Service) -> Answered {
         let mut seen = question.unanswered(Engine::Doh, &service.name);
         let limit = self.config().limits.dns;
-        let asked = Instant::now();
         let ask = async {
-            let resolver = service.resolver.get_or_try_init(|| self.open(service)).await?;
-            let name = question.name().map_err(|fault| (fault.outcome, fault.detail))?;
-            let result = resolver.lookup(name, question.record_type()).await;
-            let after_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
-            Ok(resolved(&mut seen, result.as_ref().map(|lookup| lookup.message()), after_ms))
+            let ways = service.ways.get_or_try_init(|| self.ways(service)).await?;
+            let asked = Instant::now();
+            let query = question.query().map_err(|fault| (fault.outcome, fault.detail))?;
+            let mut last = (Outcome::Failed(Failure::DnsNoAnswer), None);
+            for (way, left) in ways.iter().zip((1..=ways.len()).rev()) {
+                let share = limit.saturating_sub(asked.elapsed()) / u32::try_from(left).unwrap_or(1);
+                let result = way.ask(&query, share).await;
+                let after_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
+                last = replied(&mut seen, result.as_deref(), after_ms);
+                if result.is_ok() {
+                    break;
+                }
+            }
+            Ok(last)
         };
-        let (outcome, detail) = match timeout(limit, ask).await {
+        // Each question has its own limit; this one bounds finding the service as well.
+        let (outcome, detail) = match timeout(limit * 2, ask).await {
             Ok(Ok(end) | Err(end)) => end,
             Err(_) => (Outcome::Failed(Failure::GenericTimeoutError), Some(Waited(limit).to_string())),
         };
         Answered { outcome, detail, seen, server: service.server() }
     }
 
-    async fn open(&self, service: &Service) -> Result<Resolver<Metered>, (Outcome, Option<String>)> {
+    async fn ways(&self, service: &Service) -> Result<Ways, (Outcome, Option<String>)> {
         let addresses = match service.addresses.as_slice() {
             [] => self.bootstrap(service).await?,
             known => known.to_vec(),
         };
-        let setup = |reason: String| (Outcome::Failed(Failure::InvalidArgument), Some(reason));
-        let host = service.url.host_str().ok_or_else(|| setup("the DoH URL has no host".into()))?;
+        let host = service.url.host_str().unwrap_or_default();
         let host: Arc<str> = Arc::from(host.trim_start_matches('[').trim_end_matches(']'));
-        let servers = addresses
-            .into_iter()
-            .map(|address| {
-                let mut connection = ConnectionConfig::https(Arc::clone(&host), Some(Arc::from(service.url.path())));
-                connection.port = service.url.port().unwrap_or(connection.port);
-                NameServerConfig::new(address, true, vec![connection])
-            })
-            .collect();
         let limit = self.config().limits.dns;
-        system::build(servers, limit, self.shared.runtime.clone(), Some(self.shared.tls.strict()))
-            .map_err(|error| setup(error.to_string()))
+        let ways = addresses.into_iter().map(|address| {
+            let mut connection = ConnectionConfig::https(Arc::clone(&host), Some(Arc::from(service.url.path())));
+            connection.port = service.url.port().unwrap_or(connection.port);
+            Way::new(address, connection, limit, self.shared.tls.strict(), self.shared.runtime.clone())
+        });
+        Ok(ways.collect())
     }
 
     /// Finds a service that the user named through the public resolvers' services, one after the other.

@@ -35,6 +35,8 @@ const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
 /// Room for a response's head; hyper would allow more than what is kept of a body.
 const HEAD: usize = 64 * 1024;
 
+type Ask = Request<Empty<Bytes>>;
+
 /// What a request goes over.
 #[derive(Debug)]
 pub enum Channel {
@@ -88,22 +90,38 @@ impl Drive {
         let is_h2 = channel.is_h2();
         let limit = self.config().limits.body;
         let mut received = Received::default();
+        let Some(request) = request(url, is_h2) else {
+            let fault = Fault::new(Outcome::Failed(Failure::InvalidArgument), "the URL cannot be asked for");
+            return end(Some(fault), received, url, is_h2, scrubber);
+        };
         let exchange = async {
             match channel {
-                Channel::Plain(stream) => over_http1(stream, url, limit, &mut received).await,
-                Channel::Secure(stream) if is_h2 => over_h2(*stream, url, limit, &mut received).await,
-                Channel::Secure(stream) => over_http1(*stream, url, limit, &mut received).await,
+                Channel::Plain(stream) => over_http1(stream, request, limit, &mut received).await,
+                Channel::Secure(stream) if is_h2 => over_h2(*stream, request, limit, &mut received).await,
+                Channel::Secure(stream) => over_http1(*stream, request, limit, &mut received).await,
             }
         };
         let fault = match timeout(deadline, exchange).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(fault(&error, &tap, is_h2)),
+            Ok(Err(error)) => Some(fault(&error, &tap, is_h2)).filter(|fault| !ends_there(fault, &received, is_h2)),
             Err(_) => Some(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))),
         };
-        let location = received.headers.get(header::LOCATION).map(|value| lossy(value.as_bytes()));
-        let (outcome, detail) = fault.map_or((Outcome::Ok, None), |fault| (fault.outcome, fault.detail));
-        Fetch { outcome, detail, seen: keep(received, url, is_h2, scrubber), location }
+        end(fault, received, url, is_h2, scrubber)
     }
+}
+
+fn end(fault: Option<Fault>, received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Fetch {
+    let location = received.headers.get(header::LOCATION).map(|value| lossy(value.as_bytes()));
+    let (outcome, detail) = fault.map_or((Outcome::Ok, None), |fault| (fault.outcome, fault.detail));
+    Fetch { outcome, detail, seen: keep(received, url, is_h2, scrubber), location }
+}
+
+/// Whether the end of the stream is the end of the body: a response without a length (RFC 9112, 6.3). Many servers then
+/// close TLS without `close_notify`, which browsers bear with, and which is no sign of interference.
+fn ends_there(fault: &Fault, received: &Received, is_h2: bool) -> bool {
+    let has_length =
+        [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| received.headers.contains_key(name));
+    fault.outcome == Outcome::Failed(Failure::EofError) && received.status.is_some() && !is_h2 && !has_length
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -126,18 +144,17 @@ fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http 
     }
 }
 
-async fn over_http1<IO>(io: IO, url: &Url, limit: usize, received: &mut Received) -> Result<(), Error>
+async fn over_http1<IO>(io: IO, request: Ask, limit: usize, received: &mut Received) -> Result<(), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut sender, connection) =
         http1::Builder::new().title_case_headers(true).max_buf_size(HEAD).handshake(TokioIo::new(io)).await?;
-    let request = request(url, Version::HTTP_11);
     let exchange = async move { receive(sender.send_request(request).await?, limit, received).await };
     drive(connection, exchange).await
 }
 
-async fn over_h2<IO>(io: IO, url: &Url, limit: usize, received: &mut Received) -> Result<(), Error>
+async fn over_h2<IO>(io: IO, request: Ask, limit: usize, received: &mut Received) -> Result<(), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -145,7 +162,6 @@ where
         .max_header_list_size(u32::try_from(HEAD).unwrap_or(u32::MAX))
         .handshake(TokioIo::new(io))
         .await?;
-    let request = request(url, Version::HTTP_2);
     let exchange = async move { receive(sender.send_request(request).await?, limit, received).await };
     drive(connection, exchange).await
 }
@@ -182,28 +198,22 @@ async fn receive(response: Response<Incoming>, limit: usize, received: &mut Rece
     Ok(())
 }
 
-fn request(url: &Url, version: Version) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
-    *request.version_mut() = version;
+/// The request for a URL, if it can be written down.
+fn request(url: &Url, is_h2: bool) -> Option<Ask> {
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    let headers = request.headers_mut();
-    let mut put = |name, value: &str| {
-        if let Ok(value) = value.parse() {
-            headers.insert(name, value);
-        }
+    let builder = if is_h2 {
+        Request::builder().version(Version::HTTP_2).uri(&url[..url::Position::AfterQuery])
+    } else {
+        Request::builder().version(Version::HTTP_11).uri(target).header(header::HOST, host)
     };
-    if version == Version::HTTP_11 {
-        put(header::HOST, host);
-    }
-    put(header::USER_AGENT, USER_AGENT);
-    put(header::ACCEPT, ACCEPT);
-    put(header::ACCEPT_LANGUAGE, ACCEPT_LANGUAGE);
-    put(header::UPGRADE_INSECURE_REQUESTS, "1");
-    let uri = if version == Version::HTTP_11 { target } else { &url[..url::Position::AfterQuery] };
-    // A URL is stricter than a URI: what does not fit is asked for at the root.
-    *request.uri_mut() = uri.parse().unwrap_or_default();
-    request
+    builder
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, ACCEPT)
+        .header(header::ACCEPT_LANGUAGE, ACCEPT_LANGUAGE)
+        .header(header::UPGRADE_INSECURE_REQUESTS, "1")
+        .body(Empty::new())
+        .ok()
 }
 
 /// The failure of hyper's error. What the wire did comes first: libraries give it names of their own.

@@ -13,6 +13,7 @@ mod tap;
 mod tcp;
 mod tls;
 mod udp;
+mod way;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -145,7 +146,7 @@ impl Drive {
     ) -> Result<Self, DriveError> {
         let tls = tls::TlsSetup::new(&config.extra_roots)?;
         let runtime = runtime::Metered::new(Arc::clone(&pace), Arc::clone(&meter), config.limits.dns);
-        let system = system::System::new(surroundings.system, runtime.clone(), config.limits.dns);
+        let system = system::System::new(surroundings.system, tls.strict(), runtime.clone(), config.limits.dns);
         let doh = doh::Services::new(&config);
         let Surroundings { dns_port, dials_bogons, .. } = surroundings;
         let shared = Shared { config, pace, meter, tls, runtime, system, doh, dns_port, dials_bogons };

@@ -15,13 +15,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use faultline_record::{Engine, Failure, NotRun, Outcome};
-use hickory_resolver::Resolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_proto::op::{DnsResponse, Query};
+use hickory_resolver::config::ConnectionConfig;
+use hickory_resolver::net::NetError;
+use hickory_resolver::system_conf::parse_resolv_conf;
+use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use super::Drive;
-use super::dns::{Answered, Question, resolved};
+use super::dns::{Answered, Question, replied};
 use super::runtime::Metered;
+use super::way::Way;
 
 /// The name of the system's resolver in rows.
 pub const SYSTEM: &str = "system";
@@ -38,26 +42,29 @@ pub(super) enum Source {
     Fixed(Vec<SocketAddr>),
 }
 
-/// One resolver a server, in order; or why there is none.
-type Servers = Result<Arc<[Resolver<Metered>]>, Arc<str>>;
+/// A server, by UDP and, where a reply does not fit, by TCP.
+#[derive(Debug)]
+struct Server {
+    udp: Way,
+    tcp: Way,
+}
 
-/// The system's servers as last read.
+/// The servers in order; or why there is none.
+type Servers = Result<Arc<[Server]>, Arc<str>>;
+
+/// The system's servers as last read, with the file's time of change then.
+#[derive(Debug)]
 pub(super) struct System {
     source: Source,
+    tls: ClientConfig,
     provider: Metered,
     deadline: Duration,
     read: Mutex<Option<(Option<SystemTime>, Servers)>>,
 }
 
-impl fmt::Debug for System {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("System").field("source", &self.source).finish_non_exhaustive()
-    }
-}
-
 impl System {
-    pub(super) fn new(source: Source, provider: Metered, deadline: Duration) -> Self {
-        Self { source, provider, deadline, read: Mutex::new(None) }
+    pub(super) fn new(source: Source, tls: ClientConfig, provider: Metered, deadline: Duration) -> Self {
+        Self { source, tls, provider, deadline, read: Mutex::new(None) }
     }
 
     fn servers(&self) -> Servers {
@@ -75,57 +82,44 @@ impl System {
     }
 
     fn read(&self) -> Servers {
-        let addresses: Vec<SocketAddr> = match &self.source {
+        let addresses = self.addresses()?;
+        if addresses.is_empty() {
+            return Err("no resolver is configured".into());
+        }
+        let servers = addresses.into_iter().take(SERVERS).map(|address| {
+            let way = |mut connection: ConnectionConfig| {
+                connection.port = address.port();
+                Way::new(address.ip(), connection, self.deadline, self.tls.clone(), self.provider.clone())
+            };
+            Server { udp: way(ConnectionConfig::udp()), tcp: way(ConnectionConfig::tcp()) }
+        });
+        Ok(servers.collect())
+    }
+
+    fn addresses(&self) -> Result<Vec<SocketAddr>, Arc<str>> {
+        match &self.source {
             Source::File(path) => {
                 let said = |error: &dyn fmt::Display| Arc::from(format!("{}: {error}", path.display()));
                 let text = std::fs::read(path).map_err(|error| said(&error))?;
-                let (config, _) =
-                    hickory_resolver::system_conf::parse_resolv_conf(text).map_err(|error| said(&error))?;
-                config.name_servers().iter().map(|server| SocketAddr::new(server.ip, 53)).collect()
+                let (config, _) = parse_resolv_conf(text).map_err(|error| said(&error))?;
+                Ok(config.name_servers().iter().map(|server| SocketAddr::new(server.ip, 53)).collect())
             }
             #[cfg(test)]
-            Source::Fixed(addresses) => addresses.clone(),
-        };
-        let addresses: Vec<SocketAddr> = addresses.into_iter().take(SERVERS).collect();
-        let share = self.deadline / u32::try_from(addresses.len().max(1)).unwrap_or(1);
-        addresses.into_iter().map(|address| resolver(address, share, self.provider.clone())).collect()
+            Source::Fixed(addresses) => Ok(addresses.clone()),
+        }
     }
 }
 
-fn resolver(address: SocketAddr, limit: Duration, provider: Metered) -> Result<Resolver<Metered>, Arc<str>> {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = address.port();
-        connection
-    });
-    let server = NameServerConfig::new(address.ip(), true, connections.into());
-    build(vec![server], limit, provider, None).map_err(|error| Arc::from(error.to_string()))
-}
-
-/// A resolver of hickory's without anything that would stand between question and answer.
-pub(super) fn build(
-    servers: Vec<NameServerConfig>,
-    limit: Duration,
-    provider: Metered,
-    tls: Option<rustls::ClientConfig>,
-) -> Result<Resolver<Metered>, hickory_resolver::net::NetError> {
-    let mut builder = Resolver::builder_with_config(ResolverConfig::from_name_servers(servers), provider);
-    if let Some(tls) = tls {
-        builder = builder.with_tls_config(tls);
+impl Server {
+    /// Asks by UDP; a truncated reply is asked for again by TCP, and is what there is if that fails.
+    async fn ask(&self, query: &Query, limit: Duration) -> Result<DnsResponse, NetError> {
+        let asked = Instant::now();
+        let reply = self.udp.ask(query, limit).await?;
+        if !reply.metadata.truncation {
+            return Ok(reply);
+        }
+        Ok(self.tcp.ask(query, limit.saturating_sub(asked.elapsed())).await.unwrap_or(reply))
     }
-    *builder.options_mut() = options(limit);
-    builder.build()
-}
-
-fn options(limit: Duration) -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    options.timeout = limit;
-    options.attempts = 0;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.num_concurrent_reqs = 1;
-    options.server_ordering_strategy = hickory_resolver::config::ServerOrderingStrategy::UserProvidedOrder;
-    options.edns_payload_len = 1232;
-    options
 }
 
 impl Drive {
@@ -142,21 +136,24 @@ impl Drive {
             Ok(servers) => servers,
             Err(why) => return end(Outcome::NotRun(NotRun::NoNetwork), Some(why.to_string()), seen),
         };
-        let name = match question.name() {
-            Ok(name) => name,
+        let query = match question.query() {
+            Ok(query) => query,
             Err(fault) => return end(fault.outcome, fault.detail, seen),
         };
         let mut last = (Outcome::NotRun(NotRun::NoNetwork), None);
         let mut notes = Vec::new();
         let asked = Instant::now();
-        for (index, server) in servers.iter().enumerate() {
-            let result = server.lookup(name.clone(), question.record_type()).await;
+        // One for each server, and what a server does not use is the next one's.
+        let deadline = self.config().limits.dns;
+        for (server, left) in servers.iter().zip((1..=servers.len()).rev()) {
+            let share = deadline.saturating_sub(asked.elapsed()) / u32::try_from(left).unwrap_or(1);
+            let result = server.ask(&query, share).await;
             let after_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
-            last = resolved(&mut seen, result.as_ref().map(|lookup| lookup.message()), after_ms);
+            last = replied(&mut seen, result.as_deref(), after_ms);
             if !next_is_asked(last.0) {
                 break;
             }
-            notes.push(format!("server {} of {}: {}", index + 1, servers.len(), words(&last)));
+            notes.push(format!("server {} of {}: {}", servers.len() - left + 1, servers.len(), words(&last)));
         }
         let detail = if servers.len() > 1 && !notes.is_empty() { Some(notes.join("; ")) } else { last.1 };
         end(last.0, detail, seen)
@@ -176,5 +173,37 @@ fn words((outcome, detail): &(Outcome, Option<String>)) -> String {
         (_, Some(detail)) => detail.clone(),
         (Some(failure), None) => failure.to_string(),
         (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::drive::tls::TlsSetup;
+    use crate::pace::Pace;
+
+    fn reading(path: PathBuf) -> System {
+        let deadline = Duration::from_secs(4);
+        let provider = Metered::new(Arc::new(Pace::new(None)), Arc::default(), deadline);
+        System::new(Source::File(path), TlsSetup::new(&[]).unwrap().strict(), provider, deadline)
+    }
+
+    #[test]
+    fn a_missing_and_an_empty_file_say_so_and_a_file_that_appears_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resolv.conf");
+        let system = reading(path.clone());
+        assert!(system.servers().unwrap_err().contains("resolv.conf"));
+
+        std::fs::write(&path, "# nothing\n").unwrap();
+        assert!(system.servers().unwrap_err().contains("no nameservers"), "{:?}", system.servers());
+
+        let text = "nameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n";
+        std::fs::write(&path, text).unwrap();
+        let later = SystemTime::now() + Duration::from_secs(2);
+        std::fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert_eq!(system.servers().unwrap().len(), 3, "as many as glibc asks");
     }
 }

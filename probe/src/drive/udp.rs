@@ -9,16 +9,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use faultline_record::{Dns, Engine, Failure, Outcome};
-use hickory_proto::op::{Edns, Message, MessageType, Query};
+use hickory_proto::op::{Edns, Message, MessageType};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use super::dns::{Answered, Question, has_address, outcome, rows};
 use super::tcp::Waited;
+use super::way::PAYLOAD;
 use super::{Drive, Fault, errno};
 
-/// EDNS payload size that avoids fragmentation (DNS flag day 2020).
-const PAYLOAD: u16 = 1232;
 /// Different replies kept for one question.
 const REPLIES: usize = 16;
 
@@ -61,7 +60,7 @@ fn query(question: &Question) -> Result<Message, Fault> {
     let mut message = Message::query();
     message.metadata.id = rand::random();
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(question.name()?, question.record_type()));
+    message.add_query(question.query()?);
     let mut edns = Edns::new();
     edns.set_max_payload(PAYLOAD).set_version(0);
     message.set_edns(edns);

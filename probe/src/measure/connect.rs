@@ -57,7 +57,7 @@ impl Round {
 pub(super) struct Reached {
     /// What was wanted was had: a verified handshake, a connection where no handshake was wanted, a response where the
     /// request goes in the clear.
-    pub(super) reached: bool,
+    pub(super) at_goal: bool,
     /// The request's end, if one was made.
     pub(super) fetch: Option<Fetch>,
     /// Why the last step was not made, if it was not.
@@ -69,8 +69,8 @@ impl Reached {
         Self { stopped: Some(reason), ..Self::default() }
     }
 
-    fn reached() -> Self {
-        Self { reached: true, ..Self::default() }
+    fn had() -> Self {
+        Self { at_goal: true, ..Self::default() }
     }
 }
 
@@ -83,7 +83,7 @@ impl Walk {
         let claim = AtomicBool::new(false);
         let chains = addresses.iter().map(|&ip| self.chain(round, SocketAddr::new(ip, goal.port), goal, &claim));
         let all = join_all(chains).await.into_iter().reduce(|one, other| Reached {
-            reached: one.reached || other.reached,
+            at_goal: one.at_goal || other.at_goal,
             fetch: one.fetch.or(other.fetch),
             stopped: one.stopped.or(other.stopped),
         });
@@ -132,18 +132,18 @@ impl Walk {
         };
         match (channel, &goal.url) {
             (Err(reason), _) => Reached::stopped(reason),
-            (Ok(_), None) => Reached::reached(),
+            (Ok(_), None) => Reached::had(),
             (Ok(channel), Some(url)) => {
                 let is_secure = goal.tls.is_some();
                 if claim.swap(true, Ordering::Relaxed) {
-                    return Reached { reached: is_secure, ..Reached::default() };
+                    return Reached { at_goal: is_secure, ..Reached::default() };
                 }
                 match self.http(place, channel, url).await {
                     Ok(fetch) => {
                         let responded = fetch.seen.status.is_some();
-                        Reached { reached: is_secure || responded, fetch: Some(fetch), stopped: None }
+                        Reached { at_goal: is_secure || responded, fetch: Some(fetch), stopped: None }
                     }
-                    Err(reason) => Reached { reached: is_secure, ..Reached::stopped(reason) },
+                    Err(reason) => Reached { at_goal: is_secure, ..Reached::stopped(reason) },
                 }
             }
         }

@@ -113,6 +113,10 @@ impl Walk {
             let label = &label;
             async move {
                 let planned = question.unanswered(Engine::Udp, label);
+                if let Some(reason) = self.out_of_reach(resolver) {
+                    let place = Place { hop: 0, purpose: Purpose::Main, connection: None, address: None };
+                    return self.log.skip(place, reason, StepData::Dns(planned));
+                }
                 let asking = self.drive.ask_udp(&question, label, resolver);
                 // The row is all that is wanted.
                 let _ = self.dns(0, Purpose::Main, planned, asking).await;
@@ -153,7 +157,7 @@ impl Walk {
         if addresses.iter().all(Vec::is_empty) {
             self.skip_all(round, goal, four.stopped.or(six.stopped).unwrap_or(NotRun::NoAddress));
         }
-        if four.end.reached || six.end.reached {
+        if four.end.at_goal || six.end.at_goal {
             known.comparisons.extend(comparisons);
             self.settle(hop, goal, known).await;
         } else {
@@ -163,7 +167,7 @@ impl Walk {
         if let HostName::Name(name) = host {
             known.addresses.insert(name.clone(), addresses);
         }
-        four.end.fetch.into_iter().chain(six.end.fetch).max_by_key(|fetch| fetch.seen.status.is_some())
+        four.end.fetch.into_iter().chain(six.end.fetch).find(|fetch| fetch.seen.status.is_some())
     }
 
     /// One family of a round.

@@ -57,6 +57,11 @@ impl Walk {
         if is_bogon(address) && !self.dials_bogons {
             return Some(NotRun::BogonAddress);
         }
+        self.out_of_reach(address)
+    }
+
+    /// Why no packet can reach an address from here, if so.
+    pub(super) fn out_of_reach(&self, address: IpAddr) -> Option<NotRun> {
         let is_out_of_reach = address.is_ipv6() && !self.drive.config().ipv6 && !address.is_loopback();
         is_out_of_reach.then_some(NotRun::NoIpv6)
     }

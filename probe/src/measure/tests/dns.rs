@@ -6,6 +6,7 @@ use std::time::Duration;
 use faultline_record::{DnsRecord, Engine, Failure, NotRun, Observation, Outcome, Purpose, QueryType, Step};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::world::{Authority, Datagrams, Rows, at_once, config, drive, public, reply, resolvers, run, serve};
 
@@ -190,6 +191,64 @@ async fn the_next_of_the_systems_resolvers_is_asked_after_silence_but_not_after_
         let rows = run(&drive, "tcp://x.example:1").await;
         assert_eq!(rows.of(Step::Dns)[0].outcome, outcome, "{:?}", rows.of(Step::Dns));
     }
+}
+
+#[tokio::test]
+async fn a_resolver_that_was_silent_is_heard_when_it_speaks_again() {
+    let servers = resolvers(1, |_, query| match query.queries[0].name.to_ascii().as_str() {
+        "lost.example." => Vec::new(),
+        _ => at_once(&reply(query, Some(LOCAL))),
+    })
+    .await;
+    let drive = drive(config(&Authority::new()), &servers);
+    for (name, outcome) in [
+        ("lost.example", Outcome::Failed(Failure::GenericTimeoutError)),
+        ("site.example", Outcome::Ok),
+        ("lost.example", Outcome::Failed(Failure::GenericTimeoutError)),
+        ("site.example", Outcome::Ok),
+    ] {
+        assert_eq!(run(&drive, &format!("tcp://{name}:1")).await.of(Step::Dns)[0].outcome, outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_reply_to_the_system_is_asked_for_again_by_tcp() {
+    let truncated = |query: &Message| {
+        let mut reply = reply(query, None);
+        reply.metadata.truncation = true;
+        at_once(&reply)
+    };
+    let servers = resolvers(1, move |_, query| truncated(query)).await;
+    let listener = tokio::net::TcpListener::bind(servers[0]).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let length = usize::from(stream.read_u16().await.unwrap());
+            let mut query = vec![0; length];
+            stream.read_exact(&mut query).await.unwrap();
+            let reply = reply(&Message::from_vec(&query).unwrap(), Some(LOCAL)).to_vec().unwrap();
+            stream.write_u16(reply.len().try_into().unwrap()).await.unwrap();
+            stream.write_all(&reply).await.unwrap();
+        }
+    });
+    let rows = run(&drive(config(&Authority::new()), &servers), "tcp://x.example:1").await;
+    let row = rows.of(Step::Dns).into_iter().find(|row| row.dns().unwrap().query_type == QueryType::A).unwrap();
+    assert_eq!(row.outcome, Outcome::Ok, "{row:?}");
+}
+
+#[tokio::test]
+async fn a_cname_on_the_way_is_kept() {
+    let servers = resolvers(1, |_, query| {
+        let mut reply = reply(query, None);
+        let name = query.queries[0].name.clone();
+        let alias = hickory_proto::rr::rdata::CNAME("Edge.Example.".parse().unwrap());
+        reply.add_answer(hickory_proto::rr::Record::from_rdata(name, 30, hickory_proto::rr::RData::CNAME(alias)));
+        at_once(&reply)
+    })
+    .await;
+    let rows = run(&drive(config(&Authority::new()), &servers), "tcp://x.example:1").await;
+    let row = rows.of(Step::Dns)[0];
+    assert_eq!(row.outcome, Outcome::Failed(Failure::DnsNoAnswer));
+    assert_eq!(row.dns().unwrap().answers[0].record, DnsRecord::Cname("edge.example".into()));
 }
 
 #[tokio::test]

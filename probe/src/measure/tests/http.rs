@@ -146,6 +146,33 @@ async fn a_response_that_breaks_off_is_a_failure_that_keeps_what_came() {
 }
 
 #[tokio::test]
+async fn a_body_without_a_length_may_end_with_the_stream_and_one_with_a_length_may_not() {
+    let authority = Authority::new();
+    for (head, outcome) in [
+        ("HTTP/1.1 200 OK\r\n\r\nhello", Outcome::Ok),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", Outcome::Failed(Failure::EofError)),
+    ] {
+        let tls = authority.acceptor(&["127.0.0.1"]);
+        let address = serve(move |stream| {
+            let tls = tls.clone();
+            async move {
+                let mut stream = tls.accept(stream).await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await;
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+                // The TCP stream ends without a close_notify.
+                drop(stream.into_inner().0);
+            }
+        })
+        .await;
+        let rows = run(&drive(config(&authority), &[]), &format!("https://{address}/")).await;
+        let row = rows.only(Step::Http);
+        assert_eq!(row.outcome, outcome, "{row:?}");
+        assert_eq!(row.http().unwrap().body.as_deref(), Some(&b"hello"[..]));
+    }
+}
+
+#[tokio::test]
 async fn a_reset_after_the_request_is_a_reset_in_the_clear_and_inside_tls() {
     let address = serve(|mut stream| async move {
         read_request(&mut stream).await;

@@ -165,7 +165,7 @@ pub(super) fn limits() -> Limits {
         tcp: Duration::from_secs(2),
         tls: Duration::from_millis(800),
         follow_up_tls: Duration::from_millis(800),
-        http: Duration::from_millis(1_000),
+        http: Duration::from_secs(1),
         target: Duration::from_secs(20),
         ..Limits::default()
     }
