@@ -98,6 +98,15 @@ impl Namespace {
         ))
     }
 
+    /// The TCP connections that servers here have accepted since the namespace was made, as its kernel counts them.
+    pub fn accepted_connections(&self) -> Result<u64> {
+        let text = self.inside(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))??;
+        let mut tcp = text.lines().filter(|line| line.starts_with("Tcp:")).map(str::split_whitespace);
+        let (names, counts) = tcp.next().zip(tcp.next()).context("the kernel counts no TCP")?;
+        let found = names.zip(counts).find(|(name, _)| *name == "PassiveOpens");
+        found.context("the kernel counts no connections")?.1.parse().context("read a count of the kernel")
+    }
+
     /// Runs lines of `ip` commands here.
     pub fn ip(&self, script: &str) -> Result<()> {
         let mut child = Command::new("ip")

@@ -29,6 +29,7 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let urls = addresses.iter().cycle().take(TARGETS).enumerate();
     let list = write_list(&world, urls.map(|(i, address)| format!("https://{address}/{i}")))?;
     let database = world.folder().join("local.sqlite");
+    let before = world.abroad().accepted_connections()?;
     let start = Instant::now();
     let status = world
         .abroad_command(probe)
@@ -48,7 +49,7 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     ensure!(status.success(), "the probe ended with {status}");
     let account = Account::read(probe, &database)?;
-    let mut figures = account.figures(TARGETS);
+    let mut figures = account.figures(TARGETS, world.abroad().accepted_connections()? - before)?;
     figures.extend(costs(&account, &usage, elapsed));
     Ok(figures)
 }

@@ -103,7 +103,7 @@ fn scenario(name: &str, site: Vec<Site>, delay: Delays) -> Scenario {
 fn write_list(world: &World, urls: impl Iterator<Item = String>) -> Result<PathBuf> {
     let mut text = String::from("url,category_code,category_description,date_added,source,notes\n");
     for url in urls {
-        writeln!(text, "{url},MISC,Miscellaneous content,2026-11-22,testbed,")?;
+        writeln!(text, "{url},HOST,Hosting and blogging,2026-11-22,testbed,")?;
     }
     let path = world.folder().join("targets.csv");
     std::fs::write(&path, text)?;
@@ -137,10 +137,11 @@ impl Account {
         })
     }
 
-    /// That every target is accounted for, and found to be healthy.
-    fn figures(&self, targets: usize) -> Vec<Figure> {
+    /// That every target is accounted for, and found to be healthy, and that the servers saw as many connections.
+    fn figures(&self, targets: usize, accepted: u64) -> Result<Vec<Figure>> {
         let all = as_f64(targets);
-        vec![
+        let accepted = as_f64(usize::try_from(accepted)?);
+        Ok(vec![
             Figure::new(
                 "targets accounted for",
                 self.measured + self.not_run,
@@ -150,7 +151,9 @@ impl Account {
             Figure::new("targets measured", self.measured, "targets", Target::AtLeast(all)),
             Figure::new("targets found to be ok", as_f64(self.ok), "targets", Target::AtLeast(all)),
             Figure::new("targets not run", self.not_run, "targets", Target::AtMost(0.0)),
-        ]
+            Figure::new("connections accepted by the servers", accepted, "connections", Target::AtLeast(all)),
+            Figure::new("connections that the probe counted", self.connections, "connections", Target::Any),
+        ])
     }
 }
 
