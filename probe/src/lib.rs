@@ -1,8 +1,8 @@
 //! The probe: measures whether targets can be reached, from where it runs, and records every step.
 //!
-//! `lists` and `cli` say what; `plan` fixes it; `drive` is the only place with sockets; `measure` walks one target
-//! through its steps; `health` watches the vantage itself; `run` does all of it for many targets and records them;
-//! `report` prints.
+//! `lists` and `cli` say what; `consent` asks; `plan` fixes it; `drive` is the only place with sockets; `measure` walks
+//! one target through its steps; `health` watches the vantage itself; `run` does all of it for many targets and records
+//! them; `report` prints; `commands` puts these together, one module a command.
 
 pub mod cli;
 pub mod clock;

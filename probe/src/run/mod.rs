@@ -137,7 +137,7 @@ async fn conduct(session: &Session, clock: RunClock, writer: &Arc<Writer>) -> Re
     let end = match before {
         None => RunEnd::Interrupted,
         Some(state) if !lets_targets_begin(state) => RunEnd::NoNetwork,
-        Some(_) => parts.measure(session, &mut flow).await,
+        Some(_) => Box::pin(parts.measure(session, &mut flow)).await,
     };
     if session.record_unmeasured {
         parts.record_unmeasured(flow.remaining(), end).await;
