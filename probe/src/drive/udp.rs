@@ -18,6 +18,8 @@ use super::tcp::Waited;
 use super::way::PAYLOAD;
 use super::{Drive, Fault, errno};
 
+/// Room for a datagram: more than was offered, for those who do not keep to it.
+const DATAGRAM: usize = 4096;
 /// Different replies kept for one question.
 const REPLIES: usize = 16;
 
@@ -42,7 +44,7 @@ impl Drive {
         socket.send_to(&bytes, server).await.map_err(met)?;
         self.meter().sent(bytes.len());
         let mut deadline = asked + limits.dns;
-        let mut buffer = vec![0; usize::from(u16::MAX)];
+        let mut buffer = vec![0; DATAGRAM];
         while let Ok(received) = timeout_at(deadline, socket.recv_from(&mut buffer)).await {
             let (length, from) = received.map_err(met)?;
             self.meter().received(length);

@@ -15,7 +15,7 @@ mod steps;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use faultline_record::{
@@ -58,8 +58,9 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         dials_bogons: drive.dials_bogons() || names_own_machine(&target.endpoint),
     });
     match &target.endpoint {
-        Endpoint::Dns { resolver, name } => walk.ask_one(*resolver, name).await,
-        endpoint => walk.follow(endpoint).await,
+        Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
+        // Boxed, so that those who hold many measurements at once hold little of each.
+        endpoint => Box::pin(walk.follow(endpoint)).await,
     }
     Measurement {
         id: MeasurementId::new(),
@@ -77,8 +78,13 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
 fn names_own_machine(endpoint: &Endpoint) -> bool {
     match endpoint.host_and_port().0 {
         HostName::Address(address) => is_bogon(address),
-        HostName::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+        HostName::Name(name) => is_localhost(&name),
     }
+}
+
+/// Names that are this machine and are asked of nobody (RFC 6761, 6.3).
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// One measurement in the making.
@@ -278,6 +284,10 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
             (Some(Offer { host: name, alpn: Alpn::None }), None)
         }
         Endpoint::Tcp { .. } | Endpoint::Dns { .. } => (None, None),
+    };
+    let host = match host {
+        HostName::Name(name) if is_localhost(&name) => HostName::Address(Ipv4Addr::LOCALHOST.into()),
+        host => host,
     };
     (host, Goal { port, tls, url })
 }

@@ -79,27 +79,20 @@ async fn replies_with_a_wrong_id_do_not_end_the_wait() {
 
 #[tokio::test]
 async fn a_reply_from_another_address_is_noted_and_not_believed() {
-    let row = asked(|query| {
-        let reply = reply(query, Some(public_address(1))).to_vec().unwrap();
-        // The fake resolver's own socket stays silent; another one speaks in its place to the port that asked.
-        let spoof = move |port: u16| {
-            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.send_to(&reply, ("127.0.0.1", port)).unwrap();
-        };
-        for port in open_udp_ports() {
-            spoof(port);
-        }
-        Vec::new()
-    })
-    .await;
+    let asked = tokio::net::UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    let server = asked.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 4096];
+        let (length, from) = asked.recv_from(&mut buffer).await.unwrap();
+        let reply = reply(&Message::from_vec(&buffer[..length]).unwrap(), Some(public_address(1)));
+        // The resolver stays silent; another speaks in its place.
+        let other = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        other.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
+    });
+    let rows = run(&drive(config(&Authority::new()), &[server]), "dns://127.0.0.2/x.example").await;
+    let row = rows.only(Step::Dns);
     assert_eq!(row.outcome, Outcome::Failed(Failure::DnsReplyFromWrongAddress), "{row:?}");
-}
-
-/// UDP ports of this process's network namespace that are bound to any address, as the kernel lists them.
-fn open_udp_ports() -> Vec<u16> {
-    let table = std::fs::read_to_string("/proc/net/udp").unwrap();
-    let local = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
-    local.filter_map(|local| u16::from_str_radix(local.strip_prefix("00000000:")?, 16).ok()).collect()
+    assert_eq!(row.dns().unwrap().replies, 0);
 }
 
 #[tokio::test]
@@ -310,12 +303,19 @@ async fn where_the_systems_answer_is_genuine_the_others_are_asked_but_not_dialle
 async fn connecting_does_not_wait_for_late_replies_or_for_silent_resolvers() {
     let authority = Authority::new();
     let (servers, port) = lied_to(&authority).await;
-    let silent = resolvers(1, |_, _| Vec::new()).await;
     let mut config = config(&authority);
-    config.resolvers = vec![public("silent", silent[0])];
-    let honest = [servers[1]];
-    let rows = run(&drive(config, &honest), &format!("tls://site.example:{port}")).await;
-    assert!(rows.only(Step::Tls).t_ms < 150.0, "{:?}", rows.outline());
+    // Nobody listens there.
+    let silent = SocketAddr::new(IpAddr::from([127, 0, 0, 99]), servers[0].port());
+    config.resolvers = vec![public("silent", silent), public("late", servers[2])];
+    let rows = run(&drive(config, &servers[1..2]), &format!("tls://site.example:{port}")).await;
+    let connected = rows.only(Step::Tls).t_ms;
+    for (resolver, outcome) in [("silent", Outcome::Failed(Failure::GenericTimeoutError)), ("late", Outcome::Ok)] {
+        let asked =
+            |row: &&Observation| row.dns().unwrap().resolver == resolver && row.dns().unwrap().engine == Engine::Udp;
+        let row = rows.of(Step::Dns).into_iter().find(asked).unwrap();
+        assert_eq!(row.outcome, outcome, "{row:?}");
+        assert!(connected < row.t_ms, "{:?}", rows.outline());
+    }
 }
 
 #[tokio::test]

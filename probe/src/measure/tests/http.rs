@@ -128,6 +128,27 @@ async fn the_negotiated_protocol_is_spoken_over_the_measured_connection() {
 }
 
 #[tokio::test]
+async fn what_is_no_http_2_is_named() {
+    let authority = Authority::new();
+    let mut tls = authority.server(&["127.0.0.1"], |_| {});
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let tls = acceptor(tls);
+    let address = serve(move |stream| {
+        let tls = tls.clone();
+        async move {
+            let mut stream = tls.accept(stream).await.unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            let _ = stream.read(&mut [0; 4096]).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    })
+    .await;
+    let rows = run(&drive(config(&authority), &[]), &format!("https://{address}/")).await;
+    let row = rows.only(Step::Http);
+    assert_eq!(row.outcome, Outcome::Failed(Failure::Http2ProtocolError), "{row:?}");
+}
+
+#[tokio::test]
 async fn what_is_no_response_is_named() {
     assert_eq!(failure_of(b"SSH-2.0-nonsense\r\n\r\n").await, Failure::HttpMalformedResponse);
     assert_eq!(failure_of(b"<html>blocked</html>\r\n\r\n").await, Failure::HttpMalformedResponse);

@@ -207,3 +207,24 @@ async fn follow_ups_cut_by_the_deadline_have_their_rows() {
     assert_eq!(tls[0], Outcome::Failed(Failure::GenericTimeoutError));
     assert_eq!(tls[1..], [Outcome::NotRun(NotRun::TargetDeadline); 6]);
 }
+
+#[tokio::test]
+async fn localhost_is_this_machine_and_is_asked_of_nobody() {
+    let address = silent().await;
+    let drive = crate::drive::Drive::on_loopback(config(&Authority::new()), Vec::new(), 53, false);
+    let rows = run(&drive, &format!("tcp://localhost:{}", address.port())).await;
+    assert_eq!(rows.only(Step::Tcp).outcome, Outcome::Ok);
+    assert!(rows.of(Step::Dns).is_empty());
+}
+
+#[tokio::test]
+async fn a_literal_ipv6_address_of_this_machine_is_measured_without_an_ipv6_route() {
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+        eprintln!("skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    let address = listener.local_addr().unwrap();
+    let rows = run(&drive(config(&Authority::new()), &[]), &format!("tcp://{address}")).await;
+    let row = rows.only(Step::Tcp);
+    assert_eq!((row.outcome, row.address, row.port), (Outcome::Ok, Some(address.ip()), Some(address.port())));
+}

@@ -161,7 +161,7 @@ pub(super) fn at_once(reply: &Message) -> Datagrams {
 pub(super) fn limits() -> Limits {
     Limits {
         dns: Duration::from_millis(600),
-        late_dns: Duration::from_millis(200),
+        late_dns: Duration::from_millis(400),
         tcp: Duration::from_secs(2),
         tls: Duration::from_millis(800),
         follow_up_tls: Duration::from_millis(800),
