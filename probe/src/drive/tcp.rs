@@ -29,6 +29,7 @@ impl Drive {
         address: SocketAddr,
         deadline: Duration,
     ) -> Result<Tapped, Fault> {
+        super::stays_here(address.ip());
         self.meter().connection();
         match timeout(deadline, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {

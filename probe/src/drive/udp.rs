@@ -27,6 +27,7 @@ impl Drive {
     /// Asks one resolver by UDP, and collects every reply until some time after the first.
     pub async fn ask_udp(&self, question: &Question, resolver: &str, server: IpAddr) -> Answered {
         let mut heard = Heard::new(question.unanswered(Engine::Udp, resolver));
+        super::stays_here(server);
         let server = SocketAddr::new(server, self.shared.dns_port);
         let result = self.listen(question, server, &mut heard).await;
         let (outcome, detail) = heard.end(result, self.config().limits.dns);
