@@ -77,6 +77,25 @@ fn an_address_without_the_certificate_beside_one_with_it_is_forged() {
 }
 
 #[test]
+fn a_dead_edge_that_only_the_system_was_given_settles_nothing() {
+    let verdict = site()
+        .system_says("203.0.113.66")
+        .others_say(GENUINE)
+        .connects("203.0.113.66", failed(Failure::GenericTimeoutError))
+        .responds(Purpose::Comparison, GENUINE, 200)
+        .judged();
+    is(&verdict, State::Impaired, Cause::Unknown, &[]);
+    assert_eq!(verdict.evidence[0].rule, "dns.forged_suspected");
+}
+
+#[test]
+fn a_site_that_redirects_without_end_is_down() {
+    let http = Http { url: "https://site.example/".into(), status: Some(302), ..Http::default() };
+    let looping = failed(Failure::HttpTooManyRedirects);
+    is(&resolved().answers(GENUINE, looping, http).judged(), State::Down, Cause::Target, &[]);
+}
+
+#[test]
 fn a_resolver_that_gives_other_addresses_which_verify_does_not_lie() {
     let verdict =
         site().system_says("203.0.113.9").others_say(GENUINE).responds(Purpose::Main, "203.0.113.9", 200).judged();

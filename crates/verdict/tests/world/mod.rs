@@ -178,11 +178,19 @@ impl World {
     }
 
     /// TCP and TLS work, the certificate is valid, the response has this status.
-    pub fn responds(mut self, purpose: Purpose, address: &str, status: u16) -> Self {
+    pub fn responds(self, purpose: Purpose, address: &str, status: u16) -> Self {
+        self.requested(purpose, address, Outcome::Ok, Http { status: Some(status), ..Http::default() })
+    }
+
+    /// TCP and TLS work, the certificate is valid, the request ends so.
+    pub fn answers(self, address: &str, outcome: Outcome, http: Http) -> Self {
+        self.requested(Purpose::Main, address, outcome, http)
+    }
+
+    fn requested(mut self, purpose: Purpose, address: &str, outcome: Outcome, http: Http) -> Self {
         self = self.tls(purpose, address, Outcome::Ok, heard());
         let connection = self.connections;
-        let http = Http { status: Some(status), ..Http::default() };
-        self.push(purpose, Some(connection), Some((address, 443)), Outcome::Ok, StepData::Http(http));
+        self.push(purpose, Some(connection), Some((address, 443)), outcome, StepData::Http(http));
         self
     }
 
