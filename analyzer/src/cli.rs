@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use faultline_record::{MeasurementId, RunId, hex};
 use faultline_verdict::State;
 
-use crate::glob::Glob;
+use faultline_record::Pattern;
 
 /// Words under the help text.
 const AFTER_HELP: &str = "\
@@ -49,7 +49,7 @@ pub struct VerdictsArgs {
     pub state: Vec<State>,
     /// Print only targets whose name or URL matches: * stands for any text, ? for one character
     #[arg(long, value_name = "GLOB", env = "FAULTLINE_TARGET", hide_env = true)]
-    pub target: Option<Glob>,
+    pub target: Option<Pattern>,
     /// Print only measurements of this run
     #[arg(long, value_name = "ID", env = "FAULTLINE_RUN", hide_env = true)]
     pub run: Option<RunId>,

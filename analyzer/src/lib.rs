@@ -6,13 +6,11 @@ pub mod cli;
 mod commands;
 mod exit;
 mod files;
-mod glob;
 mod interrupt;
 mod page;
 mod print;
 mod progress;
 mod settle;
-mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -39,7 +37,7 @@ pub fn main() -> ExitCode {
 
 /// Talk, as against data: to standard error. If nobody can hear it there is nothing to be done.
 fn say(text: &str) {
-    let lines: Vec<String> = text.lines().map(words::clean).collect();
+    let lines: Vec<String> = text.lines().map(faultline_verdict::words::clean).collect();
     let _ = writeln!(io::stderr(), "analyzer: {}", lines.join("\n"));
 }
 

@@ -8,7 +8,7 @@ use faultline_record::Witnessed;
 use faultline_verdict::{State, Verdict, state_words, summary_sentence, verdict_json};
 use serde_json::Value;
 
-use crate::words;
+use faultline_verdict::words;
 
 /// Rows of a table on a terminal before it is printed and the next begins.
 const PAGE: usize = 200;

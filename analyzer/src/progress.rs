@@ -5,7 +5,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::words::clean;
+use faultline_verdict::words::clean;
 
 /// What the bar shows.
 const TEMPLATE: &str = "{msg} [{bar:30}] {human_pos} of {human_len}, {eta} to go";

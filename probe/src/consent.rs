@@ -49,6 +49,11 @@ impl Consent {
     }
 }
 
+/// Whether nobody need be asked any more.
+pub fn is_given(yes: bool, folder: Option<&Path>) -> bool {
+    yes || folder.is_some_and(|folder| is_recorded(&folder.join("consent")))
+}
+
 /// Obtains consent, or says why there is none. `folder` is where it is recorded; without one it holds for this run.
 pub fn obtain(yes: bool, folder: Option<&Path>) -> Result<Consent, ProbeError> {
     let record = folder.map(|folder| folder.join("consent"));

@@ -55,7 +55,7 @@ impl ProbeError {
         match self {
             Self::Internal(_) => 1,
             Self::Usage(_) | Self::Lists(_) => 2,
-            Self::Nothing(_) => 3,
+            Self::Nothing(_) | Self::Storage(RecordError::NotFound { .. }) => 3,
             Self::Storage(_) => 4,
         }
     }

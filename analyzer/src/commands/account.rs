@@ -11,7 +11,7 @@ use super::explain::Found;
 use crate::page::Page;
 use crate::print::percent;
 use crate::settle::advice;
-use crate::words::{self, clean};
+use faultline_verdict::words::{self, clean};
 
 /// What an explanation is made from.
 pub struct Account<'a> {

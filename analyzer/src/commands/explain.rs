@@ -15,7 +15,7 @@ use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
 use crate::page::Page;
 use crate::progress::Progress;
-use crate::words;
+use faultline_verdict::words;
 
 use super::account::Account;
 

@@ -11,7 +11,7 @@ use crate::exit::{AnalyzerError, Exit};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::say;
-use crate::words::{clean, counted};
+use faultline_verdict::words::{clean, counted};
 
 /// Merges, input by input; each is taken whole or not at all.
 pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {

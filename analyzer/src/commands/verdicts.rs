@@ -11,12 +11,12 @@ use faultline_verdict::{State, judge, state_words};
 use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
-use crate::glob::Glob;
 use crate::interrupt::Interrupt;
 use crate::print::{Csv, Jsonl, Lines, Pages, Printer};
 use crate::progress::Progress;
 use crate::say;
-use crate::words::counted;
+use faultline_record::Pattern;
+use faultline_verdict::words::counted;
 
 /// Prints the verdicts of all files, then says on standard error how many there were.
 pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
@@ -59,7 +59,7 @@ fn printer(format: Format, out: StdoutLock<'static>) -> io::Result<Box<dyn Print
 struct Survey<'a> {
     filter: Filter,
     states: Vec<State>,
-    target: Option<Glob>,
+    target: Option<Pattern>,
     seen: HashSet<MeasurementId>,
     tally: Tally,
     printer: Box<dyn Printer>,

@@ -78,6 +78,9 @@ fn state(check: &HealthCheck) -> HealthState {
     if !any_ok(check, SignalKind::Link) || !any_ok(check, SignalKind::Route) {
         return HealthState::NoNetwork;
     }
+    if proven < PROVIDERS_WANTED && clock_is_off(check) && certificates_are_out_of_date(check) {
+        return HealthState::ClockWrong;
+    }
     if proven < PROVIDERS_WANTED {
         return if portal_answered(check) { HealthState::CaptivePortal } else { HealthState::NoInternet };
     }
@@ -106,7 +109,12 @@ fn providers_ok(check: &HealthCheck, kinds: &[SignalKind], family: Option<Family
     let working = of_kinds(check, kinds)
         .filter(|signal| signal.outcome.is_ok())
         .filter(|signal| family.is_none() || signal.family == family);
-    working.map(|signal| signal.provider.as_deref().unwrap_or(&signal.name)).collect::<BTreeSet<_>>().len()
+    working.map(provider).collect::<BTreeSet<_>>().len()
+}
+
+/// Who operates what a signal looked at.
+fn provider(signal: &HealthSignal) -> &str {
+    signal.provider.as_deref().unwrap_or(&signal.name)
 }
 
 /// Some captive-portal check got an answer, and a wrong one.
@@ -124,6 +132,13 @@ fn clock_is_off(check: &HealthCheck) -> bool {
     let mut skews: Vec<f64> = of_kinds(check, &[SignalKind::Clock]).filter_map(|signal| signal.value).collect();
     skews.sort_by(f64::total_cmp);
     skews.get(skews.len() / 2).is_some_and(|median| median.abs() > CLOCK_TOLERANCE_S)
+}
+
+/// Controls of enough providers were reached, and failed by the dates of their certificates alone: ours are wrong.
+fn certificates_are_out_of_date(check: &HealthCheck) -> bool {
+    let dated = of_kinds(check, &[SignalKind::ControlByName, SignalKind::ControlByAddress])
+        .filter(|signal| signal.outcome == Outcome::Failed(Failure::SslInvalidCertificate));
+    dated.map(provider).collect::<BTreeSet<_>>().len() >= PROVIDERS_WANTED
 }
 
 fn ipv6_is_broken(check: &HealthCheck) -> bool {

@@ -13,6 +13,7 @@ mod rules;
 mod table;
 mod text;
 mod verdict;
+pub mod words;
 
 pub use decide::judge;
 pub use health::{HealthState, LocalHealth, local_health};

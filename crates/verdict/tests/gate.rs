@@ -75,6 +75,16 @@ fn a_clock_that_is_hours_off_is_wrong_and_one_that_is_seconds_off_is_not() {
 }
 
 #[test]
+fn a_clock_by_which_every_certificate_has_expired_is_wrong_and_no_outage() {
+    let mut signals = without(&CONTROLS, failed(Failure::SslInvalidCertificate));
+    assert_eq!(state_of(signals.clone()), HealthState::NoInternet);
+    let mut clock = signal(SignalKind::Clock, "google", Outcome::Ok);
+    clock.value = Some(3.0e8);
+    signals.push(clock);
+    assert_eq!(state_of(signals), HealthState::ClockWrong);
+}
+
+#[test]
 fn a_route_without_answers_over_ipv6_is_a_local_fact() {
     let v6 =
         |kind, outcome| HealthSignal { family: Some(faultline_record::Family::V6), ..signal(kind, "quad9", outcome) };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory;
-use faultline_record::{Network, NetworkKind};
+use faultline_record::{Network, NetworkKind, Pattern};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use url::Url;
 use super::values::{Parallel, Rate};
 use super::{Cli, ListArgs, MeasureArgs, OutputArgs, StoreArgs};
 use crate::error::ProbeError;
-use crate::lists::{ListSource, Pattern};
+use crate::lists::ListSource;
 
 /// Targets at a time, unless told otherwise.
 const PARALLEL: usize = 16;

@@ -76,6 +76,14 @@ fn go(config: &ConfigFile, wanted: Wanted, given: Given) -> Result<Exit, ProbeEr
     if options.dry_run {
         return Ok(print_plan(&plan, output));
     }
+    if wanted.inputs.is_none()
+        && !consent::is_given(options.yes, data_folder().as_deref())
+        && !LinkFacts::read().is_connected()
+    {
+        // Nobody need consent to nothing: without a network not a packet would be sent.
+        say_unmeasured(HealthState::NoNetwork);
+        return Ok(Exit::Nothing);
+    }
     let session = session(plan, controls, options, output, wanted.inputs.is_some())?;
     let database = open(&file)?;
     let lock = database.lock_for_run()?;
@@ -248,7 +256,7 @@ fn print_rows(mut rows: Vec<Row>, output: OutputOptions) {
 /// What is wrong with the vantage is said even when `--quiet`: the verdicts cannot be read without it.
 fn say_health(reader: &Reader, run: RunId, ended: &Ended) -> Result<(), ProbeError> {
     if let Some(state) = ended.before.filter(|&state| !lets_targets_begin(state)) {
-        say(format_args!("nothing was measured: {}", state.sentence()));
+        say_unmeasured(state);
         return Ok(());
     }
     let mut counts: HashMap<HealthState, usize> = HashMap::new();
@@ -270,6 +278,10 @@ fn say_health(reader: &Reader, run: RunId, ended: &Ended) -> Result<(), ProbeErr
         ));
     }
     Ok(())
+}
+
+fn say_unmeasured(state: HealthState) {
+    say(format_args!("nothing was measured: {}", state.sentence()));
 }
 
 fn say_account(session: &Session, ended: &Ended, output: OutputOptions) {

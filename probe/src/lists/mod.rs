@@ -20,7 +20,7 @@ use service::Service;
 pub use category::{Categories, CategoryChoice};
 pub use controls::Controls;
 pub use problem::{ListErrors, ListProblem};
-pub use select::{Pattern, Selection, select};
+pub use select::{Selection, select};
 pub use source::{ListSource, LoadedList, load_all};
 
 /// What the embedded service files know about endpoints: an input that is one of them takes its name.

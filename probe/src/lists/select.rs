@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use faultline_record::Target;
+use faultline_record::{Pattern, Target};
 
 use super::category::CategoryChoice;
 use super::source::LoadedList;
@@ -20,47 +20,6 @@ impl Selection {
     /// How many rows were left out.
     pub fn left_out_rows(&self) -> u32 {
         self.left_out.values().sum()
-    }
-}
-
-/// A glob on a target's name or input: `*` stands for any text, `?` for one character; case does not matter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<char>);
-
-impl Pattern {
-    /// A pattern of that text.
-    pub fn new(text: &str) -> Self {
-        Self(text.to_lowercase().chars().collect())
-    }
-
-    /// Whether the target's name, input or endpoint is matched as a whole.
-    pub fn matches(&self, target: &Target) -> bool {
-        [&target.name, &target.input, &target.endpoint.to_string()].into_iter().any(|text| self.matches_text(text))
-    }
-
-    fn matches_text(&self, text: &str) -> bool {
-        let text: Vec<char> = text.to_lowercase().chars().collect();
-        let (mut at, mut pattern) = (0, 0);
-        // Where to go on if what follows the last star does not fit: (after the star, text it has swallowed).
-        let mut star: Option<(usize, usize)> = None;
-        while at < text.len() {
-            match self.0.get(pattern) {
-                Some('*') => {
-                    pattern += 1;
-                    star = Some((pattern, at));
-                }
-                Some(&wanted) if wanted == '?' || wanted == text[at] => {
-                    pattern += 1;
-                    at += 1;
-                }
-                _ => {
-                    let Some((after, swallowed)) = star else { return false };
-                    star = Some((after, swallowed + 1));
-                    (pattern, at) = (after, swallowed + 1);
-                }
-            }
-        }
-        self.0[pattern..].iter().all(|&rest| rest == '*')
     }
 }
 
@@ -99,18 +58,6 @@ mod tests {
         let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
         let only: Vec<Pattern> = only.iter().map(|text| Pattern::new(text)).collect();
         select(lists, &Categories::embedded().unwrap().choose(&codes).unwrap(), &only)
-    }
-
-    #[test]
-    fn a_glob_matches_the_whole_name_or_url() {
-        let matches = |pattern: &str, text: &str| Pattern::new(pattern).matches_text(text);
-        assert!(matches("whatsapp/*", "whatsapp/chat-1-443"));
-        assert!(matches("*.PK", "dawn.pk"));
-        assert!(matches("a*b*c", "a-b-b-c"));
-        assert!(matches("?/web", "x/web"));
-        assert!(!matches("x", "x/web"));
-        assert!(!matches("a*b", "a-b-c"));
-        assert!(matches("**", ""));
     }
 
     #[test]

@@ -20,11 +20,6 @@ pub fn say(line: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Text that came from a peer or a file, fit for a terminal: control characters are shown, not obeyed.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// Reads measurements back and judges each, one at a time in memory. The same judgement as the analyzer's.
 pub fn for_each_judged(
     reader: &Reader,
@@ -42,14 +37,4 @@ pub fn for_each_judged(
 #[expect(clippy::needless_pass_by_value, reason = "the result of a write is of no use to anyone else")]
 pub fn until_closed(written: io::Result<()>) -> ControlFlow<()> {
     if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_servers_escape_sequence_does_not_reach_the_terminal() {
-        assert_eq!(clean("a\u{1b}[2Jb\u{9b}c\r\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}");
-    }
 }

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table};
 use faultline_record::Witnessed;
+use faultline_verdict::words::clean;
 use faultline_verdict::{State, Verdict, state_words, summary_sentence};
-
-use super::clean;
 
 /// More targets that are ok than this are counted on a terminal, not listed.
 const OK_LISTED: usize = 20;

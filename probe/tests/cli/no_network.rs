@@ -42,6 +42,16 @@ fn a_run_measures_nothing_and_accounts_for_every_target() {
 }
 
 #[test]
+fn without_a_network_nobody_is_asked_for_consent() {
+    if !namespaces_work() {
+        return;
+    }
+    let ran = Bench::new().probe_without_network(&["run"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""));
+    assert!(ran.err.contains("has no network") && !ran.err.contains("consent"), "{}", ran.err);
+}
+
+#[test]
 fn a_result_is_shown_by_run_and_by_measurement() {
     if !namespaces_work() {
         return;
@@ -54,7 +64,7 @@ fn a_result_is_shown_by_run_and_by_measurement() {
     for id in [measurement, &measurement[measurement.len() - 8..]] {
         let shown = bench.probe(&["results", "show", id]);
         assert!(
-            shown.out.contains("not run: no_network") && shown.out.contains("x/web (https://x.com/)"),
+            shown.out.contains("not run: there was no network") && shown.out.contains("x/web (https://x.com/)"),
             "{}",
             shown.out
         );

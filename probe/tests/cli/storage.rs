@@ -53,10 +53,10 @@ fn a_second_run_on_the_same_database_exits_at_once_with_a_clear_word() {
 }
 
 #[test]
-fn results_of_a_missing_database_are_a_storage_error() {
+fn of_a_missing_database_nothing_can_be_read() {
     let bench = Bench::new();
     let ran = bench.probe(&["results", "list", "--db", text(&bench.path("none.sqlite"))]);
-    assert_eq!(ran.code, Some(4));
+    assert_eq!(ran.code, Some(3));
     assert!(ran.err.contains("there is no such file"), "{}", ran.err);
 }
 

@@ -7,6 +7,7 @@ mod ids;
 mod measurement;
 mod network;
 mod observation;
+mod pattern;
 mod run;
 mod target;
 mod time;
@@ -21,6 +22,7 @@ pub use observation::{
     Dns, DnsAnswer, DnsRecord, Engine, FirstBytes, Http, NotRun, Observation, Outcome, Purpose, QueryType, Step,
     StepData, Tls,
 };
+pub use pattern::Pattern;
 pub use run::{PaceMark, Run, RunEnd, RunSummary};
 pub use target::{Availability, Target};
 pub use time::Timestamp;

@@ -1,15 +1,20 @@
-//! Patterns for targets.
+//! Patterns for targets: how a user names many of them at once.
 
 use std::convert::Infallible;
 use std::str::FromStr;
 
-use faultline_record::Target;
+use super::target::Target;
 
 /// A pattern for a whole name or URL: `*` stands for any text, `?` for one character; case does not matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(Vec<char>);
+pub struct Pattern(Vec<char>);
 
-impl Glob {
+impl Pattern {
+    /// A pattern of that text.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_lowercase().chars().collect())
+    }
+
     /// Whether the target's name, input or endpoint matches.
     pub fn matches(&self, target: &Target) -> bool {
         [&target.name, &target.input, &target.endpoint.to_string()].into_iter().any(|text| self.fits(text))
@@ -33,11 +38,11 @@ impl Glob {
     }
 }
 
-impl FromStr for Glob {
+impl FromStr for Pattern {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_lowercase().chars().collect()))
+        Ok(Self::new(text))
     }
 }
 
@@ -46,7 +51,7 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, text: &str) -> bool {
-        pattern.parse::<Glob>().unwrap().fits(text)
+        Pattern::new(pattern).fits(text)
     }
 
     #[test]
