@@ -4,23 +4,33 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use common::{can_run, testbed};
 
+/// A program of ours, beside the testbed.
+fn beside(program: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_testbed")).with_file_name(program);
+    assert!(path.is_file(), "no {program} at {}: run `cargo build --workspace` first", path.display());
+    path
+}
+
 /// The probe: the one that the environment names, or the one beside the testbed.
 fn probe() -> PathBuf {
-    let beside = PathBuf::from(env!("CARGO_BIN_EXE_testbed")).with_file_name("probe");
-    std::env::var_os(testbed::measure::PROBE_VARIABLE).map_or(beside, PathBuf::from)
+    std::env::var_os(testbed::measure::PROBE_VARIABLE).map_or_else(|| beside("probe"), PathBuf::from)
+}
+
+fn run(arguments: &[&str]) -> Output {
+    testbed().arg("run").args(arguments).env(testbed::measure::PROBE_VARIABLE, probe()).output().unwrap()
 }
 
 fn agrees_with_the_truth(scenario: &str) {
     if !can_run() {
         return;
     }
-    let probe = probe();
-    assert!(probe.is_file(), "no probe at {}: run `cargo build -p faultline-probe` first", probe.display());
-    let output = testbed().args(["run", scenario]).env(testbed::measure::PROBE_VARIABLE, &probe).output().unwrap();
+    let output = run(&[scenario]);
     let (said, talk) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{talk}");
 }
@@ -58,4 +68,35 @@ scenarios! {
     with_the_upstream_dead_nothing_is_said_about_targets: "upstream-dead";
     behind_a_captive_portal_nothing_is_said_about_targets: "captive-portal";
     several_censors_at_once_are_told_apart: "demo";
+}
+
+/// The verdicts of JSON lines, by measurement.
+fn verdicts(lines: &str) -> BTreeMap<String, serde_json::Value> {
+    let objects = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    objects.map(|object| (object["id"].as_str().unwrap().to_owned(), object["verdict"].clone())).collect()
+}
+
+fn analyzer(arguments: &[&str], database: &Path) -> String {
+    let output = Command::new(beside("analyzer")).args(arguments).arg(database).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_analyzer_says_of_the_file_what_the_probe_said_and_explains_it() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["sni-reset", "--out", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = verdicts(&std::fs::read_to_string(folder.path().join("0/sni-reset.jsonl")).unwrap());
+    let database = folder.path().join("0/sni-reset.sqlite");
+    assert_eq!(verdicts(&analyzer(&["verdicts", "--format", "jsonl"], &database)), said);
+
+    let (id, _) = said.iter().find(|(_, verdict)| verdict["state"] == "blocked").unwrap();
+    let explained = analyzer(&["explain", id], &database);
+    for part in ["tls.sni_differential", "x.com offered", "connection_reset", "an innocent name"] {
+        assert!(explained.contains(part), "{part} is missing:\n{explained}");
+    }
 }

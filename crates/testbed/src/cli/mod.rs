@@ -6,6 +6,7 @@
 mod inside;
 mod run;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,6 +87,9 @@ struct Run {
     /// Run each so many times.
     #[arg(long, default_value_t = 1)]
     repeat: u32,
+    /// Worlds at the same time.
+    #[arg(long, default_value = "2")]
+    jobs: NonZeroUsize,
     /// Keep databases and output in this folder.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -112,7 +116,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Demo(demo) => or_obstacle(|| run::demo(&select(&folder, &[demo.scenario], demo.all)?, &folder)),
         Command::Run(run) => or_obstacle(|| {
             let scenarios = select(&folder, &run.names, run.all)?;
-            run::run(&scenarios, &folder, run.repeat, run.out.as_deref())
+            let rounds = run::Rounds { repeat: run.repeat, jobs: run.jobs, out: run.out.as_deref() };
+            run::run(&scenarios, &folder, rounds)
         }),
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell { scenario, command } => or_obstacle(|| {

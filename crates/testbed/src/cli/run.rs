@@ -1,9 +1,11 @@
-//! The commands that make worlds, one after the other, and report.
+//! The commands that make worlds, and report.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 
 use super::{CANNOT_RUN, DONE, FAILED};
@@ -11,28 +13,63 @@ use crate::measure::{build_probe_under_cargo, find_probe, find_release_probe};
 use crate::scenario::Scenario;
 use crate::{sandbox, speed};
 
-/// Runs each scenario `repeat` times and says how often the probe was right.
-pub(super) fn run(scenarios: &[Scenario], folder: &Path, repeat: u32, out: Option<&Path>) -> Result<u8> {
+/// How scenarios are run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rounds<'a> {
+    /// How many times each.
+    pub(super) repeat: u32,
+    /// Worlds at the same time.
+    pub(super) jobs: NonZeroUsize,
+    /// Where databases and output are kept, if they are.
+    pub(super) out: Option<&'a Path>,
+}
+
+/// Runs each scenario some times and says how often the probe was right. Every round has a world of its own; most of a
+/// round is waiting for time-outs, so that some can be run beside each other.
+pub(super) fn run(scenarios: &[Scenario], folder: &Path, rounds: Rounds<'_>) -> Result<u8> {
     let probe = find_probe()?;
-    let mut failures = 0;
-    for scenario in scenarios {
-        let start = Instant::now();
-        let mut passed = 0;
-        for round in 0..repeat {
-            let mut inside = sandbox::command()?;
-            inside.arg("--scenarios").arg(folder).args(["measure", &scenario.name]).arg("--probe").arg(&probe);
-            if let Some(out) = out {
-                let out = std::path::absolute(out.join(round.to_string()))?;
-                std::fs::create_dir_all(&out)?;
-                inside.arg("--out").arg(out);
-            }
-            passed += u32::from(inside.status().context("start a world")?.success());
+    let work: Vec<(usize, u32)> =
+        (0..rounds.repeat).flat_map(|round| (0..scenarios.len()).map(move |n| (n, round))).collect();
+    let next = AtomicUsize::new(0);
+    let take = || work.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+    let one = || -> Result<Vec<(usize, bool)>> {
+        let mut ended = Vec::new();
+        while let Some((scenario, round)) = take() {
+            ended.push((scenario, round_passes(&scenarios[scenario], folder, &probe, round, rounds.out)?));
         }
-        failures += repeat - passed;
-        let word = if passed == repeat { "pass" } else { "FAIL" };
-        println!("{word} {passed}/{repeat} {} ({:.1} s)", scenario.name, start.elapsed().as_secs_f64());
+        Ok(ended)
+    };
+    let start = Instant::now();
+    let ended: Vec<(usize, bool)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..rounds.jobs.get()).map(|_| scope.spawn(one)).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?)
+            .collect::<Result<Vec<_>>>()
+    })?
+    .concat();
+    let mut failures = 0;
+    for (n, scenario) in scenarios.iter().enumerate() {
+        let passed = ended.iter().filter(|(of, passed)| *of == n && *passed).count();
+        let all = ended.iter().filter(|(of, _)| *of == n).count();
+        failures += all - passed;
+        println!("{} {passed}/{all} {}", if passed == all { "pass" } else { "FAIL" }, scenario.name);
     }
+    println!("{} passed, {failures} failed", ended.len() - failures);
+    eprintln!("{:.1} s", start.elapsed().as_secs_f64());
     Ok(if failures == 0 { DONE } else { FAILED })
+}
+
+/// Whether the probe was right in one world; if not, the child has said where it was wrong.
+fn round_passes(scenario: &Scenario, folder: &Path, probe: &Path, round: u32, out: Option<&Path>) -> Result<bool> {
+    let mut inside = sandbox::command()?;
+    inside.arg("--scenarios").arg(folder).args(["measure", &scenario.name]).arg("--probe").arg(probe);
+    if let Some(out) = out {
+        let out = std::path::absolute(out.join(round.to_string()))?;
+        std::fs::create_dir_all(&out)?;
+        inside.arg("--out").arg(out);
+    }
+    Ok(inside.status().context("start a world")?.success())
 }
 
 /// Shows what the probe says in each scenario.
