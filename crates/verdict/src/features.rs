@@ -48,6 +48,8 @@ pub struct Features<'a> {
     pub others: Vec<Lookup<'a>>,
     /// Every connection that was tried.
     pub connections: Vec<Connection<'a>>,
+    /// A redirect that cannot be followed.
+    pub dead_end: Option<&'a Observation>,
     /// Unencrypted responses of the hops before the last: what led here.
     pub led_here: Vec<(&'a Observation, &'a Http)>,
 }
@@ -67,8 +69,13 @@ impl<'a> Features<'a> {
         let earlier = measurement.observations.iter().filter(|row| row.hop < last && row.purpose == Purpose::Main);
         let in_the_clear =
             earlier.filter_map(|row| Some((row, row.http()?))).filter(|(_, http)| http.url.starts_with("http:"));
+        let dead_end = rows
+            .iter()
+            .copied()
+            .find(|row| row.http().is_some() && row.connection.is_none() && row.outcome.failure().is_some());
         Self {
             measurement,
+            dead_end,
             host,
             port,
             redirected: last > 0,
@@ -108,11 +115,16 @@ impl<'a> Features<'a> {
         self.system.iter().flat_map(|lookup| lookup.dns.addresses()).collect()
     }
 
-    /// Whether an address may be taken for the target's own: literal, proven, or given by another resolver too; or
-    /// nobody else could be asked.
+    /// Whether an address may be taken for the target's own. Resolvers of content networks give different addresses to
+    /// everyone, so that an address is doubted only when another one is proven and this one is nobody else's.
     pub fn is_trusted(&self, address: IpAddr) -> bool {
-        let others = self.given_by_others();
-        self.system.is_empty() || others.is_empty() || others.contains(&address) || self.proven().contains(&address)
+        let proven = self.proven();
+        proven.is_empty() || proven.contains(&address) || self.given_by_others().contains(&address)
+    }
+
+    /// Whether a second try at an address where the first had failed got further.
+    pub fn recovered(&self, address: IpAddr, further: impl Fn(&Connection<'_>) -> bool) -> bool {
+        self.with_purpose(Purpose::Retry).any(|connection| connection.address == address && further(connection))
     }
 }
 

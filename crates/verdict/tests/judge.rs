@@ -89,10 +89,11 @@ fn a_dead_edge_that_only_the_system_was_given_settles_nothing() {
 }
 
 #[test]
-fn a_site_that_redirects_without_end_is_down() {
-    let http = Http { url: "https://site.example/".into(), status: Some(302), ..Http::default() };
-    let looping = failed(Failure::HttpTooManyRedirects);
-    is(&resolved().answers(GENUINE, looping, http).judged(), State::Down, Cause::Target, &[]);
+fn a_site_that_redirects_without_end_or_to_nowhere_is_down() {
+    for failure in [Failure::HttpTooManyRedirects, Failure::HttpInvalidRedirectLocationHost] {
+        let verdict = resolved().responds(Purpose::Main, GENUINE, 302).next_hop().dead_end(failure).judged();
+        is(&verdict, State::Down, Cause::Target, &[]);
+    }
 }
 
 #[test]
@@ -171,7 +172,35 @@ fn one_own_success_among_the_retries_breaks_the_differential() {
         .differential(GENUINE, &(Outcome::Ok, heard()), &own)
         .tls(Purpose::Retry, GENUINE, Outcome::Ok, heard())
         .judged();
-    assert_ne!(verdict.state, State::Blocked, "{verdict:#?}");
+    is(&verdict, State::Impaired, Cause::Unknown, &[]);
+    assert_eq!(verdict.evidence[0].rule, "tls.transient");
+}
+
+#[test]
+fn a_second_connection_that_is_accepted_makes_the_first_ones_failure_a_passing_one() {
+    let verdict = resolved()
+        .of_a_great_service()
+        .connects(GENUINE, failed(Failure::GenericTimeoutError))
+        .retries(GENUINE, Outcome::Ok)
+        .judged();
+    is(&verdict, State::Impaired, Cause::Unknown, &[]);
+    let twice = resolved()
+        .of_a_great_service()
+        .connects(GENUINE, failed(Failure::GenericTimeoutError))
+        .retries(GENUINE, failed(Failure::GenericTimeoutError))
+        .judged();
+    is(&twice, State::LikelyBlocked, Cause::Interference, &["tcp.timeout"]);
+}
+
+#[test]
+fn silence_counts_also_where_every_resolver_gives_other_addresses() {
+    let verdict = site()
+        .of_a_great_service()
+        .system_says("203.0.113.9")
+        .others_say(GENUINE)
+        .connects("203.0.113.9", failed(Failure::GenericTimeoutError))
+        .judged();
+    is(&verdict, State::LikelyBlocked, Cause::Interference, &["tcp.timeout"]);
 }
 
 #[test]

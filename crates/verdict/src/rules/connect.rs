@@ -2,7 +2,7 @@
 
 use faultline_record::{Availability, Failure};
 
-use super::{Finding, listed};
+use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features};
 
 /// Fires when no trusted address of the target could be connected to.
@@ -13,13 +13,25 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if trusted.is_empty() {
         return;
     }
+    if trusted
+        .iter()
+        .any(|c| features.recovered(c.address, |retry| retry.tcp.outcome.is_ok()) && c.tcp.outcome.failure().is_some())
+    {
+        found.push(finding(features, &trusted, "tcp.transient"));
+        return;
+    }
     if failing {
         found.extend(worst(&trusted).map(|(id, mechanism)| finding(features, &trusted, id).pointing_at(mechanism)));
     }
-    let unanswered = trusted.iter().all(|c| c.tcp.outcome.failure().is_some() || c.tls_failure().is_some());
+    let unanswered = trusted.iter().all(|c| c.tcp.outcome.failure().is_some() || fails_for_good(features, c));
     if unanswered && features.measurement.target.availability == Availability::High && !features.redirected {
         found.push(finding(features, &trusted, "target.rarely_down"));
     }
+}
+
+/// The handshake failed, and no second try went further.
+fn fails_for_good(features: &Features<'_>, connection: &Connection<'_>) -> bool {
+    connection.tls_failure().is_some() && !features.recovered(connection.address, handshake::spoke)
 }
 
 /// The rule for the commonest failure, the more telling first on a tie.

@@ -32,7 +32,7 @@ fn addresses(connections: &[&Connection<'_>]) -> Vec<IpAddr> {
 }
 
 /// Whether the peer said anything at all in TLS: an alert or a wrong certificate counts (science reference, row 19).
-fn spoke(connection: &Connection<'_>) -> bool {
+pub(super) fn spoke(connection: &Connection<'_>) -> bool {
     connection.verified() || connection.tls_data().is_some_and(|tls| tls.bytes_received > 0)
 }
 
@@ -80,6 +80,9 @@ fn lone(features: &Features<'_>, first: &Connection<'_>, failed: &[&Connection<'
     let rows = failed.iter().filter_map(|connection| connection.tls).map(|row| row.seq).collect();
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("addresses", &listed(addresses(failed)))];
+    if silence(first).is_some() && addresses(failed).into_iter().any(|address| features.recovered(address, spoke)) {
+        return Some(Finding::new("tls.transient", rows, fields));
+    }
     if let Some((id, mechanism)) = silence(first) {
         return Some(Finding::new(id, rows, fields).pointing_at(mechanism));
     }

@@ -14,6 +14,10 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         found.push(finding);
         return;
     }
+    if let Some(row) = features.dead_end {
+        found.push(redirect_loop(features, row));
+        return;
+    }
     if let Some(finding) = best_response(features, &main) {
         found.push(finding);
         return;
@@ -35,9 +39,6 @@ fn verified_response(features: &Features<'_>, connection: &Connection<'_>) -> Op
     let status = http.status?;
     let rows = rows_of(connection);
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("status", &status)];
-    if row.outcome.failure().is_some_and(is_redirect_failure) {
-        return Some(redirect_loop(features, row));
-    }
     let id = match status {
         _ if row.outcome.failure().is_some() => return None,
         401 | 403 | 407 | 429 | 451 => "http.server_refuses",
@@ -52,10 +53,6 @@ fn verified_response(features: &Features<'_>, connection: &Connection<'_>) -> Op
 fn is_challenge(http: &Http) -> bool {
     http.header("cf-mitigated").is_some()
         || http.header("retry-after").is_none() && http.header("cf-chl-bypass").is_some()
-}
-
-fn is_redirect_failure(failure: Failure) -> bool {
-    matches!(failure, Failure::HttpTooManyRedirects | Failure::HttpInvalidRedirectLocationHost)
 }
 
 fn redirect_loop(features: &Features<'_>, row: &Observation) -> Finding {
@@ -102,9 +99,6 @@ fn plain_response(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     let row = connection.http?;
     let http = connection.http_data()?;
     let status = http.status?;
-    if row.outcome.failure().is_some_and(is_redirect_failure) {
-        return Some(redirect_loop(features, row));
-    }
     if let Some(finding) = redirected_to_address(row, http) {
         return Some(finding);
     }

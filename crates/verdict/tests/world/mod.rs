@@ -178,19 +178,23 @@ impl World {
     }
 
     /// TCP and TLS work, the certificate is valid, the response has this status.
-    pub fn responds(self, purpose: Purpose, address: &str, status: u16) -> Self {
-        self.requested(purpose, address, Outcome::Ok, Http { status: Some(status), ..Http::default() })
-    }
-
-    /// TCP and TLS work, the certificate is valid, the request ends so.
-    pub fn answers(self, address: &str, outcome: Outcome, http: Http) -> Self {
-        self.requested(Purpose::Main, address, outcome, http)
-    }
-
-    fn requested(mut self, purpose: Purpose, address: &str, outcome: Outcome, http: Http) -> Self {
+    pub fn responds(mut self, purpose: Purpose, address: &str, status: u16) -> Self {
         self = self.tls(purpose, address, Outcome::Ok, heard());
         let connection = self.connections;
-        self.push(purpose, Some(connection), Some((address, 443)), outcome, StepData::Http(http));
+        let http = Http { status: Some(status), ..Http::default() };
+        self.push(purpose, Some(connection), Some((address, 443)), Outcome::Ok, StepData::Http(http));
+        self
+    }
+
+    /// A redirect that cannot be followed, as the probe records it: a request that was never sent anywhere.
+    pub fn dead_end(mut self, failure: Failure) -> Self {
+        self.push(Purpose::Main, None, None, failed(failure), StepData::Http(Http::default()));
+        self
+    }
+
+    /// A second connection to the address, without a handshake.
+    pub fn retries(mut self, address: &str, outcome: Outcome) -> Self {
+        self.tcp(Purpose::Retry, address, 443, outcome);
         self
     }
 
