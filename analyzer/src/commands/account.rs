@@ -3,15 +3,29 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-use faultline_record::{HealthCheck, Measurement, Observation, hex};
+use faultline_record::{HealthCheck, Measurement, Observation, Run, RunSummary, Witnessed, hex};
+use faultline_verdict::words::{self, clean};
 use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table};
 
-use super::explain::Found;
 use crate::page::Page;
 use crate::print::percent;
 use crate::settle::advice;
-use faultline_verdict::words::{self, clean};
+
+/// A measurement and where it was found.
+pub struct Found {
+    /// The measurement, bodies included, with its witness.
+    pub witnessed: Witnessed,
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Other files that hold it, and whether they hold the same.
+    pub also: Vec<(PathBuf, bool)>,
+    /// The run it belongs to.
+    pub run: Option<Run>,
+    /// How that run ended, if it came to an end.
+    pub end: Option<RunSummary>,
+}
 
 /// What an explanation is made from.
 pub struct Account<'a> {

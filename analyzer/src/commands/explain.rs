@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, RunSummary, Witnessed};
+use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, Witnessed};
 use faultline_verdict::{judge, measurement_json};
 use serde_json::{Value, json};
 
@@ -17,24 +17,10 @@ use crate::page::Page;
 use crate::progress::Progress;
 use faultline_verdict::words;
 
-use super::account::Account;
+use super::account::{Account, Found};
 
 /// How many candidates of an ambiguous id are listed.
 const CANDIDATES: usize = 10;
-
-/// A measurement and where it was found.
-pub struct Found {
-    /// The measurement, bodies included, with its witness.
-    pub witnessed: Witnessed,
-    /// The file it was read from.
-    pub file: PathBuf,
-    /// Other files that hold it, and whether they hold the same.
-    pub also: Vec<(PathBuf, bool)>,
-    /// The run it belongs to.
-    pub run: Option<Run>,
-    /// How that run ended, if it came to an end.
-    pub end: Option<RunSummary>,
-}
 
 /// Finds the measurement and explains it.
 pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -17,6 +17,9 @@ use crate::uri::uri;
 
 /// How long a statement waits for another process before the file counts as locked.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// How long to wait between two looks at a lock that SQLite itself does not wait for.
+const BUSY_STEP: Duration = Duration::from_millis(10);
 
 /// How many prepared statements a connection keeps: more than there are here.
 pub(crate) const STATEMENTS: usize = 32;
@@ -49,7 +52,7 @@ impl Database {
         database.sqlite(|connection| prepare(connection, busy))?;
         database.check_whose(migrations)?;
         database.sqlite(|connection| {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            write_ahead(connection, busy)?;
             schema::migrate(connection, migrations)
         })?;
         if database.sqlite(|connection| connection.is_readonly("main"))? {
@@ -61,12 +64,11 @@ impl Database {
     /// Refuses a file of another program or of a newer version before anything in it is touched.
     fn check_whose(&mut self, migrations: &[Migration]) -> Result<(), RecordError> {
         let (id, version, empty) = self.sqlite(|connection| {
+            // One snapshot for all three: another process may be making the file at this moment.
+            let snapshot = connection.transaction()?;
             let empty = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)";
-            Ok((
-                schema::application_id(connection)?,
-                schema::user_version(connection)?,
-                connection.query_row(empty, (), |row| row.get::<_, bool>(0))?,
-            ))
+            let empty = snapshot.query_row(empty, (), |row| row.get::<_, bool>(0))?;
+            Ok((schema::application_id(&snapshot)?, schema::user_version(&snapshot)?, empty))
         })?;
         if (id, version) == (0, 0) && empty {
             return Ok(());
@@ -161,6 +163,22 @@ fn prepare(connection: &mut Connection, busy: Duration) -> rusqlite::Result<()> 
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)
+}
+
+/// Switches to write-ahead logging. SQLite does not call its busy handler for this switch (two who switch at once would
+/// wait for each other), so that the waiting is done here.
+fn write_ahead(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + busy;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => std::thread::sleep(BUSY_STEP),
+            ended => return ended,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Makes the file if there is none, readable by its owner only; SQLite gives its -wal and -shm the same mode.
@@ -308,9 +326,11 @@ mod tests {
     }
 
     #[test]
-    fn two_that_make_the_same_file_at_once_both_get_it() {
+    fn all_who_set_up_the_same_new_file_at_once_get_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("results.sqlite");
+        // There and empty: the threads of one process share its locks, which a second handle to the file would break.
+        std::fs::write(&file, "").unwrap();
         std::thread::scope(|scope| {
             let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| Database::open_or_create(&file).map(drop))).collect();
             for maker in makers {

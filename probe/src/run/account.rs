@@ -2,6 +2,8 @@
 
 use faultline_record::{RunEnd, RunSummary};
 
+use faultline_verdict::words::counted;
+
 use crate::meter::Meter;
 
 /// The count while a run goes on.
@@ -51,11 +53,11 @@ impl Account {
 /// The count in words.
 pub fn words(summary: &RunSummary) -> String {
     format!(
-        "{} targets planned: {} measured, {} not run; {} connections, {} sent, {} received, {:.1} s",
-        u64::from(summary.measured) + u64::from(summary.not_run),
+        "{} planned: {} measured, {} not run; {}, {} sent, {} received, {:.1} s",
+        counted(u64::from(summary.measured) + u64::from(summary.not_run), "target"),
         summary.measured,
         summary.not_run,
-        summary.connections,
+        counted(summary.connections, "connection"),
         megabytes(summary.bytes_sent),
         megabytes(summary.bytes_received),
         summary.duration_ms / 1_000.0,
@@ -101,7 +103,7 @@ mod tests {
         let words = words(&summary);
         assert_eq!(
             words,
-            "10 targets planned: 3 measured, 7 not run; 1 connections, 0.0 kB sent, 1.5 MB received, 2.0 s"
+            "10 targets planned: 3 measured, 7 not run; 1 connection, 0.0 kB sent, 1.5 MB received, 2.0 s"
         );
     }
 }

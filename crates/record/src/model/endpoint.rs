@@ -134,7 +134,10 @@ impl Endpoint {
             "tls" => {
                 let (host, port) = host_and_port(&url).map_err(malformed)?;
                 let sni = url.query_pairs().find(|(key, _)| key == "sni").map(|(_, value)| value.to_ascii_lowercase());
-                Ok(Self::Tls { host, port, sni })
+                match &sni {
+                    Some(name) if !is_host_name(name) => Err(malformed("sni= must be a host name")),
+                    _ => Ok(Self::Tls { host, port, sni }),
+                }
             }
             "dns" => dns(&url).map_err(malformed),
             scheme if LATER_SCHEMES.contains(&scheme) => {
@@ -167,6 +170,11 @@ impl Endpoint {
             Self::Dns { resolver, .. } => (HostName::Address(*resolver), 53),
         }
     }
+}
+
+/// Letters, digits, hyphens, dots and underscores: what a server name can be made of and still print as it was typed.
+fn is_host_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 fn web(url: Url) -> Option<Endpoint> {
@@ -263,6 +271,7 @@ mod tests {
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),
+            ("tls://1.1.1.1:443?sni=a%26b", "must be a host name"),
         ] {
             let error = Endpoint::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
