@@ -152,8 +152,16 @@ fn evidence(
     shut: Option<&(Cause, String)>,
     found: &[Finding],
 ) -> Vec<Evidence> {
-    let mut rows: Vec<Evidence> = found.iter().map(Finding::evidence).collect();
-    rows.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then_with(|| a.rule.cmp(&b.rule)));
+    let mut found: Vec<&Finding> = found.iter().collect();
+    let strength = |finding: &Finding| {
+        let likelihoods = finding.rule.likelihoods;
+        (likelihoods.weight().abs(), likelihoods.spread())
+    };
+    found.sort_by(|a, b| {
+        let ((weight_a, spread_a), (weight_b, spread_b)) = (strength(a), strength(b));
+        weight_b.total_cmp(&weight_a).then(spread_b.total_cmp(&spread_a)).then_with(|| a.rule.id.cmp(&b.rule.id))
+    });
+    let mut rows: Vec<Evidence> = found.into_iter().map(Finding::evidence).collect();
     if shut.is_some() {
         // Discarded, and said so: kept for a reader, worth nothing.
         for row in &mut rows {

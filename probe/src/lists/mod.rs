@@ -68,7 +68,7 @@ fn service_targets(service: &Service, list: &str) -> Vec<Target> {
         endpoint: endpoint.endpoint.clone(),
         category: service.category.clone(),
         list: Some(list.to_owned()),
-        availability: service.availability,
+        availability: service.availability_of(&endpoint.role),
         private_ca: endpoint.private_ca,
     };
     service.endpoints.iter().map(target).collect()

@@ -25,6 +25,16 @@ pub struct Service {
     pub rules: Vec<Rule>,
 }
 
+impl Service {
+    /// What a failure of one endpoint to answer is worth. Where another endpoint can stand in its place (`any_of`), an
+    /// operator may let one go without anybody noticing: the service is seldom down, its single hosts are not.
+    pub fn availability_of(&self, role: &str) -> Availability {
+        let replaceable = |rule: &&Rule| rule.kind == RuleKind::AnyOf && rule.roles.len() > 1;
+        let is_replaceable = self.rules.iter().filter(replaceable).any(|rule| rule.roles.iter().any(|own| own == role));
+        if is_replaceable { Availability::Unknown } else { self.availability }
+    }
+}
+
 /// One endpoint of a service.
 #[derive(Clone, Debug)]
 pub struct ServiceEndpoint {
@@ -232,6 +242,18 @@ roles = ["web", "data"]
         assert_eq!(service.availability, Availability::High);
         assert_eq!(service.endpoints.iter().map(|endpoint| endpoint.private_ca).collect::<Vec<_>>(), [false, true]);
         assert_eq!(service.rules[0].kind, RuleKind::AllOf);
+    }
+
+    #[test]
+    fn an_endpoint_that_another_can_stand_in_for_may_be_let_go_unnoticed() {
+        let any_of = GOOD.replace("all_of", "any_of");
+        let alone = any_of
+            .replace("[\"web\", \"data\"]", "[\"web\"]\n[[rule]]\nname=\"data\"\nkind=\"any_of\"\nroles=[\"data\"]");
+        for (text, availability) in
+            [(GOOD, Availability::High), (&any_of, Availability::Unknown), (&alone, Availability::High)]
+        {
+            assert_eq!(parse("chat.toml", text.as_bytes()).unwrap().availability_of("data"), availability, "{text}");
+        }
     }
 
     #[test]
