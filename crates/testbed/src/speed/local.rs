@@ -1,14 +1,13 @@
 //! As many measurements as the processor allows: literal addresses on the probe's own host, no delay, no limits.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use nix::sys::resource::{Usage, UsageWho, getrusage};
+use anyhow::Result;
+use nix::sys::resource::Usage;
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::{Account, Figure, Target, as_f64, scenario, write_list};
+use super::{Account, Figure, Target, as_f64, measure, scenario, write_list};
 use crate::scenario::{Delays, Serves, Site};
 use crate::world::World;
 
@@ -28,29 +27,11 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let world = World::start(&scenario("speed-local", sites, Delays { isp_ms: 0, abroad_ms: 0 }))?;
     let urls = addresses.iter().cycle().take(TARGETS).enumerate();
     let list = write_list(&world, urls.map(|(i, address)| format!("https://{address}/{i}")))?;
-    let database = world.folder().join("local.sqlite");
-    let before = world.abroad().accepted_connections()?;
-    let start = Instant::now();
-    let status = world
-        .abroad_command(probe)
-        .arg("run")
-        .args(["--yes", "--quiet", "--parallel", "64", "--rate", "0"])
-        .arg("--list")
-        .arg(list)
-        .arg("--db")
-        .arg(&database)
-        .arg("--ca-file")
-        .arg(world.authority_file())
-        .stdout(Stdio::null())
-        .status()
-        .context("run the probe")?;
-    let elapsed = start.elapsed();
-    // Of the children waited for so far the probe is the only one that does any work; the others set up the world.
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    ensure!(status.success(), "the probe ended with {status}");
-    let account = Account::read(probe, &database)?;
-    let mut figures = account.figures(TARGETS, world.abroad().accepted_connections()? - before)?;
-    figures.extend(costs(&account, &usage, elapsed));
+    let mut command = world.abroad_command(probe);
+    command.arg("run").args(["--yes", "--quiet", "--parallel", "64", "--rate", "0"]);
+    let measured = measure(&world, command, probe, &list)?;
+    let mut figures = measured.account.figures(TARGETS, measured.accepted)?;
+    figures.extend(costs(&measured.account, &measured.usage, measured.elapsed));
     Ok(figures)
 }
 

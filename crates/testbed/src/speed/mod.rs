@@ -11,9 +11,11 @@ pub mod router;
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde_json::Value;
 
 use crate::scenario::{Delays, Scenario, Site};
@@ -108,6 +110,31 @@ fn write_list(world: &World, urls: impl Iterator<Item = String>) -> Result<PathB
     let path = world.folder().join("targets.csv");
     std::fs::write(&path, text)?;
     Ok(path)
+}
+
+/// A run of the probe, and what it took.
+struct Measured {
+    account: Account,
+    elapsed: Duration,
+    /// Of the children waited for until the run's end: the probe is the only one that does any work, the others set up
+    /// the world.
+    usage: Usage,
+    /// Connections that the servers' kernel accepted meanwhile.
+    accepted: u64,
+}
+
+/// Runs `command` (`probe run` with its limits) on a list, and takes its measure.
+fn measure(world: &World, mut command: Command, probe: &Path, list: &Path) -> Result<Measured> {
+    let database = world.folder().join("speed.sqlite");
+    command.arg("--list").arg(list).arg("--db").arg(&database).arg("--ca-file").arg(world.authority_file());
+    let before = world.abroad().accepted_connections()?;
+    let start = Instant::now();
+    let status = command.stdout(Stdio::null()).status().context("run the probe")?;
+    let elapsed = start.elapsed();
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    ensure!(status.success(), "the probe ended with {status}");
+    let account = Account::read(probe, &database)?;
+    Ok(Measured { account, elapsed, usage, accepted: world.abroad().accepted_connections()? - before })
 }
 
 /// What the probe says of its own run.

@@ -1,12 +1,10 @@
 //! Many healthy sites at the end of a path of 50 ms, with the probe's own limits on.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 
-use super::{Account, Figure, Target, as_f64, scenario, write_list};
+use super::{Figure, Target, as_f64, measure, scenario, write_list};
 use crate::scenario::{Delays, Serves, Site};
 use crate::world::World;
 
@@ -26,27 +24,11 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let sites = (0..TARGETS).map(|i| Site { name: name(i), addresses: Vec::new(), serves: Serves::Web }).collect();
     let world = World::start(&scenario("speed-path", sites, delay.clone()))?;
     let list = write_list(&world, (0..TARGETS).map(|i| format!("https://{}/", name(i))))?;
-    let database = world.folder().join("path.sqlite");
-    let before = world.abroad().accepted_connections()?;
-    let start = Instant::now();
-    let status = world
-        .client_command(probe)
-        .arg("run")
-        .args(["--yes", "--quiet", "--parallel", &PARALLEL.to_string(), "--rate", &RATE.to_string()])
-        .arg("--list")
-        .arg(list)
-        .arg("--db")
-        .arg(&database)
-        .arg("--ca-file")
-        .arg(world.authority_file())
-        .stdout(Stdio::null())
-        .status()
-        .context("run the probe")?;
-    let elapsed = start.elapsed().as_secs_f64();
-    ensure!(status.success(), "the probe ended with {status}");
-    let account = Account::read(probe, &database)?;
-    let bound = bound(&delay);
-    let mut figures = account.figures(TARGETS, world.abroad().accepted_connections()? - before)?;
+    let mut command = world.client_command(probe);
+    command.arg("run").args(["--yes", "--quiet", "--parallel", &PARALLEL.to_string(), "--rate", &RATE.to_string()]);
+    let measured = measure(&world, command, probe, &list)?;
+    let (elapsed, bound) = (measured.elapsed.as_secs_f64(), bound(&delay));
+    let mut figures = measured.account.figures(TARGETS, measured.accepted)?;
     figures.extend([
         Figure::new("1,000 targets at 50 ms", elapsed, "s", Target::AtMost(bound * FACTOR)),
         Figure::new("the bound by rate and parallelism", bound, "s", Target::Any),
