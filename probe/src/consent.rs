@@ -61,7 +61,7 @@ pub fn obtain(yes: bool, folder: Option<&Path>) -> Result<Consent, ProbeError> {
         remember(record.as_ref(), Consent::Option);
         return Ok(Consent::Option);
     }
-    if record.as_ref().is_some_and(|file| is_recorded(file)) {
+    if is_given(false, folder) {
         return Ok(Consent::Recorded);
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {

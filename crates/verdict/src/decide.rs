@@ -168,10 +168,7 @@ fn evidence(
             row.weight = 0.0;
         }
     }
-    rows.push(match shut {
-        Some((cause, why)) => Gate { closed: Some((*cause, why.clone())), ..gate.clone() }.evidence(),
-        None => gate.evidence(),
-    });
+    rows.push(gate.evidence(shut.map(|(_, why)| why.as_str())));
     rows.extend(cut_short(measurement));
     rows
 }

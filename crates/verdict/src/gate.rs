@@ -5,7 +5,7 @@
 
 use faultline_record::{HealthCheck, HealthSignal, Measurement, SignalKind, Witness};
 
-use crate::health::{HealthState, local_health};
+use crate::health::{HealthState, LocalHealth, local_health};
 use crate::verdict::{Cause, Evidence};
 
 /// A check further from the measurement than this proves nothing about its minute, milliseconds (design, section 4: the
@@ -19,18 +19,17 @@ pub struct Gate {
     pub state: Option<HealthState>,
     /// Why failures do not count, if they do not: the cause, and the sentence.
     pub closed: Option<(Cause, String)>,
-    /// The sentence and rows-free evidence of an open gate.
+    /// Controls that answered and controls that were tried, in the nearest check.
     pub controls: Option<(usize, usize)>,
 }
 
 impl Gate {
     /// Looks at the checks around a measurement.
     pub fn of(measurement: &Measurement, witness: &Witness) -> Self {
-        let near: Vec<&HealthCheck> = near(measurement, witness);
-        let worst =
-            near.iter().map(|check| (local_health(check).state, *check)).max_by_key(|(state, _)| severity(*state));
-        let controls =
-            near.first().map(|check| local_health(check)).map(|health| (health.controls_ok, health.controls_tried));
+        let near: Vec<(LocalHealth, &HealthCheck)> =
+            near(measurement, witness).into_iter().map(|check| (local_health(check), check)).collect();
+        let worst = near.iter().map(|(health, check)| (health.state, *check)).max_by_key(|(state, _)| severity(*state));
+        let controls = near.first().map(|(health, _)| (health.controls_ok, health.controls_tried));
         let closed = match worst {
             Some((state, check)) if !state.proves_the_network() => {
                 Some((cause(state, check), state.sentence().to_owned()))
@@ -41,10 +40,12 @@ impl Gate {
         Self { state: worst.map(|(state, _)| state), closed, controls }
     }
 
-    /// The evidence row of the gate itself: it weighs nothing, and says what everything else stands on.
-    pub fn evidence(&self) -> Evidence {
-        let (rule, text) = match (&self.closed, self.controls) {
-            (Some((_, why)), _) => ("health.not_proven", format!("failures are no evidence here: {why}")),
+    /// The evidence row of the gate itself: it weighs nothing, and says what everything else stands on. `shut` is why
+    /// failures do not count in this verdict, if they do not.
+    pub fn evidence(&self, shut: Option<&str>) -> Evidence {
+        let why = shut.or(self.closed.as_ref().map(|(_, why)| why.as_str()));
+        let (rule, text) = match (why, self.controls) {
+            (Some(why), _) => ("health.not_proven", format!("failures are no evidence here: {why}")),
             (None, Some((ok, tried))) => {
                 ("health.proven", format!("{ok} of {tried} control targets answered in the same minute"))
             }

@@ -17,8 +17,8 @@ use crate::error::{Exit, ProbeError};
 use crate::health::{LinkFacts, lets_targets_begin};
 use crate::lists::{Catalog, Controls, Selection};
 use crate::plan::{Plan, inputs_hash};
-use crate::report::table::{self, Listing, Row};
-use crate::report::{for_each_judged, say, stdout, until_closed};
+use crate::report::table::{Listing, Row};
+use crate::report::{self, for_each_judged, say, stdout};
 use crate::run::{self, Ended, Progress, Session, account};
 
 /// The options that both commands have.
@@ -89,7 +89,7 @@ fn go(config: &ConfigFile, wanted: Wanted, given: Given) -> Result<Exit, ProbeEr
     let lock = database.lock_for_run()?;
     let ended = run::execute(&session, database)?;
     drop(lock);
-    report(&session, &file, &ended, output, wanted.inputs.as_deref())
+    conclude(&session, &file, &ended, output, wanted.inputs.as_deref())
 }
 
 fn session(
@@ -126,7 +126,7 @@ fn print_plan(plan: &Plan, output: OutputOptions) -> Exit {
     Exit::Done
 }
 
-fn report(
+fn conclude(
     session: &Session,
     file: &Path,
     ended: &Ended,
@@ -177,22 +177,14 @@ fn print_verdicts(
     let filter = Filter { run: Some(run), ..Filter::default() };
     match (output.json, inputs) {
         (true, None) => {
-            let mut out = stdout();
-            for_each_judged(reader, &filter, |witnessed, verdict| {
-                until_closed(writeln!(out, "{}", measurement_json(witnessed, verdict)))
-            })?;
-            let _ = out.flush();
-            drop(out);
+            report::print_json(reader, &filter)?;
             print_unsaved(&ended.unsaved, output);
             Ok(())
         }
         (true, Some(inputs)) => print_in_order(reader, &filter, &ended.unsaved, inputs),
         (false, _) => {
             let mut rows = unsaved_rows(&ended.unsaved);
-            for_each_judged(reader, &filter, |witnessed, verdict| {
-                rows.push(Row::new(witnessed, verdict));
-                ControlFlow::Continue(())
-            })?;
+            rows.extend(report::rows_of(reader, &filter)?);
             print_rows(rows, output);
             Ok(())
         }
@@ -237,20 +229,13 @@ fn unsaved_rows(unsaved: &[Witnessed]) -> Vec<Row> {
     unsaved.iter().map(|seen| Row::new(seen, &judge(&seen.measurement, &seen.witness))).collect()
 }
 
-fn print_rows(mut rows: Vec<Row>, output: OutputOptions) {
-    table::sort(&mut rows);
-    let mut out = stdout();
-    let terminal = std::io::stdout().is_terminal();
-    let listing = match (output.quiet, terminal) {
+fn print_rows(rows: Vec<Row>, output: OutputOptions) {
+    let listing = match (output.quiet, std::io::stdout().is_terminal()) {
         (true, _) => Listing::NotOk,
         (false, true) => Listing::Folded,
         (false, false) => Listing::Everything,
     };
-    let _ = if terminal {
-        table::print_table(&rows, listing, &mut out)
-    } else {
-        table::print_lines(&rows, listing, &mut out)
-    };
+    report::print_rows(rows, listing);
 }
 
 /// What is wrong with the vantage is said even when `--quiet`: the verdicts cannot be read without it.

@@ -1,6 +1,6 @@
 //! `probe results`: reads what was measured before.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, MeasurementId, Reader, Run, RunSummary, Witnessed};
@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::cli::Results;
 use crate::cli::config::{ConfigFile, OutputOptions};
 use crate::error::{Exit, ProbeError};
-use crate::report::table::{self, Listing, Row};
-use crate::report::{detail, for_each_judged, stdout, until_closed};
+use crate::report::table::Listing;
+use crate::report::{self, detail, stdout};
 
 /// Does what was asked.
 pub fn execute(config: &ConfigFile, command: Results) -> Result<Exit, ProbeError> {
@@ -107,27 +107,12 @@ fn find(reader: &Reader, id: &str, runs: usize) -> Result<MeasurementId, ProbeEr
 
 fn show_run(reader: &Reader, run: &Run, output: OutputOptions) -> Result<Exit, ProbeError> {
     let filter = Filter { run: Some(run.id), ..Filter::default() };
-    let mut out = stdout();
     if output.json {
-        for_each_judged(reader, &filter, |witnessed, verdict| {
-            until_closed(writeln!(out, "{}", measurement_json(witnessed, verdict)))
-        })?;
-        let _ = out.flush();
-        return Ok(Exit::Done);
-    }
-    let mut rows = Vec::new();
-    for_each_judged(reader, &filter, |witnessed, verdict| {
-        rows.push(Row::new(witnessed, verdict));
-        ControlFlow::Continue(())
-    })?;
-    table::sort(&mut rows);
-    let listing = if output.quiet { Listing::NotOk } else { Listing::Everything };
-    let terminal = std::io::stdout().is_terminal();
-    let _ = if terminal {
-        table::print_table(&rows, listing, &mut out)
+        report::print_json(reader, &filter)?;
     } else {
-        table::print_lines(&rows, listing, &mut out)
-    };
+        let listing = if output.quiet { Listing::NotOk } else { Listing::Everything };
+        report::print_rows(report::rows_of(reader, &filter)?, listing);
+    }
     Ok(Exit::Done)
 }
 

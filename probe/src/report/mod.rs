@@ -4,11 +4,13 @@ pub mod detail;
 pub mod table;
 
 use std::fmt::Arguments;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, Reader, RecordError, Witnessed};
-use faultline_verdict::{Verdict, judge};
+use faultline_verdict::{Verdict, judge, measurement_json};
+
+use self::table::{Listing, Row};
 
 /// Standard output, buffered. Who has closed it (a pager, `head`) wants no more: an error of writing ends the printing.
 pub fn stdout() -> BufWriter<StdoutLock<'static>> {
@@ -18,6 +20,38 @@ pub fn stdout() -> BufWriter<StdoutLock<'static>> {
 /// A line of talk. If nobody can hear it there is nothing to be done.
 pub fn say(line: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints a run's rows, worst first: a table on a terminal, lines elsewhere.
+pub fn print_rows(mut rows: Vec<Row>, listing: Listing) {
+    table::sort(&mut rows);
+    let mut out = stdout();
+    // See `stdout` for the error.
+    let _ = if io::stdout().is_terminal() {
+        table::print_table(&rows, listing, &mut out)
+    } else {
+        table::print_lines(&rows, listing, &mut out)
+    };
+}
+
+/// Reads measurements back and prints each as a JSON object on a line.
+pub fn print_json(reader: &Reader, filter: &Filter) -> Result<(), RecordError> {
+    let mut out = stdout();
+    for_each_judged(reader, filter, |witnessed, verdict| {
+        until_closed(writeln!(out, "{}", measurement_json(witnessed, verdict)))
+    })?;
+    let _ = out.flush();
+    Ok(())
+}
+
+/// The rows of measurements that are read back.
+pub fn rows_of(reader: &Reader, filter: &Filter) -> Result<Vec<Row>, RecordError> {
+    let mut rows = Vec::new();
+    for_each_judged(reader, filter, |witnessed, verdict| {
+        rows.push(Row::new(witnessed, verdict));
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
 }
 
 /// Reads measurements back and judges each, one at a time in memory. The same judgement as the analyzer's.
@@ -35,6 +69,6 @@ pub fn for_each_judged(
 
 /// What a failed write to standard output means for a loop.
 #[expect(clippy::needless_pass_by_value, reason = "the result of a write is of no use to anyone else")]
-pub fn until_closed(written: io::Result<()>) -> ControlFlow<()> {
+fn until_closed(written: io::Result<()>) -> ControlFlow<()> {
     if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

@@ -51,8 +51,8 @@ fn verified_response(features: &Features<'_>, connection: &Connection<'_>) -> Op
 
 /// A CDN's challenge page: the server's own refusal, though the status says "unavailable".
 fn is_challenge(http: &Http) -> bool {
-    http.header("cf-mitigated").is_some()
-        || http.header("retry-after").is_none() && http.header("cf-chl-bypass").is_some()
+    let has = |name| http.header(name).is_some();
+    has("cf-mitigated") || (has("cf-chl-bypass") && !has("retry-after"))
 }
 
 fn redirect_loop(features: &Features<'_>, row: &Observation) -> Finding {
