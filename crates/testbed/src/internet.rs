@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::controls::{CaptiveCheck, Controls};
 use crate::router::path::{Link, LinkId, Topology};
-use crate::scenario::{Delays, Scenario, Serves, Site};
+use crate::scenario::{Links, Place, Scenario, Serves, Site};
 
 /// The client's address: inside the block that carriers share among customers (RFC 6598).
 pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 10, 2));
@@ -88,7 +88,7 @@ impl Internet {
         }
         for name in controls.control.iter().filter_map(|control| control.host_name()) {
             if !internet.names.contains_key(name) {
-                internet.add_site(&Site { name: name.into(), addresses: Vec::new(), serves: Serves::Web });
+                internet.add_site(&Site::named(name));
             }
         }
         Ok(internet)
@@ -103,8 +103,8 @@ impl Internet {
     fn add_site(&mut self, site: &Site) {
         let addresses = if site.addresses.is_empty() { vec![self.make_up_address()] } else { site.addresses.clone() };
         let content = match site.serves {
-            Serves::Web => Content::Page,
             Serves::Nothing => Content::Nothing,
+            _ => Content::Page,
         };
         self.add_web(site.name.clone(), addresses, content);
     }
@@ -156,16 +156,16 @@ impl Internet {
 }
 
 /// The three links of today's worlds and the routers on them.
-pub fn topology(delays: &Delays) -> Topology {
+pub fn topology(links: &Links) -> Topology {
     let link = |name: &str, delay, hops: &[[u8; 4]]| Link {
         name: name.into(),
         delay,
         hops: hops.iter().map(|&hop| hop.into()).collect(),
     };
     let links = vec![
-        link("access", delays.access(), &[[100, 64, 10, 1], [100, 64, 1, 1]]),
+        link("access", links.access.delay(Place::Access), &[[100, 64, 10, 1], [100, 64, 1, 1]]),
         link("isp", Duration::ZERO, &[]),
-        link("abroad", delays.upstream(), &[[154, 54, 30, 2], [154, 54, 30, 1]]),
+        link("abroad", links.abroad.delay(Place::Abroad), &[[154, 54, 30, 2], [154, 54, 30, 1]]),
     ];
     let places = HashMap::from([(CLIENT, ACCESS), (ISP_RESOLVER, ISP), (PORTAL, ISP)]);
     Topology { links, places, default: ABROAD }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn all_addresses_abroad_are_routed_abroad() {
-        let topology = topology(&Delays::default());
+        let topology = topology(&Links::default());
         for address in clean().addresses_abroad() {
             assert_eq!(topology.route(address), Some(ABROAD), "{address}");
         }

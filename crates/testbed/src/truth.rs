@@ -5,21 +5,42 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What is measured in a scenario, and what is true.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Truth {
+    /// The probe's exit code, where no `run` says otherwise.
+    #[serde(default)]
+    pub exit_code: i32,
+    /// The state of the network where the probe is, where no `run` says otherwise.
+    #[serde(default)]
+    pub local_health: Health,
+    /// What is different at some vantages or in some phases.
+    #[serde(default)]
+    pub run: Vec<RunTruth>,
+    /// One entry an input; of several for the same input, the first that fits the vantage and the phase holds.
+    pub measure: Vec<Expectation>,
+}
+
+/// What is true of some runs of the probe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunTruth {
+    /// At these vantages; everywhere if none is named.
+    #[serde(default)]
+    pub vantages: Vec<String>,
+    /// In these phases; always if none is named.
+    #[serde(default)]
+    pub phases: Vec<String>,
     /// The probe's exit code.
     #[serde(default)]
     pub exit_code: i32,
     /// The state of the network where the probe is.
     #[serde(default)]
     pub local_health: Health,
-    /// One entry an input.
-    pub measure: Vec<Expectation>,
 }
 
 /// What is true of one input.
@@ -28,16 +49,51 @@ pub struct Truth {
 pub struct Expectation {
     /// The input, as it is given to the probe.
     pub input: String,
-    /// The states that are right; more than one where the evidence cannot decide.
+    /// At these vantages; everywhere if none is named.
+    #[serde(default)]
+    pub vantages: Vec<String>,
+    /// In these phases; always if none is named.
+    #[serde(default)]
+    pub phases: Vec<String>,
+    /// The state that is true, then others that are right to say where the evidence cannot decide.
     pub state: Vec<State>,
-    /// The cause; more than one where the vantage point cannot tell them apart.
+    /// The cause that is true, then others that are right to say where the vantage point cannot tell them apart.
     pub cause: Vec<Cause>,
     /// The mechanism that has to be found, or one below it. None: there must be none.
+    #[serde(default)]
     pub mechanism: Option<String>,
+    /// All causes that hold, if there are more than the first of `cause`.
+    #[serde(default)]
+    pub causes: Vec<Cause>,
+    /// All mechanisms at work, if there are more than `mechanism` (or none can be found from here).
+    #[serde(default)]
+    pub mechanisms: Vec<String>,
+    /// Where the trouble is.
+    #[serde(default)]
+    pub locus: Option<Locus>,
+    /// All this is true only if the censor of this name acted on the run; otherwise the target is `ok`.
+    #[serde(default)]
+    pub if_acted: Option<String>,
+}
+
+/// Where on the way the trouble is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Locus {
+    /// The client's own machine or home.
+    Local,
+    /// The ISP's network.
+    Isp,
+    /// The ISP's resolver.
+    Resolver,
+    /// Between the ISP and the rest of the world.
+    Border,
+    /// The target or its provider.
+    Target,
 }
 
 /// The `state` of a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the design's table of verdicts documents them")]
 pub enum State {
@@ -50,7 +106,7 @@ pub enum State {
 }
 
 /// The `cause` of a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the design's table of verdicts documents them")]
 pub enum Cause {
@@ -98,7 +154,37 @@ impl fmt::Display for Difference {
     }
 }
 
+/// Whether a list of names, empty for "any", has this one.
+fn holds(names: &[String], name: &str) -> bool {
+    names.is_empty() || names.iter().any(|known| known == name)
+}
+
 impl Truth {
+    /// Every list of vantages with its list of phases, for checking.
+    pub fn scopes(&self) -> impl Iterator<Item = (&[String], &[String])> {
+        let runs = self.run.iter().map(|run| (&run.vantages[..], &run.phases[..]));
+        runs.chain(self.measure.iter().map(|measure| (&measure.vantages[..], &measure.phases[..])))
+    }
+
+    /// What is true of the run at this vantage in this phase.
+    #[must_use]
+    pub fn at(&self, vantage: &str, phase: &str) -> Self {
+        let fits = |vantages: &[String], phases: &[String]| holds(vantages, vantage) && holds(phases, phase);
+        let run = self.run.iter().find(|run| fits(&run.vantages, &run.phases));
+        let mut measure: Vec<Expectation> = Vec::new();
+        for expectation in self.measure.iter().filter(|entry| fits(&entry.vantages, &entry.phases)) {
+            if !measure.iter().any(|known| known.input == expectation.input) {
+                measure.push(expectation.clone());
+            }
+        }
+        Self {
+            exit_code: run.map_or(self.exit_code, |run| run.exit_code),
+            local_health: run.map_or(self.local_health, |run| run.local_health),
+            run: Vec::new(),
+            measure,
+        }
+    }
+
     /// Compares a whole run: its exit code and the lines that it printed.
     pub fn compare(&self, exit_code: Option<i32>, stdout: &str) -> Vec<Difference> {
         let mut differences = Vec::new();

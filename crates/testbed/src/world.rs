@@ -17,7 +17,7 @@ use crate::router::Router;
 use crate::router::rules::{Action, Rule};
 use crate::router::sni::{Sentence, SniFilter};
 use crate::sandbox;
-use crate::scenario::{Censor, Fault, Scenario};
+use crate::scenario::{Broken, Match, Scenario, censor};
 
 /// Where a world keeps its files; only the sandbox sees it.
 const FOLDER: &str = "/run/testbed/world";
@@ -114,17 +114,17 @@ impl Hosts {
     }
 
     fn connect(&self, scenario: &Scenario, internet: &Internet) -> Result<Router> {
-        let client = if scenario.has(Fault::NoNetwork) { None } else { Some(self.client.join()?) };
+        let client = if scenario.has(&Broken::LinkDown) { None } else { Some(self.client.join()?) };
         let devices = vec![client, Some(self.isp.join()?), Some(self.abroad.join()?)];
-        if !scenario.has(Fault::NoNetwork) {
+        if !scenario.has(&Broken::LinkDown) {
             self.client.address_with_gateway(CLIENT, GATEWAY)?;
         }
         self.isp.address([ISP_RESOLVER, PORTAL])?;
-        if scenario.has(Fault::CaptivePortal) {
+        if scenario.has(&Broken::CaptivePortal) {
             self.isp.accept_any_address(CLIENT)?;
         }
         self.abroad.address(internet.addresses_abroad())?;
-        Router::start(topology(&scenario.delay), devices, rules(scenario))
+        Router::start(topology(&scenario.link), devices, rules(scenario)?)
     }
 
     fn start_daemons(
@@ -147,7 +147,7 @@ impl Hosts {
             let resolver = Resolver { addresses, names, lies: &[], identity: Some(&identity) };
             daemons.push(resolver.start(&self.abroad, &folder.join(&public.name))?);
         }
-        if scenario.has(Fault::CaptivePortal) {
+        if scenario.has(&Broken::CaptivePortal) {
             daemons.push(nginx::start_portal(&self.isp, &folder.join("portal"))?);
         }
         Ok(daemons)
@@ -156,30 +156,42 @@ impl Hosts {
 
 /// What the ISP's resolver is told to lie about.
 fn lies(scenario: &Scenario) -> Vec<Lie> {
-    let of = |censor: &Censor| match censor {
-        Censor::DnsNxdomain { names } => names.iter().cloned().map(Lie::Nxdomain).collect(),
-        Censor::DnsAnswer { names, addresses } => {
-            names.iter().map(|name| Lie::Addresses(name.clone(), addresses.clone())).collect()
-        }
-        Censor::Drop { .. } | Censor::ResetOnSni { .. } | Censor::DropOnSni { .. } => Vec::new(),
+    let of = |lie: &crate::scenario::Lie| -> Vec<Lie> {
+        let say = |name: &String| {
+            if lie.answers.is_empty() {
+                Lie::Nxdomain(name.clone())
+            } else {
+                Lie::Addresses(name.clone(), lie.answers.clone())
+            }
+        };
+        lie.names.iter().map(say).collect()
     };
-    scenario.censor.iter().flat_map(of).collect()
+    scenario.lie.iter().flat_map(of).collect()
 }
 
 /// What the router does: faults first, since a dead line takes the censor's packets too.
-fn rules(scenario: &Scenario) -> Vec<Rule> {
-    let faults = scenario.fault.iter().filter_map(|fault| match fault {
-        Fault::NoNetwork => None,
-        Fault::UpstreamDead => Some(Rule { link: ABROAD, action: Action::DropAll }),
-        Fault::CaptivePortal => Some(Rule { link: ACCESS, action: Action::Portal { portal: ISP } }),
-    });
-    let censors = scenario.censor.iter().filter_map(|censor| match censor {
-        Censor::DnsNxdomain { .. } | Censor::DnsAnswer { .. } => None,
-        Censor::Drop { addresses, port } => {
-            Some(Action::DropTo { addresses: addresses.iter().copied().collect(), port: *port })
+fn rules(scenario: &Scenario) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
+    for fault in &scenario.fault {
+        match fault.broken {
+            Broken::LinkDown => {}
+            Broken::UpstreamDead => rules.push(Rule { link: ABROAD, action: Action::DropAll }),
+            Broken::CaptivePortal => rules.push(Rule { link: ACCESS, action: Action::Portal { portal: ISP } }),
+            ref other => anyhow::bail!("this world cannot break like that: {other:?}"),
         }
-        Censor::ResetOnSni { names } => Some(Action::Sni(SniFilter::new(names, Sentence::Reset))),
-        Censor::DropOnSni { names } => Some(Action::Sni(SniFilter::new(names, Sentence::Silence))),
-    });
-    faults.chain(censors.map(|action| Rule { link: ABROAD, action })).collect()
+    }
+    for censor in &scenario.censor {
+        let action = match (&censor.matches, &censor.action) {
+            (Match::Ip { addresses, .. }, censor::Action::Drop) => {
+                Action::DropTo { addresses: addresses.iter().copied().collect(), port: None }
+            }
+            (Match::Tls { names, .. }, censor::Action::Reset { .. }) => {
+                Action::Sni(SniFilter::new(names, Sentence::Reset))
+            }
+            (Match::Tls { names, .. }, censor::Action::Drop) => Action::Sni(SniFilter::new(names, Sentence::Silence)),
+            other => anyhow::bail!("this world has no such censor: {other:?}"),
+        };
+        rules.push(Rule { link: ABROAD, action });
+    }
+    Ok(rules)
 }

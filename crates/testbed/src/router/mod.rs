@@ -247,12 +247,12 @@ mod tests {
     use crate::internet::{ABROAD, ACCESS, CLIENT, GATEWAY, ISP, topology};
     use crate::router::rules::Action;
     use crate::router::sni::{Sentence, SniFilter};
-    use crate::scenario::Delays;
+    use crate::scenario::Links;
     use etherparse::PacketBuilder;
     use std::net::IpAddr;
 
     fn core(rules: Vec<Rule>) -> Core {
-        let topology = topology(&Delays::default());
+        let topology = topology(&Links::default());
         let devices = vec![None, None, None];
         Core { topology, devices, rules, queue: Queue::default(), counters: Arc::default() }
     }

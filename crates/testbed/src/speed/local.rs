@@ -8,7 +8,7 @@ use nix::sys::resource::Usage;
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::{Account, Figure, Target, as_f64, measure, scenario, write_list};
-use crate::scenario::{Delays, Serves, Site};
+use crate::scenario::{Line, Links, Site};
 use crate::world::World;
 
 /// Targets measured.
@@ -17,14 +17,19 @@ pub const TARGETS: usize = 10_000;
 /// Addresses that they are spread over.
 const ADDRESSES: u8 = 32;
 
+/// Lines that take no time.
+fn links() -> Links {
+    let line = Line { delay_ms: Some(0.0), ..Line::default() };
+    Links { access: line.clone(), isp: line.clone(), home: line.clone(), abroad: line }
+}
+
 /// Runs and gives processor time and memory.
 pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let addresses: Vec<String> = (1..=ADDRESSES).map(|i| format!("151.101.200.{i}")).collect();
-    let site = |address: &String| -> Result<Site> {
-        Ok(Site { name: address.clone(), addresses: vec![address.parse()?], serves: Serves::Web })
-    };
+    let site =
+        |address: &String| -> Result<Site> { Ok(Site { addresses: vec![address.parse()?], ..Site::named(address) }) };
     let sites = addresses.iter().map(site).collect::<Result<Vec<_>>>()?;
-    let world = World::start(&scenario("speed-local", sites, Delays { isp_ms: 0, abroad_ms: 0 }))?;
+    let world = World::start(&scenario("speed-local", sites, links()))?;
     let urls = addresses.iter().cycle().take(TARGETS).enumerate();
     let list = write_list(&world, urls.map(|(i, address)| format!("https://{address}/{i}")))?;
     let mut command = world.abroad_command(probe);

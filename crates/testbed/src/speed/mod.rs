@@ -18,8 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde_json::Value;
 
-use crate::scenario::{Delays, Scenario, Site};
-use crate::truth::{Health, Truth};
+use crate::scenario::{Links, Scenario, Site};
 use crate::world::World;
 
 /// One figure and what it should be.
@@ -88,17 +87,8 @@ pub fn print(figures: &[Figure]) -> bool {
 }
 
 /// A scenario without censor, fault or truth: only sites and delays.
-fn scenario(name: &str, site: Vec<Site>, delay: Delays) -> Scenario {
-    Scenario {
-        name: name.into(),
-        description: "Many healthy sites.".into(),
-        family: "speed".into(),
-        delay,
-        site,
-        censor: Vec::new(),
-        fault: Vec::new(),
-        truth: Truth { exit_code: 0, local_health: Health::Ok, measure: Vec::new() },
-    }
+fn scenario(name: &str, site: Vec<Site>, link: Links) -> Scenario {
+    Scenario { link, site, ..Scenario::plain(name) }
 }
 
 /// Writes a list of targets in Citizen Lab's columns.
