@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use censor::{Action, Censor, IpFamily, Match, Place};
 pub use fault::{Broken, Fault};
@@ -197,23 +197,13 @@ pub enum Vpn {
 }
 
 /// Whether weights may be fitted on a family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// They may.
     Train,
     /// They may not: it is for judging.
     Test,
-}
-
-impl Split {
-    /// Its name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,7 +255,12 @@ impl Scenario {
     /// Reads one file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let scenario: Self = toml::from_str(&text).with_context(|| format!("understand {}", path.display()))?;
+        Self::parse(&text, path)
+    }
+
+    /// Understands the text of the file at `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let scenario: Self = toml::from_str(text).with_context(|| format!("understand {}", path.display()))?;
         if path.file_stem() != Some(scenario.name.as_ref()) {
             bail!("{} is the scenario {:?}: the names differ", path.display(), scenario.name);
         }
@@ -273,14 +268,19 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Reads the scenario with this name, or the file with this path.
-    pub fn find(name: &str, folder: &Path) -> Result<Self> {
+    /// The file of the scenario with this name, or the file with this path.
+    pub fn path(name: &str, folder: &Path) -> Result<PathBuf> {
         let named = files(folder)?.into_iter().find(|path| path.file_stem() == Some(name.as_ref()));
         let path = named.unwrap_or_else(|| PathBuf::from(name));
         if !path.exists() {
             bail!("no scenario is called {name:?}; `testbed list` names them");
         }
-        Self::read(&path)
+        Ok(path)
+    }
+
+    /// Reads the scenario with this name, or the file with this path.
+    pub fn find(name: &str, folder: &Path) -> Result<Self> {
+        Self::read(&Self::path(name, folder)?)
     }
 
     /// Reads all scenarios of a folder, by family and name.

@@ -59,10 +59,10 @@ mod tests {
         assert!(near(bound(&Links::default()), 50.0));
         assert!(near(
             bound(&Links {
-                abroad: crate::scenario::Line { delay_ms: Some(1000.0 / 2.0), ..Default::default() },
+                abroad: crate::scenario::Line { delay_ms: Some(498.0), ..Default::default() },
                 ..Links::default()
             }),
-            1000.0 * 3.004 / 16.0
+            1000.0 * (0.004 + 3.0) / 16.0
         ));
     }
 }
