@@ -16,6 +16,7 @@ pub mod internet;
 pub mod label;
 pub mod measure;
 pub mod netns;
+pub mod round;
 pub mod router;
 pub mod sandbox;
 pub mod scenario;

@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::scenario::Scenario;
-use crate::truth::Difference;
+use crate::scenario::{Scenario, Vantage};
+use crate::truth::Truth;
 use crate::world::World;
 
 /// Names the probe's binary when it is not beside this one.
@@ -15,17 +15,22 @@ pub const PROBE_VARIABLE: &str = "FAULTLINE_PROBE";
 /// A probe that takes longer than this, in seconds, has hung.
 const LONGEST_RUN: &str = "300";
 
-/// The probe to be measured with: the one that the environment names, or the one beside this program.
-pub fn find_probe() -> Result<PathBuf> {
-    let beside = || Some(std::env::current_exe().ok()?.with_file_name("probe"));
-    let path = std::env::var_os(PROBE_VARIABLE).map(PathBuf::from).or_else(beside).unwrap_or_default();
+/// A program of ours, beside this one.
+pub fn beside(program: &str) -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(program);
     if !path.is_file() {
-        bail!(
-            "no probe at {}: build it first (`cargo build -p faultline-probe`) or name it in {PROBE_VARIABLE}",
-            path.display()
-        );
+        bail!("no {program} at {}: build it first (`cargo build -p faultline-{program}`)", path.display());
     }
     Ok(path)
+}
+
+/// The probe to be measured with: the one that the environment names, or the one beside this program.
+pub fn find_probe() -> Result<PathBuf> {
+    let Some(named) = std::env::var_os(PROBE_VARIABLE).map(PathBuf::from) else { return beside("probe") };
+    if !named.is_file() {
+        bail!("no probe at {}, which {PROBE_VARIABLE} names", named.display());
+    }
+    Ok(named)
 }
 
 /// Builds the probe, if this program was itself started by `cargo run`: a newcomer's first command has to do it all.
@@ -57,36 +62,43 @@ pub fn find_release_probe() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What came of one run.
+/// What the probe said in one run.
 #[derive(Debug)]
-pub struct Outcome {
-    /// What the probe printed.
+pub struct Said {
+    /// How it ended; none if it was killed.
+    pub exit_code: Option<i32>,
+    /// What it printed.
     pub stdout: String,
     /// What it said besides.
     pub stderr: String,
-    /// Where it was wrong.
-    pub differences: Vec<Difference>,
 }
 
-/// Measures all inputs of `scenario` in `world` and compares.
-pub fn measure(world: &World, scenario: &Scenario, probe: &Path, database: &Path) -> Result<Outcome> {
-    let mut command = check(world, scenario, probe, database);
+/// Measures all inputs that `scenario` has for a vantage in a phase.
+pub fn measure(
+    world: &World,
+    scenario: &Scenario,
+    vantage: &Vantage,
+    phase: &str,
+    probe: &Path,
+    database: &Path,
+) -> Result<Said> {
+    let truth = scenario.truth.at(&vantage.name, phase);
+    let mut command = check(world, scenario, &truth, probe, database);
     let Output { status, stdout, stderr } = command.arg("--json").output().context("run the probe")?;
-    let stdout = String::from_utf8_lossy(&stdout).into_owned();
-    let differences = scenario.truth.compare(status.code(), &stdout);
-    Ok(Outcome { stdout, stderr: String::from_utf8_lossy(&stderr).into_owned(), differences })
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Said { exit_code: status.code(), stdout: text(stdout), stderr: text(stderr) })
 }
 
 /// Measures all inputs and lets the probe talk to the terminal.
 pub fn show(world: &World, scenario: &Scenario, probe: &Path, database: &Path) -> Result<Option<i32>> {
-    let status = check(world, scenario, probe, database).status().context("run the probe")?;
+    let status = check(world, scenario, &scenario.truth, probe, database).status().context("run the probe")?;
     Ok(status.code())
 }
 
-fn check(world: &World, scenario: &Scenario, probe: &Path, database: &Path) -> Command {
+fn check(world: &World, scenario: &Scenario, truth: &Truth, probe: &Path, database: &Path) -> Command {
     let mut command = world.client_command("timeout");
     command.args(["--kill-after=5", LONGEST_RUN]).arg(probe).arg("check");
-    command.args(scenario.truth.measure.iter().map(|expectation| &expectation.input));
+    command.args(truth.measure.iter().map(|expectation| &expectation.input)).args(&scenario.arguments);
     command.arg("--yes").arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
     command
 }

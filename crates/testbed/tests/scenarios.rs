@@ -1,4 +1,5 @@
-//! The unmodified probe in every scenario: what it prints is compared with the truth, once, without retries.
+//! The unmodified probe in the scenarios that everything else builds upon: what it prints is compared with the truth,
+//! once, without retries. All scenarios together are the benchmark (`testbed benchmark`), which is scored.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it can do")]
 
@@ -43,16 +44,6 @@ macro_rules! scenarios {
                 agrees_with_the_truth($scenario);
             }
         )*
-
-        #[test]
-        fn every_scenario_file_has_its_test() {
-            let folder = std::path::Path::new(testbed::scenario::FOLDER);
-            let all = testbed::scenario::Scenario::all(folder).unwrap();
-            let names: Vec<_> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-            let mut tested = vec![$($scenario),*];
-            tested.sort_unstable();
-            assert_eq!(names, tested);
-        }
     };
 }
 
@@ -90,13 +81,47 @@ fn the_analyzer_says_of_the_file_what_the_probe_said_and_explains_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(&["sni-reset", "--out", folder.path().to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = verdicts(&std::fs::read_to_string(folder.path().join("0/sni-reset.jsonl")).unwrap());
-    let database = folder.path().join("0/sni-reset.sqlite");
+    let said = verdicts(&std::fs::read_to_string(folder.path().join("sni-reset-1/measurements.jsonl")).unwrap());
+    let database = folder.path().join("sni-reset-1/home.sqlite");
     assert_eq!(verdicts(&analyzer(&["verdicts", "--format", "jsonl"], &database)), said);
 
     let (id, _) = said.iter().find(|(_, verdict)| verdict["state"] == "blocked").unwrap();
     let explained = analyzer(&["explain", id], &database);
     for part in ["tls.sni_differential", "x.com offered", "connection_reset", "an innocent name"] {
         assert!(explained.contains(part), "{part} is missing:\n{explained}");
+    }
+}
+
+#[test]
+fn variations_by_seed_leave_a_label_for_every_measurement() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let output = run(&["--family", "tls-sni-reset", "--count", "2", "--seed", "11", "--out", out]);
+    assert!(output.status.code() == Some(0) || output.status.code() == Some(4), "{output:?}");
+    let labels = std::fs::read_to_string(folder.path().join("labels.jsonl")).unwrap();
+    let labels: Vec<serde_json::Value> = labels.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rounds: Vec<_> = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| entry.ok()).collect();
+    let folders = rounds.iter().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let measured: Vec<String> = folders
+        .flat_map(|round| {
+            verdicts(&analyzer(&["verdicts", "--format", "jsonl"], &round.join("home.sqlite"))).into_keys()
+        })
+        .collect();
+    assert!(measured.len() >= 4, "{measured:?}");
+    assert_eq!(labels.len(), measured.len());
+    for label in &labels {
+        assert!(measured.iter().any(|id| label["measurement"] == id.as_str()), "{label}");
+    }
+}
+
+#[test]
+fn a_family_that_is_nowhere_is_named() {
+    let output = run(&["--family", "no-such-family"]);
+    assert!(!output.status.success());
+    if can_run() {
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no-such-family"));
     }
 }

@@ -8,10 +8,14 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use super::run::Part;
-use super::{DONE, FAILED};
-use crate::scenario::Scenario;
+use super::{DONE, FAILED, WRONG};
+use crate::round::{Round, Run};
+use crate::scenario::{Scenario, Split, families};
 use crate::world::World;
-use crate::{measure, sandbox, speed};
+use crate::{measure, sandbox, speed, vary};
+
+/// The seed of worlds in which nobody asks for one.
+const SEED: u64 = 1;
 
 /// The hidden command.
 #[derive(Debug, Args)]
@@ -31,7 +35,15 @@ enum Task {
         #[arg(long)]
         probe: PathBuf,
         #[arg(long)]
+        seed: u64,
+        /// Draw a variation by the seed.
+        #[arg(long)]
+        vary: bool,
+        #[arg(long)]
         out: Option<PathBuf>,
+        /// Print what differs from the truth.
+        #[arg(long)]
+        talk: bool,
     },
     /// Run the probe and show what it says.
     Show {
@@ -60,9 +72,13 @@ impl Inside {
             sandbox::enter(self.parent)?;
         }
         match self.task {
-            Task::Measure { scenario, probe, out } => {
+            Task::Measure { scenario, probe, seed, vary, out, talk } => {
                 sandbox::stop_on_signals()?;
-                compare(&Scenario::find(&scenario, folder)?, &probe, out.as_deref())
+                let path = Scenario::path(&scenario, folder)?;
+                let scenario = if vary { vary::read(&path, seed)? } else { Scenario::read(&path)? };
+                let split = split_of(&scenario, folder)?;
+                let round = Round { scenario: &scenario, split, seed, probe: &probe, out: out.as_deref() };
+                Ok(judge(&scenario, &round.run()?, talk))
             }
             Task::Show { scenario, probe } => {
                 sandbox::stop_on_signals()?;
@@ -77,32 +93,35 @@ impl Inside {
     }
 }
 
-fn compare(scenario: &Scenario, probe: &Path, out: Option<&Path>) -> Result<u8> {
-    let world = World::start(scenario)?;
-    let database = out.unwrap_or(world.folder()).join(format!("{}.sqlite", scenario.name));
-    let outcome = measure::measure(&world, scenario, probe, &database)?;
-    if let Some(out) = out {
-        std::fs::write(out.join(format!("{}.jsonl", scenario.name)), &outcome.stdout)?;
+/// Families that `families.toml` does not name (somebody's own scenario) are for judging only.
+fn split_of(scenario: &Scenario, folder: &Path) -> Result<Split> {
+    if !folder.join("families.toml").exists() {
+        return Ok(Split::Test);
     }
-    if outcome.differences.is_empty() {
-        return Ok(DONE);
+    Ok(families(folder)?.get(&scenario.family).copied().unwrap_or(Split::Test))
+}
+
+fn judge(scenario: &Scenario, runs: &[Run], talk: bool) -> u8 {
+    let wrong: Vec<&Run> = runs.iter().filter(|run| !run.differences.is_empty()).collect();
+    for run in wrong.iter().filter(|_| talk) {
+        println!("  {} at {} in {}:", scenario.name, run.vantage, run.phase);
+        for difference in &run.differences {
+            println!("  {difference}");
+        }
+        print!("{}", run.said.stdout);
+        eprint!("{}", run.said.stderr);
     }
-    for difference in &outcome.differences {
-        println!("  {difference}");
-    }
-    print!("{}", outcome.stdout);
-    eprint!("{}", outcome.stderr);
-    Ok(FAILED)
+    if wrong.is_empty() { DONE } else { WRONG }
 }
 
 fn show(scenario: &Scenario, probe: &Path) -> Result<u8> {
-    let world = World::start(scenario)?;
+    let world = World::start(scenario, SEED)?;
     let code = measure::show(&world, scenario, probe, &world.folder().join("demo.sqlite"))?;
     Ok(if code == Some(scenario.truth.exit_code) { DONE } else { FAILED })
 }
 
 fn work_in(scenario: &Scenario, command: &[String]) -> Result<u8> {
-    let world = World::start(scenario)?;
+    let world = World::start(scenario, SEED)?;
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
     let (program, arguments) = command.split_first().unwrap_or((&shell, &[]));
     if command.is_empty() {

@@ -1,25 +1,30 @@
 //! The command line.
 //!
 //! The commands that need a world start this program again inside the sandbox (`inside`, hidden), one process a world,
-//! and read its exit code: 0 done, 1 failed, 2 usage, 3 cannot run here.
+//! and read its exit code: 0 done, 1 failed, 2 usage, 3 cannot run here, 4 the probe said something that is not true.
 
+mod benchmark;
 mod inside;
 mod run;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::{FOLDER, Scenario};
+use run::Rounds;
+
+use crate::scenario::{FOLDER, Scenario, Split, families};
 use crate::{doctor, sandbox};
 
 /// Done.
 pub const DONE: u8 = 0;
 /// Something did not come out as it should.
 pub const FAILED: u8 = 1;
+/// The probe was wrong in some world.
+pub const WRONG: u8 = 4;
 /// This machine lacks what worlds are made of.
 pub const CANNOT_RUN: u8 = 3;
 
@@ -43,6 +48,8 @@ enum Command {
     Demo(Demo),
     /// Run the probe in scenarios and compare its words with the truth
     Run(Run),
+    /// Run every scenario, score the verdicts, and hold the scores against the committed ones
+    Benchmark(benchmark::Benchmark),
     /// Name the scenarios
     List,
     /// Open a shell where the client of a scenario is
@@ -79,18 +86,30 @@ struct Demo {
 #[derive(Debug, Args)]
 struct Run {
     /// The scenarios.
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present_any = ["all", "family", "split"], conflicts_with_all = ["all", "family", "split"])]
     names: Vec<String>,
     /// Run all scenarios.
     #[arg(long)]
     all: bool,
-    /// Run each so many times.
+    /// Run the scenarios of this family; several times for several.
+    #[arg(long)]
+    family: Vec<String>,
+    /// Run the scenarios of the families for training, or of those for testing.
+    #[arg(long, value_enum)]
+    split: Option<Split>,
+    /// Run so many variations in all, drawn by seed, of the scenarios in turn.
+    #[arg(long, conflicts_with = "repeat", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// Run each so many times, as it is written.
     #[arg(long, default_value_t = 1)]
     repeat: u32,
+    /// The first seed; each further round of a scenario has the next.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Worlds at the same time.
     #[arg(long, default_value = "2")]
     jobs: NonZeroUsize,
-    /// Keep databases and output in this folder.
+    /// Keep databases, output and labels in this folder.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -114,16 +133,45 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Doctor => Ok(say_findings()),
         Command::Inside(inside) => inside.run(&folder),
         Command::Demo(demo) => or_obstacle(|| run::demo(&select(&folder, &[demo.scenario], demo.all)?, &folder)),
-        Command::Run(run) => or_obstacle(|| {
-            let scenarios = select(&folder, &run.names, run.all)?;
-            let rounds = run::Rounds { repeat: run.repeat, jobs: run.jobs, out: run.out.as_deref() };
-            run::run(&scenarios, &folder, rounds)
-        }),
+        Command::Run(asked) => {
+            or_obstacle(|| Ok(run::run(&asked.scenarios(&folder)?, &folder, &asked.rounds())?.code()))
+        }
+        Command::Benchmark(asked) => or_obstacle(|| benchmark::benchmark(&folder, &asked)),
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell { scenario, command } => or_obstacle(|| {
             let scenario = Scenario::find(&scenario, &folder)?;
             inside::shell(&scenario.name, &folder, &command)
         }),
+    }
+}
+
+impl Run {
+    /// The scenarios that were asked for.
+    fn scenarios(&self, folder: &Path) -> Result<Vec<Scenario>> {
+        if !self.names.is_empty() {
+            return select(folder, &self.names, false);
+        }
+        let families = families(folder)?;
+        if let Some(unknown) = self.family.iter().find(|name| !families.contains_key(*name)) {
+            bail!("no family is called {unknown:?}; `testbed list` names them");
+        }
+        let wanted = |scenario: &Scenario| {
+            let family = self.family.is_empty() || self.family.contains(&scenario.family);
+            family && self.split.is_none_or(|split| families.get(&scenario.family) == Some(&split))
+        };
+        Ok(Scenario::all(folder)?.into_iter().filter(wanted).collect())
+    }
+
+    fn rounds(&self) -> Rounds {
+        Rounds {
+            seed: self.seed,
+            count: self.count.unwrap_or(self.repeat),
+            per_scenario: self.count.is_none(),
+            vary: self.count.is_some(),
+            jobs: self.jobs,
+            out: self.out.clone(),
+            talk: true,
+        }
     }
 }
 
@@ -138,7 +186,7 @@ fn or_obstacle(work: impl FnOnce() -> Result<u8>) -> Result<u8> {
     work()
 }
 
-fn select(folder: &std::path::Path, names: &[String], all: bool) -> Result<Vec<Scenario>> {
+fn select(folder: &Path, names: &[String], all: bool) -> Result<Vec<Scenario>> {
     if all {
         return Scenario::all(folder);
     }
@@ -146,9 +194,10 @@ fn select(folder: &std::path::Path, names: &[String], all: bool) -> Result<Vec<S
 }
 
 fn list(scenarios: &[Scenario]) -> u8 {
-    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    let width = |of: fn(&Scenario) -> usize| scenarios.iter().map(of).max().unwrap_or(0);
+    let (name, family) = (width(|scenario| scenario.name.len()), width(|scenario| scenario.family.len()));
     for scenario in scenarios {
-        println!("{:width$}  {}", scenario.name, scenario.description);
+        println!("{:name$}  {:family$}  {}", scenario.name, scenario.family, scenario.description);
     }
     DONE
 }

@@ -1,75 +1,171 @@
-//! The commands that make worlds, and report.
+//! The commands that make many worlds, and report.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 
-use super::{CANNOT_RUN, DONE, FAILED};
+use super::{CANNOT_RUN, DONE, FAILED, WRONG};
 use crate::measure::{build_probe_under_cargo, find_probe, find_release_probe};
+use crate::round::LABELS;
 use crate::scenario::Scenario;
 use crate::{sandbox, speed};
 
 /// How scenarios are run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rounds<'a> {
-    /// How many times each.
-    pub(super) repeat: u32,
+#[derive(Debug, Clone)]
+pub(super) struct Rounds {
+    /// The seed of the first round of each scenario; each further one has the next.
+    pub(super) seed: u64,
+    /// Rounds of each scenario, or of all in turn.
+    pub(super) count: u32,
+    /// Whether `count` is meant for each scenario.
+    pub(super) per_scenario: bool,
+    /// Whether each round is a variation of the scenario, or the scenario as it is written.
+    pub(super) vary: bool,
     /// Worlds at the same time.
     pub(super) jobs: NonZeroUsize,
-    /// Where databases and output are kept, if they are.
-    pub(super) out: Option<&'a Path>,
+    /// Where databases, output and labels are kept, if they are.
+    pub(super) out: Option<PathBuf>,
+    /// Whether the differences from the truth are printed.
+    pub(super) talk: bool,
+}
+
+impl Rounds {
+    /// Each round's scenario and seed.
+    fn work(&self, scenarios: usize) -> Vec<(usize, u64)> {
+        let asked = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let all = if self.per_scenario { scenarios.saturating_mul(asked) } else { asked };
+        let seeds = (self.seed..).flat_map(|seed| (0..scenarios).map(move |scenario| (scenario, seed)));
+        if scenarios == 0 { Vec::new() } else { seeds.take(all).collect() }
+    }
+}
+
+/// How one round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Right,
+    Wrong,
+    Broken,
+}
+
+/// The rounds of all scenarios, counted.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) right: usize,
+    pub(super) wrong: usize,
+    pub(super) broken: usize,
 }
 
 /// Runs each scenario some times and says how often the probe was right. Every round has a world of its own; most of a
 /// round is waiting for time-outs, so that some can be run beside each other.
-pub(super) fn run(scenarios: &[Scenario], folder: &Path, rounds: Rounds<'_>) -> Result<u8> {
+pub(super) fn run(scenarios: &[Scenario], folder: &Path, rounds: &Rounds) -> Result<Tally> {
     let probe = find_probe()?;
-    let work: Vec<(usize, u32)> =
-        (0..rounds.repeat).flat_map(|round| (0..scenarios.len()).map(move |n| (n, round))).collect();
+    let work = rounds.work(scenarios.len());
+    let start = Instant::now();
+    let ended = side_by_side(&work, rounds.jobs, |&(scenario, seed)| {
+        let end = round(&scenarios[scenario], folder, &probe, seed, rounds)?;
+        Ok((scenario, end))
+    })?;
+    if let Some(out) = &rounds.out {
+        gather_labels(out, &work, scenarios)?;
+    }
+    let tally = report(scenarios, &ended);
+    eprintln!("{} worlds in {:.1} s", ended.len(), start.elapsed().as_secs_f64());
+    Ok(tally)
+}
+
+impl Tally {
+    /// The exit code that says it.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self { broken: 1.., .. } => FAILED,
+            Self { wrong: 1.., .. } => WRONG,
+            _ => DONE,
+        }
+    }
+}
+
+/// Does all the work, some of it at the same time; the results are in no order.
+fn side_by_side<W: Sync, T: Send>(
+    work: &[W],
+    jobs: NonZeroUsize,
+    one: impl Fn(&W) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
-    let take = || work.get(next.fetch_add(1, Ordering::Relaxed)).copied();
-    let one = || -> Result<Vec<(usize, bool)>> {
+    let worker = || -> Result<Vec<T>> {
         let mut ended = Vec::new();
-        while let Some((scenario, round)) = take() {
-            ended.push((scenario, round_passes(&scenarios[scenario], folder, &probe, round, rounds.out)?));
+        while let Some(item) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            ended.push(one(item)?);
         }
         Ok(ended)
     };
-    let start = Instant::now();
-    let ended: Vec<(usize, bool)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..rounds.jobs.get()).map(|_| scope.spawn(one)).collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().map_err(|_| anyhow!("a worker panicked"))?)
-            .collect::<Result<Vec<_>>>()
-    })?
-    .concat();
-    let mut failures = 0;
-    for (n, scenario) in scenarios.iter().enumerate() {
-        let passed = ended.iter().filter(|(of, passed)| *of == n && *passed).count();
-        let all = ended.iter().filter(|(of, _)| *of == n).count();
-        failures += all - passed;
-        println!("{} {passed}/{all} {}", if passed == all { "pass" } else { "FAIL" }, scenario.name);
-    }
-    println!("{} passed, {failures} failed", ended.len() - failures);
-    eprintln!("{:.1} s", start.elapsed().as_secs_f64());
-    Ok(if failures == 0 { DONE } else { FAILED })
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.get()).map(|_| scope.spawn(worker)).collect();
+        let mut all = Vec::new();
+        for worker in workers {
+            all.extend(worker.join().map_err(|_| anyhow!("a worker panicked"))??);
+        }
+        Ok(all)
+    })
 }
 
-/// Whether the probe was right in one world; if not, the child has said where it was wrong.
-fn round_passes(scenario: &Scenario, folder: &Path, probe: &Path, round: u32, out: Option<&Path>) -> Result<bool> {
+fn report(scenarios: &[Scenario], ended: &[(usize, End)]) -> Tally {
+    let mut tally = Tally::default();
+    for (n, scenario) in scenarios.iter().enumerate() {
+        let of = |wanted: End| ended.iter().filter(|(of, end)| *of == n && *end == wanted).count();
+        let (right, wrong, broken) = (of(End::Right), of(End::Wrong), of(End::Broken));
+        let word = if wrong + broken == 0 { "pass" } else { "FAIL" };
+        let note = if broken == 0 { String::new() } else { format!(" ({broken} without a result)") };
+        println!("{word} {right}/{} {}{note}", right + wrong + broken, scenario.name);
+        tally.right += right;
+        tally.wrong += wrong;
+        tally.broken += broken;
+    }
+    println!("{} passed, {} failed", tally.right, tally.wrong + tally.broken);
+    tally
+}
+
+/// One world; the child has said where the probe was wrong, or what went wrong.
+fn round(scenario: &Scenario, folder: &Path, probe: &Path, seed: u64, rounds: &Rounds) -> Result<End> {
     let mut inside = sandbox::command()?;
     inside.arg("--scenarios").arg(folder).args(["measure", &scenario.name]).arg("--probe").arg(probe);
-    if let Some(out) = out {
-        let out = std::path::absolute(out.join(round.to_string()))?;
+    inside.args(["--seed", &seed.to_string()]);
+    if rounds.vary {
+        inside.arg("--vary");
+    }
+    if let Some(out) = &rounds.out {
+        let out = std::path::absolute(out.join(round_name(scenario, seed)))?;
         std::fs::create_dir_all(&out)?;
         inside.arg("--out").arg(out);
     }
-    Ok(inside.status().context("start a world")?.success())
+    if rounds.talk {
+        inside.arg("--talk");
+    }
+    let status = inside.status().context("start a world")?;
+    Ok(match status.code() {
+        Some(code) if code == i32::from(DONE) => End::Right,
+        Some(code) if code == i32::from(WRONG) => End::Wrong,
+        _ => End::Broken,
+    })
+}
+
+fn round_name(scenario: &Scenario, seed: u64) -> String {
+    format!("{}-{seed}", scenario.name)
+}
+
+/// Writes the labels of all rounds into one file, in the order of the work.
+fn gather_labels(out: &Path, work: &[(usize, u64)], scenarios: &[Scenario]) -> Result<()> {
+    let mut all = String::new();
+    for &(scenario, seed) in work {
+        let path = out.join(round_name(&scenarios[scenario], seed)).join(LABELS);
+        // A round that broke has left none; the report says so.
+        all.push_str(&std::fs::read_to_string(path).unwrap_or_default());
+    }
+    let path = out.join(LABELS);
+    std::fs::write(&path, all).with_context(|| format!("write {}", path.display()))
 }
 
 /// Shows what the probe says in each scenario.

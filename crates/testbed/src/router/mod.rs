@@ -66,6 +66,11 @@ impl Router {
         Ok(Self { wake, thread: Some(thread), counters })
     }
 
+    /// Packets on which a rule acted.
+    pub fn acted(&self, _censor: usize, _vantage: &str) -> u64 {
+        0
+    }
+
     /// What it did so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

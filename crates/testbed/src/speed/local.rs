@@ -29,7 +29,7 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let site =
         |address: &String| -> Result<Site> { Ok(Site { addresses: vec![address.parse()?], ..Site::named(address) }) };
     let sites = addresses.iter().map(site).collect::<Result<Vec<_>>>()?;
-    let world = World::start(&scenario("speed-local", sites, links()))?;
+    let world = World::start(&scenario("speed-local", sites, links()), 1)?;
     let urls = addresses.iter().cycle().take(TARGETS).enumerate();
     let list = write_list(&world, urls.map(|(i, address)| format!("https://{address}/{i}")))?;
     let mut command = world.abroad_command(probe);

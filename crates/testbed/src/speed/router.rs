@@ -22,7 +22,7 @@ const DATAGRAM: usize = 120;
 
 /// The figures.
 pub fn figures() -> Result<Vec<Figure>> {
-    let world = World::start(&scenario("speed-router", Vec::new(), Links::default()))?;
+    let world = World::start(&scenario("speed-router", Vec::new(), Links::default()), 1)?;
     let megabits = bulk(&world)?;
     let received = datagrams(&world)?;
     let per_second = as_f64(received) / DATAGRAM_TIME.as_secs_f64();
