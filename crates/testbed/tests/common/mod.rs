@@ -27,3 +27,22 @@ pub fn in_client(scenario: &str, script: &str) -> String {
     assert!(status.success(), "the script failed in {scenario}");
     stdout.into_owned()
 }
+
+/// What a shell script printed in the client of a world that this text describes (sites, censors, faults).
+#[allow(dead_code, reason = "not every test file makes worlds of its own")]
+pub fn in_world(world: &str, script: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let family = folder.path().join("own");
+    std::fs::create_dir(&family).unwrap();
+    let text = format!(
+        "name = \"own\"\ndescription = \"A world of a test.\"\nfamily = \"own\"\nhelper = false\n{world}\n[truth]\nmeasure = []\n"
+    );
+    std::fs::write(family.join("own.toml"), text).unwrap();
+    let mut command = testbed();
+    command.arg("--scenarios").arg(folder.path()).args(["shell", "own", "--", "sh", "-c", script]);
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    eprintln!("{status}\n{stdout}\n{stderr}");
+    assert!(status.success(), "the script failed");
+    stdout.into_owned()
+}
