@@ -3,7 +3,6 @@
 //! The commands that need a world start this program again inside the sandbox (`inside`, hidden), one process a world,
 //! and read its exit code: 0 done, 1 failed, 2 usage, 3 cannot run here, 4 the probe said something that is not true.
 
-mod benchmark;
 mod inside;
 mod run;
 
@@ -48,8 +47,6 @@ enum Command {
     Demo(Demo),
     /// Run the probe in scenarios and compare its words with the truth
     Run(Run),
-    /// Run every scenario, score the verdicts, and hold the scores against the committed ones
-    Benchmark(benchmark::Benchmark),
     /// Name the scenarios
     List,
     /// Open a shell where the client of a scenario is
@@ -136,7 +133,6 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Run(asked) => {
             or_obstacle(|| Ok(run::run(&asked.scenarios(&folder)?, &folder, &asked.rounds())?.code()))
         }
-        Command::Benchmark(asked) => or_obstacle(|| benchmark::benchmark(&folder, &asked)),
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell { scenario, command } => or_obstacle(|| {
             let scenario = Scenario::find(&scenario, &folder)?;
