@@ -31,6 +31,9 @@ pub const ISP: LinkId = LinkId(1);
 /// The link to the rest of the world.
 pub const ABROAD: LinkId = LinkId(2);
 
+/// The link to servers in the country.
+pub const HOME: LinkId = LinkId(3);
+
 /// A web server for one name.
 #[derive(Debug, Clone)]
 pub struct WebSite {
@@ -156,17 +159,19 @@ impl Internet {
 }
 
 /// The three links of today's worlds and the routers on them.
-pub fn topology(links: &Links) -> Topology {
-    let link = |name: &str, delay, hops: &[[u8; 4]]| Link {
+pub fn topology(delays: &Links) -> Topology {
+    let line = |name: &str, delay, hops: &[[u8; 4]]| Link {
         name: name.into(),
         delay,
         hops: hops.iter().map(|&hop| hop.into()).collect(),
     };
     let links = vec![
-        link("access", links.access.delay(Place::Access), &[[100, 64, 10, 1], [100, 64, 1, 1]]),
-        link("isp", Duration::ZERO, &[]),
-        link("abroad", links.abroad.delay(Place::Abroad), &[[154, 54, 30, 2], [154, 54, 30, 1]]),
+        line("access", delays.access.delay(Place::Access), &[[100, 64, 10, 1], [100, 64, 1, 1]]),
+        line("isp", Duration::ZERO, &[]),
+        line("abroad", delays.abroad.delay(Place::Abroad), &[[154, 54, 30, 2], [154, 54, 30, 1]]),
     ];
+    let mut links = links;
+    links.push(line("home", delays.home.delay(Place::Home), &[]));
     let places = HashMap::from([(CLIENT, ACCESS), (ISP_RESOLVER, ISP), (PORTAL, ISP)]);
     Topology { links, places, default: ABROAD }
 }

@@ -49,7 +49,7 @@ impl Round<'_> {
         let world = World::start(self.scenario, self.seed)?;
         let mut runs = Vec::new();
         for phase in &self.scenario.phase {
-            world.enter(&phase.name)?;
+            world.enter(&phase.name);
             runs.extend(self.phase(&world, phase)?);
         }
         if let Some(out) = self.out {
@@ -68,9 +68,9 @@ impl Round<'_> {
     }
 
     fn vantage(self, world: &World, vantage: &Vantage, phase: &Phase) -> Result<Run> {
-        let before = self.acted(world, &vantage.name);
+        let before = self.acted(world);
         let said = measure(world, self.scenario, vantage, &phase.name, self.probe, &self.database(world, vantage))?;
-        let after = self.acted(world, &vantage.name);
+        let after = self.acted(world);
         let truth =
             self.scenario.truth.at(&vantage.name, &phase.name).given(|name| before.get(name) != after.get(name));
         Ok(Run {
@@ -82,10 +82,10 @@ impl Round<'_> {
         })
     }
 
-    /// How often each censor with a name has acted on packets of this vantage.
-    fn acted(self, world: &World, vantage: &str) -> BTreeMap<String, u64> {
+    /// How often each censor with a name has acted.
+    fn acted(self, world: &World) -> BTreeMap<String, u64> {
         let censors = self.scenario.censor.iter().enumerate();
-        censors.filter_map(|(n, censor)| Some((censor.name.clone()?, world.router().acted(n, vantage)))).collect()
+        censors.filter_map(|(n, censor)| Some((censor.name.clone()?, world.router().acted(n)))).collect()
     }
 
     fn database(self, world: &World, vantage: &Vantage) -> PathBuf {

@@ -11,13 +11,11 @@ use crate::certificates::Authority;
 use crate::controls::Controls;
 use crate::daemon::unbound::{Lie, Resolver};
 use crate::daemon::{Daemon, nginx};
-use crate::internet::{ABROAD, ACCESS, CLIENT, GATEWAY, ISP, ISP_RESOLVER, Internet, PORTAL, topology};
+use crate::internet::{CLIENT, GATEWAY, ISP_RESOLVER, Internet, PORTAL, topology};
 use crate::netns::Namespace;
-use crate::router::Router;
-use crate::router::rules::{Action, Rule};
-use crate::router::sni::{Sentence, SniFilter};
+use crate::router::{Orders, Router};
 use crate::sandbox;
-use crate::scenario::{Broken, Match, Scenario, censor};
+use crate::scenario::{Broken, Scenario};
 
 /// Where a world keeps its files; only the sandbox sees it.
 const FOLDER: &str = "/run/testbed/world";
@@ -36,7 +34,7 @@ pub struct World {
 
 impl World {
     /// Makes the world of `scenario` and waits until everything in it answers.
-    pub fn start(scenario: &Scenario, _seed: u64) -> Result<Self> {
+    pub fn start(scenario: &Scenario, seed: u64) -> Result<Self> {
         sandbox::prepare(&format!("nameserver {ISP_RESOLVER}\n"))?;
         let folder = PathBuf::from(FOLDER);
         std::fs::create_dir_all(&folder)?;
@@ -46,7 +44,7 @@ impl World {
         std::fs::write(&authority_file, authority.pem())?;
 
         let hosts = Hosts::create()?;
-        let router = hosts.connect(scenario, &internet)?;
+        let router = hosts.connect(scenario, &internet, seed)?;
         let mut daemons = hosts.start_daemons(scenario, &internet, &authority, &folder)?;
         for daemon in &mut daemons {
             daemon.wait_until_ready()?;
@@ -55,8 +53,8 @@ impl World {
     }
 
     /// Begins a phase.
-    pub fn enter(&self, _phase: &str) -> Result<()> {
-        Ok(())
+    pub fn enter(&self, phase: &str) {
+        self.router.enter(phase);
     }
 
     /// A command that will run where the client is, with a clean environment.
@@ -118,9 +116,10 @@ impl Hosts {
         })
     }
 
-    fn connect(&self, scenario: &Scenario, internet: &Internet) -> Result<Router> {
+    fn connect(&self, scenario: &Scenario, internet: &Internet, seed: u64) -> Result<Router> {
         let client = if scenario.has(&Broken::LinkDown) { None } else { Some(self.client.join()?) };
-        let devices = vec![client, Some(self.isp.join()?), Some(self.abroad.join()?)];
+        let orders = Orders { faults: scenario.fault.clone(), censors: scenario.censor.clone(), seed };
+        let devices = vec![client, Some(self.isp.join()?), Some(self.abroad.join()?), None];
         if !scenario.has(&Broken::LinkDown) {
             self.client.address_with_gateway(CLIENT, GATEWAY)?;
         }
@@ -129,7 +128,7 @@ impl Hosts {
             self.isp.accept_any_address(CLIENT)?;
         }
         self.abroad.address(internet.addresses_abroad())?;
-        Router::start(topology(&scenario.link), devices, rules(scenario)?)
+        Router::start(topology(&scenario.link), devices, &orders)
     }
 
     fn start_daemons(
@@ -172,31 +171,4 @@ fn lies(scenario: &Scenario) -> Vec<Lie> {
         lie.names.iter().map(say).collect()
     };
     scenario.lie.iter().flat_map(of).collect()
-}
-
-/// What the router does: faults first, since a dead line takes the censor's packets too.
-fn rules(scenario: &Scenario) -> Result<Vec<Rule>> {
-    let mut rules = Vec::new();
-    for fault in &scenario.fault {
-        match fault.broken {
-            Broken::LinkDown => {}
-            Broken::UpstreamDead => rules.push(Rule { link: ABROAD, action: Action::DropAll }),
-            Broken::CaptivePortal => rules.push(Rule { link: ACCESS, action: Action::Portal { portal: ISP } }),
-            ref other => anyhow::bail!("this world cannot break like that: {other:?}"),
-        }
-    }
-    for censor in &scenario.censor {
-        let action = match (&censor.matches, &censor.action) {
-            (Match::Ip { addresses, .. }, censor::Action::Drop) => {
-                Action::DropTo { addresses: addresses.iter().copied().collect(), port: None }
-            }
-            (Match::Tls { names, .. }, censor::Action::Reset { .. }) => {
-                Action::Sni(SniFilter::new(names, Sentence::Reset))
-            }
-            (Match::Tls { names, .. }, censor::Action::Drop) => Action::Sni(SniFilter::new(names, Sentence::Silence)),
-            other => anyhow::bail!("this world has no such censor: {other:?}"),
-        };
-        rules.push(Rule { link: ABROAD, action });
-    }
-    Ok(rules)
 }

@@ -92,20 +92,13 @@ fn answered(action: &str, more: &str) -> Vec<String> {
 }
 
 seen! {
-    #[ignore = "waits for a router that knows this rule"]
     an_injected_bogon_replaces_the_answer: answered(r#"kind = "dns", answers = ["10.10.34.35"]"#, "") => ["10.10.34.35"];
-    #[ignore = "waits for a router that knows this rule"]
     an_injected_answer_on_the_path_comes_first:
         answered(r#"kind = "dns", answers = ["198.35.26.96"]"#, "on_path = true\n") => ["198.35.26.96"];
-    #[ignore = "waits for a router that knows this rule"]
     nxdomain_is_injected: asked(r#"kind = "dns", rcode = "nxdomain""#, "") => ["status: NXDOMAIN", "1"];
-    #[ignore = "waits for a router that knows this rule"]
     servfail_is_injected: asked(r#"kind = "dns", rcode = "servfail""#, "") => ["status: SERVFAIL", "1"];
-    #[ignore = "waits for a router that knows this rule"]
     refused_is_injected: asked(r#"kind = "dns", rcode = "refused""#, "") => ["status: REFUSED", "1"];
-    #[ignore = "waits for a router that knows this rule"]
     an_empty_answer_is_injected: asked(r#"kind = "dns""#, "") => ["status: NOERROR", "1"];
-    #[ignore = "waits for a router that knows this rule"]
     queries_are_dropped: asked(r#"kind = "drop""#, "") => ["timed out", "1"];
     #[ignore = "waits for a router that knows this rule"]
     a_transparent_proxy_answers_for_every_resolver: lines(
@@ -122,24 +115,19 @@ seen! {
 
     an_address_is_dropped: fetches(&censor(IP_X, r#"kind = "drop""#), &[X, X_PLAIN, WIKIPEDIA])
         => ["000 28", "000 28", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     an_address_is_reset: fetches(&censor(IP_X, r#"kind = "reset""#), &[X, WIKIPEDIA]) => ["000 7", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     an_address_is_unreachable: fetches(&censor(IP_X, r#"kind = "unreachable""#), &[X, WIKIPEDIA])
         => ["000 7", "200 0"];
     #[ignore = "waits for a router that knows this rule"]
     one_port_of_an_address_is_dropped:
         fetches(&censor(&format!("{IP_X}, ports = [443]"), r#"kind = "drop""#), &[X, X_PLAIN]) => ["000 28", "200 0"];
 
-    #[ignore = "waits for a router that knows this rule"]
 
     tls_is_reset_by_name: fetches(&censor(TLS_X, r#"kind = "reset""#), &[X, X_PLAIN, WIKIPEDIA])
         => ["000 35", "200 0", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     tls_is_closed_by_name: fetches(&censor(TLS_X, r#"kind = "close""#), &[X, WIKIPEDIA]) => ["000 35", "200 0"];
     tls_is_dropped_by_name: fetches(&censor(TLS_X, r#"kind = "drop""#), &[X, WIKIPEDIA]) => ["000 28", "200 0"];
     /// With segments of 100 bytes the name is not whole in the first.
-    #[ignore = "waits for a router that knows this rule"]
     a_filter_that_does_not_reassemble_misses_a_split_name: lines(
         &censor(&format!("{TLS_X}, reassemble = false"), r#"kind = "reset""#),
         &[fetch(X), "ip link set uplink mtu 140".into(), fetch(X)],
@@ -154,7 +142,6 @@ seen! {
         let asks = "--tlsv1.3 --tls13-ciphers TLS_AES_128_GCM_SHA256 https://x.com/";
         fetches(&censor(one, r#"kind = "reset""#), &[asks, X])
     } => ["000 35", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     an_allowlist_of_names_stops_all_others: fetches(
         &censor(r#"kind = "tls", except = ["wikipedia.org"]"#, r#"kind = "drop""#), &[X, WIKIPEDIA])
         => ["000 28", "200 0"];
@@ -164,7 +151,6 @@ seen! {
                   serves = \"interception\"\ncertificate = \"unknown_authority\"\n{}",
             censor(IP_X, r#"kind = "divert", to = "203.99.48.90""#)), &[X, WIKIPEDIA]) => ["000 60", "200 0"];
 
-    #[ignore = "waits for a router that knows this rule"]
 
     http_is_reset_by_host: fetches(&censor(HTTP_X, r#"kind = "reset""#), &[X_PLAIN, X, WIKIPEDIA_PLAIN])
         => ["000 56", "200 0", "200 0"];
@@ -182,7 +168,6 @@ seen! {
         &censor(HTTP_X, r#"kind = "page", status = 403, body = "<title>Access Denied</title>""#),
         &[format!("curl -sS -m 3 -w ' %{{http_code}}\\n' {X_PLAIN}"), fetch(WIKIPEDIA_PLAIN)],
     ) => ["<title>Access Denied</title> 403", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_redirect_takes_the_place_of_the_page: lines(
         &censor(HTTP_X, r#"kind = "redirect", location = "http://203.99.48.80/blocked""#),
         &[format!("curl -sS -m 3 -o /dev/null -w '%{{http_code}} %{{redirect_url}}\\n' {X_PLAIN}")],
@@ -192,7 +177,6 @@ seen! {
         &censor(r#"kind = "text", text = "x.com", ports = [80]"#, r#"kind = "reset""#), &[X_PLAIN, WIKIPEDIA_PLAIN])
         => ["000 56", "200 0"];
 
-    #[ignore = "waits for a router that knows this rule"]
 
     what_follows_a_hit_is_blocked_for_a_while: lines(
         &format!("{}residual = {{ seconds = 4, key = \"3-tuple\" }}\n", censor(TLS_X, r#"kind = "reset""#)),
@@ -211,23 +195,18 @@ seen! {
             .collect::<Vec<_>>()
     } => ["200 0", "000 35"];
 
-    #[ignore = "waits for a router that knows this rule"]
 
     a_dead_gateway_is_silent: fetches(&fault(r#"kind = "gateway_down""#), &["https://1.1.1.1/"]) => ["000 28"];
-    #[ignore = "waits for a router that knows this rule"]
     a_dead_resolver_is_silent_and_addresses_answer: fetches(&fault(r#"kind = "resolver_dead""#), &[X, "-k https://1.1.1.1/"])
         => ["000 28", "404 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_slow_resolver_answers_late: lines(&fault(r#"kind = "resolver_slow", delay_ms = 700"#),
         &["dig x.com | awk '/Query time/ { print ($4 >= 700 && $4 < 1500) }'".into()]) => ["1"];
     with_the_upstream_dead_not_even_the_country_answers:
         fetches(&fault(r#"kind = "upstream_dead""#), &[X, HOME]) => ["000 28", "000 28"];
     #[ignore = "waits for a router that knows this rule"]
     with_abroad_dead_the_country_answers: fetches(&fault(r#"kind = "abroad_dead""#), &[X, HOME]) => ["000 28", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_dead_address_is_silent: fetches(&fault(r#"kind = "address_dead", addresses = ["104.244.42.1"]"#), &[X, WIKIPEDIA])
         => ["000 28", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_refusing_address_refuses:
         fetches(&fault(r#"kind = "address_refuses", addresses = ["104.244.42.1"]"#), &[X, WIKIPEDIA])
         => ["000 7", "200 0"];
@@ -240,7 +219,6 @@ seen! {
     #[ignore = "waits for a router that knows this rule"]
     a_long_page_does_not_fit_through_an_mtu_black_hole:
         fetches(&fault(r#"kind = "mtu_black_hole", bytes = 1200"#), &[FILES, X_PLAIN]) => ["000 28", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_full_nat_table_lets_no_new_flow_through: lines(&fault(r#"kind = "nat_exhausted", flows = 3"#), &[
         "for i in 1 2 3 4 5 6; do curl -k -sS -m 2 -o /dev/null https://1.1.1.1/ 2>/dev/null && echo in || echo out; done \
          | sort | uniq -c | awk '{ print $2, $1 }'".into()]) => ["in 3", "out 3"];
@@ -296,7 +274,6 @@ fn resets_of_forty(more: &str) -> usize {
 }
 
 #[test]
-#[ignore = "waits for a router that knows this rule"]
 fn a_censor_that_acts_by_chance_and_one_on_some_paths_act_on_some_connections() {
     if !can_run() {
         return;
@@ -309,7 +286,6 @@ fn a_censor_that_acts_by_chance_and_one_on_some_paths_act_on_some_connections() 
 }
 
 #[test]
-#[ignore = "waits for a router that knows this rule"]
 fn a_censor_of_many_connections_leaves_single_ones_alone() {
     if !can_run() {
         return;
@@ -323,7 +299,6 @@ fn a_censor_of_many_connections_leaves_single_ones_alone() {
 }
 
 #[test]
-#[ignore = "waits for a router that knows this rule"]
 fn loss_on_the_line_loses_pings() {
     if !can_run() {
         return;

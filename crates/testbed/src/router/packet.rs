@@ -14,7 +14,7 @@ use etherparse::{
 const OWN_TTL: u8 = 64;
 
 /// How much of an offending packet an ICMP error quotes: enough for every header (RFC 1812, section 4.3.2.3).
-const ICMP_QUOTE: usize = 128;
+pub(super) const ICMP_QUOTE: usize = 128;
 
 /// One IP packet, taken apart as far as rules need.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,8 @@ pub enum Transport<'a> {
         source: u16,
         /// Destination port.
         destination: u16,
+        /// The payload.
+        payload: &'a [u8],
     },
     /// An ICMP echo request, with its identifier, sequence number and data.
     Echo(u16, u16, &'a [u8]),
@@ -87,15 +89,6 @@ impl<'a> Packet<'a> {
         let transport = sliced.transport.as_ref().map_or(Transport::Other, Transport::of);
         Some(Self { source, destination, ttl, transport })
     }
-
-    /// The destination port of TCP and UDP.
-    pub fn destination_port(&self) -> Option<u16> {
-        match self.transport {
-            Transport::Tcp(segment) => Some(segment.destination),
-            Transport::Udp { destination, .. } => Some(destination),
-            Transport::Echo(..) | Transport::Other => None,
-        }
-    }
 }
 
 fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr, u8)> {
@@ -126,7 +119,9 @@ impl<'a> Transport<'a> {
                 rst: tcp.rst(),
                 payload: tcp.payload(),
             }),
-            TransportSlice::Udp(udp) => Self::Udp { source: udp.source_port(), destination: udp.destination_port() },
+            TransportSlice::Udp(udp) => {
+                Self::Udp { source: udp.source_port(), destination: udp.destination_port(), payload: udp.payload() }
+            }
             TransportSlice::Icmpv4(icmp) => match icmp.icmp_type() {
                 Icmpv4Type::EchoRequest(echo) => Self::Echo(echo.id, echo.seq, icmp.payload()),
                 _ => Self::Other,
@@ -199,7 +194,7 @@ pub fn echo_reply(packet: &Packet<'_>, id: u16, sequence: u16, data: &[u8]) -> O
     }
 }
 
-fn ip(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<IpHeaders>> {
+pub(super) fn ip(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<IpHeaders>> {
     match (source, destination) {
         (IpAddr::V4(s), IpAddr::V4(d)) => Some(PacketBuilder::ipv4(s.octets(), d.octets(), OWN_TTL)),
         (IpAddr::V6(s), IpAddr::V6(d)) => Some(PacketBuilder::ipv6(s.octets(), d.octets(), OWN_TTL)),
@@ -207,7 +202,7 @@ fn ip(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<IpHeaders
     }
 }
 
-fn finish(write: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Vec<u8>> {
+pub(super) fn finish(write: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(ICMP_QUOTE + 48);
     write(&mut out).then_some(out)
 }

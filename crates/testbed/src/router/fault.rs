@@ -1,0 +1,214 @@
+//! Faults that the router carries out: what a packet meets on a network that is broken without anybody's intent.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::chance::draw;
+use super::packet::{Packet, Transport};
+use super::path::LinkId;
+use crate::internet::{ABROAD, ACCESS, ISP};
+use crate::scenario::Broken;
+
+/// A flow that has been idle for so long is forgotten by a home router (below the minutes that RFC 4787, REQ-5, wants:
+/// a full table is what this is about).
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// It is late.
+    Late(Duration),
+    /// It vanishes.
+    Lost,
+    /// It is refused: a TCP segment is answered by a reset.
+    Refused,
+    /// It ends at the portal.
+    ToPortal,
+}
+
+/// A fault and what it remembers.
+#[derive(Debug)]
+pub struct Fault {
+    broken: Broken,
+    seed: u64,
+    packets: u64,
+    line_free: [Option<Instant>; 2],
+    flows: HashMap<(IpAddr, u16, IpAddr, u16), Instant>,
+}
+
+/// Where a packet is.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage {
+    /// Where it comes from.
+    pub from: LinkId,
+    /// Where it goes.
+    pub to: LinkId,
+    /// Its length.
+    pub length: usize,
+    /// The time.
+    pub now: Instant,
+}
+
+impl Passage {
+    fn touches(self, link: LinkId) -> bool {
+        self.from == link || self.to == link
+    }
+}
+
+impl Fault {
+    /// A fault whose chances are drawn by `seed`.
+    pub fn new(broken: &Broken, seed: u64) -> Self {
+        Self { broken: broken.clone(), seed, packets: 0, line_free: [None; 2], flows: HashMap::new() }
+    }
+
+    /// Its effect on one packet.
+    pub fn effect(&mut self, packet: &Packet<'_>, passage: Passage) -> Effect {
+        self.packets += 1;
+        let lost_if = |lost: bool| if lost { Effect::Lost } else { Effect::None };
+        match &self.broken {
+            Broken::GatewayDown => lost_if(passage.touches(ACCESS)),
+            Broken::UpstreamDead => lost_if(passage.from != ISP && passage.to != ISP),
+            Broken::AbroadDead => lost_if(passage.touches(ABROAD)),
+            Broken::ResolverDead => lost_if(passage.from == ISP && is_dns_answer(packet)),
+            Broken::ResolverSlow { delay_ms } if passage.from == ISP && is_dns_answer(packet) => {
+                Effect::Late(Duration::from_millis(*delay_ms))
+            }
+            Broken::CaptivePortal => at_portal(packet, passage),
+            Broken::AddressDead { addresses } => lost_if(addresses.contains(&packet.destination)),
+            Broken::AddressRefuses { addresses } if addresses.contains(&packet.destination) => Effect::Refused,
+            Broken::MtuBlackHole { bytes } => lost_if(passage.touches(ABROAD) && passage.length > *bytes),
+            Broken::Loss { share } => lost_if(passage.touches(ACCESS) && self.chance() < *share),
+            Broken::BrokenIpv6 => lost_if(packet.source.is_ipv6() && passage.touches(ACCESS)),
+            Broken::NatExhausted { flows } => {
+                let most = *flows;
+                lost_if(!self.has_room(packet, passage, most))
+            }
+            Broken::CableCut { delay_ms, loss, rate_kbit } if passage.touches(ABROAD) => {
+                let (delay, loss, rate) = (Duration::from_millis(*delay_ms), *loss, *rate_kbit);
+                self.over_another_cable(passage, delay, loss, rate)
+            }
+            _ => Effect::None,
+        }
+    }
+
+    fn chance(&self) -> f64 {
+        draw(self.seed, ("fault", self.packets))
+    }
+
+    fn over_another_cable(&mut self, passage: Passage, delay: Duration, loss: f64, rate_kbit: u64) -> Effect {
+        if self.chance() < loss {
+            return Effect::Lost;
+        }
+        // Bits over kilobits a second are milliseconds.
+        let takes = Duration::from_micros(passage.length as u64 * 8_000 / rate_kbit.max(1));
+        let free = &mut self.line_free[usize::from(passage.from == ABROAD)];
+        let start = free.map_or(passage.now, |at| at.max(passage.now));
+        let waited = start - passage.now;
+        if waited > QUEUE {
+            return Effect::Lost;
+        }
+        *free = Some(start + takes);
+        Effect::Late(waited + takes + delay)
+    }
+
+    fn has_room(&mut self, packet: &Packet<'_>, passage: Passage, most: usize) -> bool {
+        let Some((source, destination)) = ports(packet) else { return true };
+        let key = if passage.from == ACCESS {
+            (packet.source, source, packet.destination, destination)
+        } else {
+            (packet.destination, destination, packet.source, source)
+        };
+        self.flows.retain(|_, last| passage.now.saturating_duration_since(*last) < IDLE);
+        let room = self.flows.contains_key(&key) || (passage.from == ACCESS && self.flows.len() < most);
+        if room {
+            self.flows.insert(key, passage.now);
+        }
+        room
+    }
+}
+
+/// The longest wait for a line of low rate: a queue of a fifth of a second, as home routers and submarine detours have.
+const QUEUE: Duration = Duration::from_millis(200);
+
+fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
+    match packet.transport {
+        Transport::Tcp(segment) => Some((segment.source, segment.destination)),
+        Transport::Udp { source, destination, .. } => Some((source, destination)),
+        Transport::Echo(..) | Transport::Other => None,
+    }
+}
+
+fn is_dns_answer(packet: &Packet<'_>) -> bool {
+    ports(packet).is_some_and(|(source, _)| source == 53)
+}
+
+/// Plain web, as far as a portal knows it.
+const HTTP: u16 = 80;
+
+/// Plain web traffic to anywhere ends at the portal; the rest does not leave the ISP.
+fn at_portal(packet: &Packet<'_>, passage: Passage) -> Effect {
+    match packet.transport {
+        _ if passage.touches(ISP) => Effect::None,
+        Transport::Tcp(segment) if segment.destination == HTTP => Effect::ToPortal,
+        _ => Effect::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn datagram(destination: &str, ports: (u16, u16)) -> Packet<'static> {
+        let transport = Transport::Udp { source: ports.0, destination: ports.1, payload: &[] };
+        let (source, destination) = ("100.64.10.2".parse().unwrap(), destination.parse().unwrap());
+        Packet { source, destination, ttl: 64, transport }
+    }
+
+    fn effect(broken: &Broken, destination: &str, from: LinkId, to: LinkId) -> Effect {
+        let passage = Passage { from, to, length: 100, now: Instant::now() };
+        Fault::new(broken, 1).effect(&datagram(destination, (5_000, 53)), passage)
+    }
+
+    #[test]
+    fn a_dead_upstream_leaves_the_isp_s_own_servers() {
+        assert_eq!(effect(&Broken::UpstreamDead, "8.8.8.8", ACCESS, ABROAD), Effect::Lost);
+        assert_eq!(effect(&Broken::UpstreamDead, "100.64.0.53", ACCESS, ISP), Effect::None);
+    }
+
+    #[test]
+    fn a_portal_lets_the_isp_s_resolver_through_and_drops_the_rest() {
+        assert_eq!(effect(&Broken::CaptivePortal, "100.64.0.53", ACCESS, ISP), Effect::None);
+        assert_eq!(effect(&Broken::CaptivePortal, "8.8.8.8", ACCESS, ABROAD), Effect::Lost);
+    }
+
+    #[test]
+    fn a_full_table_has_room_for_the_flows_that_it_knows() {
+        let mut nat = Fault::new(&Broken::NatExhausted { flows: 2 }, 1);
+        let start = Instant::now();
+        let mut send = |port, after| {
+            let passage = Passage { from: ACCESS, to: ABROAD, length: 100, now: start + Duration::from_secs(after) };
+            nat.effect(&datagram("8.8.8.8", (port, 443)), passage)
+        };
+        assert_eq!(
+            [send(1, 0), send(2, 0), send(3, 0), send(1, 1)],
+            [Effect::None, Effect::None, Effect::Lost, Effect::None]
+        );
+        assert_eq!(send(3, 60), Effect::None, "idle flows are forgotten");
+    }
+
+    #[test]
+    fn loss_takes_its_share_and_the_same_one_by_the_same_seed() {
+        let lost = |seed| {
+            let mut fault = Fault::new(&Broken::Loss { share: 0.1 }, seed);
+            let passage = Passage { from: ACCESS, to: ABROAD, length: 100, now: Instant::now() };
+            let packet = datagram("8.8.8.8", (1, 2));
+            (0..1_000).map(|_| fault.effect(&packet, passage) == Effect::Lost).collect::<Vec<_>>()
+        };
+        let share = lost(1).iter().filter(|lost| **lost).count();
+        assert!((70..130).contains(&share), "{share} of 1,000");
+        assert!(lost(1) == lost(1) && lost(1) != lost(2));
+    }
+}
