@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::scenario::Certificate as Kind;
 use anyhow::{Context as _, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -27,11 +28,8 @@ pub struct Identity {
 impl Authority {
     /// A new authority.
     pub fn new() -> Result<Self> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Testbed throw-away authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("make the authority")?;
+        let issuer = CertifiedIssuer::self_signed(authority("Testbed throw-away authority"), KeyPair::generate()?)
+            .context("make the authority")?;
         Ok(Self { issuer })
     }
 
@@ -42,18 +40,59 @@ impl Authority {
 
     /// Issues a certificate for `names` (host names, wildcards, addresses) and writes it to `dir`.
     pub fn issue(&self, names: &[String], dir: &Path) -> Result<Identity> {
+        self.issue_as(names, dir, Kind::Valid)
+    }
+
+    /// Issues a certificate of this kind for `names`, and writes it to `dir`.
+    pub fn issue_as(&self, names: &[String], dir: &Path, kind: Kind) -> Result<Identity> {
         let first = names.first().context("a certificate needs a name")?;
         let file_name = first.replace('*', "wildcard");
         let key = KeyPair::generate()?;
-        let certificate = leaf(names)?.signed_by(&key, &self.issuer)?;
         let identity = Identity {
             certificate: dir.join(format!("{file_name}.pem")),
             key: dir.join(format!("{file_name}.key.pem")),
         };
-        std::fs::write(&identity.certificate, certificate.pem())?;
+        std::fs::write(&identity.certificate, self.sign(names, &key, kind)?)?;
         std::fs::write(&identity.key, key.serialize_pem())?;
         Ok(identity)
     }
+
+    fn sign(&self, names: &[String], key: &KeyPair, kind: Kind) -> Result<String> {
+        let certificate = match kind {
+            Kind::Valid => leaf(names)?.signed_by(key, &self.issuer)?,
+            Kind::WrongHost => leaf(&[WRONG_HOST.into()])?.signed_by(key, &self.issuer)?,
+            Kind::SelfSigned => leaf(names)?.self_signed(key)?,
+            Kind::UnknownAuthority => leaf(names)?.signed_by(key, &Self::new()?.issuer)?,
+            Kind::Expired => {
+                let mut params = leaf(names)?;
+                params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+                params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+                params.signed_by(key, &self.issuer)?
+            }
+            Kind::Incomplete => {
+                let intermediate = self.intermediate()?;
+                leaf(names)?.signed_by(key, &intermediate)?
+            }
+        };
+        Ok(certificate.pem())
+    }
+
+    /// An authority below this one, whose certificate is given to nobody.
+    fn intermediate(&self) -> Result<CertifiedIssuer<'static, KeyPair>> {
+        CertifiedIssuer::signed_by(authority("Testbed intermediate authority"), KeyPair::generate()?, &self.issuer)
+            .context("make an intermediate authority")
+    }
+}
+
+/// The name on certificates of [`Kind::WrongHost`].
+const WRONG_HOST: &str = "wrong.host.example";
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params
 }
 
 fn leaf(names: &[String]) -> Result<CertificateParams> {

@@ -45,13 +45,30 @@ pub struct WebSite {
     pub content: Content,
 }
 
+impl WebSite {
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        match &self.content {
+            Content::Site(site) => site.at,
+            Content::Checks(_) => Place::Abroad,
+        }
+    }
+
+    /// Its addresses at which a host is up.
+    pub fn living(&self) -> impl Iterator<Item = IpAddr> {
+        let is_up = |address: &&IpAddr| match &self.content {
+            Content::Site(site) => site.serves != Serves::Silence && !site.dead.contains(address),
+            Content::Checks(_) => true,
+        };
+        self.addresses.iter().filter(is_up).copied()
+    }
+}
+
 /// What a web server serves.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// A page over HTTPS.
-    Page,
-    /// Nothing: nobody listens.
-    Nothing,
+    /// What a scenario says of it.
+    Site(Box<Site>),
     /// Answers over plain HTTP.
     Checks(Vec<CaptiveCheck>),
 }
@@ -72,6 +89,8 @@ pub struct PublicResolver {
 pub struct Internet {
     /// Every name and its addresses.
     pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// Names that are aliases of others.
+    pub aliases: BTreeMap<String, String>,
     /// The web servers.
     pub webs: Vec<WebSite>,
     /// The public resolvers.
@@ -97,19 +116,31 @@ impl Internet {
         Ok(internet)
     }
 
-    /// Every address abroad.
+    /// Every address abroad at which a host is up.
     pub fn addresses_abroad(&self) -> BTreeSet<IpAddr> {
-        let webs = self.webs.iter().flat_map(|web| &web.addresses);
-        webs.chain(self.resolvers.iter().flat_map(|resolver| &resolver.addresses)).copied().collect()
+        let resolvers = self.resolvers.iter().flat_map(|resolver| &resolver.addresses).copied();
+        self.living(Place::Abroad).chain(resolvers).collect()
+    }
+
+    /// Every address in the country at which a host is up.
+    pub fn addresses_at_home(&self) -> BTreeSet<IpAddr> {
+        self.living(Place::Home).collect()
+    }
+
+    fn living(&self, place: Place) -> impl Iterator<Item = IpAddr> {
+        self.webs.iter().filter(move |web| web.place() == place).flat_map(WebSite::living)
     }
 
     fn add_site(&mut self, site: &Site) {
+        if site.removed {
+            return;
+        }
+        if let Some(alias) = &site.alias {
+            self.aliases.insert(site.name.clone(), alias.clone());
+            return;
+        }
         let addresses = if site.addresses.is_empty() { vec![self.make_up_address()] } else { site.addresses.clone() };
-        let content = match site.serves {
-            Serves::Nothing => Content::Nothing,
-            _ => Content::Page,
-        };
-        self.add_web(site.name.clone(), addresses, content);
+        self.add_web(site.name.clone(), addresses, Content::Site(Box::new(site.clone())));
     }
 
     fn add_web(&mut self, name: String, addresses: Vec<IpAddr>, content: Content) {
@@ -159,7 +190,7 @@ impl Internet {
 }
 
 /// The three links of today's worlds and the routers on them.
-pub fn topology(delays: &Links) -> Topology {
+pub fn topology(delays: &Links, at_home: BTreeSet<IpAddr>) -> Topology {
     let line = |name: &str, delay, hops: &[[u8; 4]]| Link {
         name: name.into(),
         delay,
@@ -172,7 +203,8 @@ pub fn topology(delays: &Links) -> Topology {
     ];
     let mut links = links;
     links.push(line("home", delays.home.delay(Place::Home), &[]));
-    let places = HashMap::from([(CLIENT, ACCESS), (ISP_RESOLVER, ISP), (PORTAL, ISP)]);
+    let mut places = HashMap::from([(CLIENT, ACCESS), (ISP_RESOLVER, ISP), (PORTAL, ISP)]);
+    places.extend(at_home.into_iter().map(|address| (address, HOME)));
     Topology { links, places, default: ABROAD }
 }
 
@@ -211,7 +243,7 @@ mod tests {
 
     #[test]
     fn all_addresses_abroad_are_routed_abroad() {
-        let topology = topology(&Links::default());
+        let topology = topology(&Links::default(), BTreeSet::new());
         for address in clean().addresses_abroad() {
             assert_eq!(topology.route(address), Some(ABROAD), "{address}");
         }

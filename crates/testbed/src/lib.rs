@@ -21,6 +21,7 @@ pub mod router;
 pub mod sandbox;
 pub mod scenario;
 pub mod speed;
+pub mod support;
 pub mod truth;
 pub mod vary;
 pub mod world;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use tun_rs::SyncDevice;
 
 use crate::certificates::Authority;
 use crate::controls::Controls;
@@ -15,7 +16,9 @@ use crate::internet::{CLIENT, GATEWAY, ISP_RESOLVER, Internet, PORTAL, topology}
 use crate::netns::Namespace;
 use crate::router::{Orders, Router};
 use crate::sandbox;
-use crate::scenario::{Broken, Scenario};
+use crate::scenario::censor::Rcode;
+use crate::scenario::{Broken, Place, Scenario};
+use crate::support;
 
 /// Where a world keeps its files; only the sandbox sees it.
 const FOLDER: &str = "/run/testbed/world";
@@ -35,6 +38,7 @@ pub struct World {
 impl World {
     /// Makes the world of `scenario` and waits until everything in it answers.
     pub fn start(scenario: &Scenario, seed: u64) -> Result<Self> {
+        support::check(scenario)?;
         sandbox::prepare(&format!("nameserver {ISP_RESOLVER}\n"))?;
         let folder = PathBuf::from(FOLDER);
         std::fs::create_dir_all(&folder)?;
@@ -43,7 +47,7 @@ impl World {
         let authority_file = folder.join("authority.pem");
         std::fs::write(&authority_file, authority.pem())?;
 
-        let hosts = Hosts::create()?;
+        let hosts = Hosts::create(&internet)?;
         let router = hosts.connect(scenario, &internet, seed)?;
         let mut daemons = hosts.start_daemons(scenario, &internet, &authority, &folder)?;
         for daemon in &mut daemons {
@@ -105,21 +109,24 @@ struct Hosts {
     client: Namespace,
     isp: Namespace,
     abroad: Namespace,
+    home: Option<Namespace>,
 }
 
 impl Hosts {
-    fn create() -> Result<Self> {
+    fn create(internet: &Internet) -> Result<Self> {
+        let has_home = !internet.addresses_at_home().is_empty();
         Ok(Self {
             client: Namespace::create("client")?,
             isp: Namespace::create("isp")?,
             abroad: Namespace::create("abroad")?,
+            home: if has_home { Some(Namespace::create("home")?) } else { None },
         })
     }
 
     fn connect(&self, scenario: &Scenario, internet: &Internet, seed: u64) -> Result<Router> {
         let client = if scenario.has(&Broken::LinkDown) { None } else { Some(self.client.join()?) };
         let orders = Orders { faults: scenario.fault.clone(), censors: scenario.censor.clone(), seed };
-        let devices = vec![client, Some(self.isp.join()?), Some(self.abroad.join()?), None];
+        let devices = vec![client, Some(self.isp.join()?), Some(self.abroad.join()?), self.join_home(internet)?];
         if !scenario.has(&Broken::LinkDown) {
             self.client.address_with_gateway(CLIENT, GATEWAY)?;
         }
@@ -128,7 +135,14 @@ impl Hosts {
             self.isp.accept_any_address(CLIENT)?;
         }
         self.abroad.address(internet.addresses_abroad())?;
-        Router::start(topology(&scenario.link), devices, &orders)
+        Router::start(topology(&scenario.link, internet.addresses_at_home()), devices, &orders)
+    }
+
+    fn join_home(&self, internet: &Internet) -> Result<Option<SyncDevice>> {
+        let Some(home) = &self.home else { return Ok(None) };
+        let device = home.join()?;
+        home.address(internet.addresses_at_home())?;
+        Ok(Some(device))
     }
 
     fn start_daemons(
@@ -139,16 +153,28 @@ impl Hosts {
         folder: &Path,
     ) -> Result<Vec<Daemon>> {
         let lies = lies(scenario);
-        let isp = Resolver { addresses: &[ISP_RESOLVER], names: &internet.names, lies: &lies, identity: None };
-        let web = nginx::Web { sites: &internet.webs, workers: 1 };
+        let isp = Resolver {
+            addresses: &[ISP_RESOLVER],
+            names: &internet.names,
+            aliases: &internet.aliases,
+            lies: &lies,
+            identity: None,
+        };
+        let at = |place| internet.webs.iter().filter(move |web| web.place() == place).collect::<Vec<_>>();
+        let web = nginx::Web { sites: at(Place::Abroad), workers: 1 };
         let mut daemons = vec![
             isp.start(&self.isp, &folder.join("isp-resolver"))?,
             web.start(&self.abroad, &folder.join("web"), authority)?,
         ];
+        if let Some(home) = &self.home {
+            let web = nginx::Web { sites: at(Place::Home), workers: 1 };
+            daemons.push(web.start(home, &folder.join("home-web"), authority)?);
+        }
         for public in &internet.resolvers {
             let identity = authority.issue(&public.names, folder)?;
             let (addresses, names) = (&public.addresses[..], &internet.names);
-            let resolver = Resolver { addresses, names, lies: &[], identity: Some(&identity) };
+            let aliases = &internet.aliases;
+            let resolver = Resolver { addresses, names, aliases, lies: &[], identity: Some(&identity) };
             daemons.push(resolver.start(&self.abroad, &folder.join(&public.name))?);
         }
         if scenario.has(&Broken::CaptivePortal) {
@@ -161,12 +187,13 @@ impl Hosts {
 /// What the ISP's resolver is told to lie about.
 fn lies(scenario: &Scenario) -> Vec<Lie> {
     let of = |lie: &crate::scenario::Lie| -> Vec<Lie> {
-        let say = |name: &String| {
-            if lie.answers.is_empty() {
-                Lie::Nxdomain(name.clone())
-            } else {
-                Lie::Addresses(name.clone(), lie.answers.clone())
-            }
+        let say = |name: &String| match lie.rcode {
+            _ if !lie.answers.is_empty() => Lie::Addresses(name.clone(), lie.answers.clone()),
+            Some(Rcode::Nxdomain) => Lie::Type(name.clone(), "always_nxdomain"),
+            Some(Rcode::Refused) => Lie::Type(name.clone(), "always_refuse"),
+            Some(Rcode::Noerror) => Lie::Type(name.clone(), "always_nodata"),
+            Some(Rcode::Servfail) => Lie::Servfail(name.clone()),
+            None => Lie::Type(name.clone(), "always_deny"),
         };
         lie.names.iter().map(say).collect()
     };

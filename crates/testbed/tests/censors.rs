@@ -118,7 +118,6 @@ seen! {
     an_address_is_reset: fetches(&censor(IP_X, r#"kind = "reset""#), &[X, WIKIPEDIA]) => ["000 7", "200 0"];
     an_address_is_unreachable: fetches(&censor(IP_X, r#"kind = "unreachable""#), &[X, WIKIPEDIA])
         => ["000 7", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     one_port_of_an_address_is_dropped:
         fetches(&censor(&format!("{IP_X}, ports = [443]"), r#"kind = "drop""#), &[X, X_PLAIN]) => ["000 28", "200 0"];
 
@@ -154,16 +153,12 @@ seen! {
 
     http_is_reset_by_host: fetches(&censor(HTTP_X, r#"kind = "reset""#), &[X_PLAIN, X, WIKIPEDIA_PLAIN])
         => ["000 56", "200 0", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     http_is_closed_by_host: fetches(&censor(HTTP_X, r#"kind = "close""#), &[X_PLAIN, WIKIPEDIA_PLAIN])
         => ["000 52", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     http_is_dropped_by_host: fetches(&censor(HTTP_X, r#"kind = "drop""#), &[X_PLAIN, WIKIPEDIA_PLAIN])
         => ["000 28", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     http_is_reset_by_path: fetches(&censor(r#"kind = "http", paths = ["/forbidden"]"#, r#"kind = "reset""#),
         &["http://x.com/forbidden/page", X_PLAIN]) => ["000 56", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_block_page_takes_the_place_of_the_page: lines(
         &censor(HTTP_X, r#"kind = "page", status = 403, body = "<title>Access Denied</title>""#),
         &[format!("curl -sS -m 3 -w ' %{{http_code}}\\n' {X_PLAIN}"), fetch(WIKIPEDIA_PLAIN)],
@@ -172,7 +167,6 @@ seen! {
         &censor(HTTP_X, r#"kind = "redirect", location = "http://203.99.48.80/blocked""#),
         &[format!("curl -sS -m 3 -o /dev/null -w '%{{http_code}} %{{redirect_url}}\\n' {X_PLAIN}")],
     ) => ["302 http://203.99.48.80/blocked"];
-    #[ignore = "waits for a router that knows this rule"]
     a_connection_is_reset_by_a_text_in_it: fetches(
         &censor(r#"kind = "text", text = "x.com", ports = [80]"#, r#"kind = "reset""#), &[X_PLAIN, WIKIPEDIA_PLAIN])
         => ["000 56", "200 0"];
@@ -203,14 +197,12 @@ seen! {
         &["dig x.com | awk '/Query time/ { print ($4 >= 700 && $4 < 1500) }'".into()]) => ["1"];
     with_the_upstream_dead_not_even_the_country_answers:
         fetches(&fault(r#"kind = "upstream_dead""#), &[X, HOME]) => ["000 28", "000 28"];
-    #[ignore = "waits for a router that knows this rule"]
     with_abroad_dead_the_country_answers: fetches(&fault(r#"kind = "abroad_dead""#), &[X, HOME]) => ["000 28", "200 0"];
     a_dead_address_is_silent: fetches(&fault(r#"kind = "address_dead", addresses = ["104.244.42.1"]"#), &[X, WIKIPEDIA])
         => ["000 28", "200 0"];
     a_refusing_address_refuses:
         fetches(&fault(r#"kind = "address_refuses", addresses = ["104.244.42.1"]"#), &[X, WIKIPEDIA])
         => ["000 7", "200 0"];
-    #[ignore = "waits for a router that knows this rule"]
     a_cut_cable_makes_abroad_slow_and_leaves_the_country: lines(
         &fault(r#"kind = "cable_cut", delay_ms = 150, loss = 0.0, rate_kbit = 2000"#),
         &[format!("curl -sS -m 9 -o /dev/null -w '%{{time_connect}}' {X} | awk '{{ print ($1 > 0.3) }}'"),
@@ -238,7 +230,6 @@ fn rate(rules: &str, url: &str) -> f64 {
 }
 
 #[test]
-#[ignore = "waits for a router that knows this rule"]
 fn policing_and_shaping_by_name_hold_the_rate_down() {
     if !can_run() {
         return;

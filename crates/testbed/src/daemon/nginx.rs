@@ -11,12 +11,13 @@ use super::{Daemon, Endpoint};
 use crate::certificates::Authority;
 use crate::internet::{Content, PORTAL, PORTAL_NAME, WebSite};
 use crate::netns::Namespace;
+use crate::scenario::{PlainHttp, Serves, Site};
 
 /// The sites abroad.
 #[derive(Debug)]
 pub struct Web<'a> {
     /// What is served.
-    pub sites: &'a [WebSite],
+    pub sites: Vec<&'a WebSite>,
     /// Worker processes.
     pub workers: usize,
 }
@@ -26,25 +27,29 @@ impl Web<'_> {
     pub fn start(&self, namespace: &Namespace, folder: &Path, authority: &Authority) -> Result<Daemon> {
         std::fs::create_dir_all(folder)?;
         let mut servers = String::new();
-        for site in self.sites {
-            match &site.content {
-                Content::Page => page(&mut servers, site, folder, authority)?,
-                Content::Checks(_) => checks(&mut servers, site)?,
-                Content::Nothing => {}
+        for web in &self.sites {
+            match &web.content {
+                Content::Site(site) => self::site(&mut servers, web, site, folder, authority)?,
+                Content::Checks(_) => checks(&mut servers, web)?,
             }
         }
         start(namespace, folder, self.workers, &servers, self.endpoints())
     }
 
-    /// nginx opens all its sockets before it serves any: one of each kind is enough.
+    /// nginx opens all its sockets before it serves any: one of each port is enough.
     fn endpoints(&self) -> Vec<Endpoint> {
         let first = |port: u16, wanted: fn(&Content) -> bool| {
-            let site = self.sites.iter().find(|site| wanted(&site.content))?;
-            site.addresses.first().map(|&address| Endpoint::Tcp(SocketAddr::new(address, port)))
+            let web = self.sites.iter().find(|web| wanted(&web.content) && web.living().next().is_some())?;
+            web.living().next().map(|address| Endpoint::Tcp(SocketAddr::new(address, port)))
         };
-        let page = first(443, |content| matches!(content, Content::Page));
+        let page = first(443, |content| matches!(content, Content::Site(site) if site.https && is_served(site)));
         page.into_iter().chain(first(80, |content| matches!(content, Content::Checks(_)))).collect()
     }
+}
+
+/// Whether there is a web server at all.
+fn is_served(site: &Site) -> bool {
+    !matches!(site.serves, Serves::Nothing | Serves::Silence)
 }
 
 /// Starts the ISP's portal: it takes every plain HTTP request for its own and sends it to the login page.
@@ -92,22 +97,74 @@ fn whole(folder: &Path, workers: usize, servers: &str) -> Result<String> {
     Ok(text)
 }
 
-fn page(servers: &mut String, site: &WebSite, folder: &Path, authority: &Authority) -> Result<()> {
-    let name = &site.name;
-    let identity = authority.issue(std::slice::from_ref(name), folder)?;
+fn site(servers: &mut String, web: &WebSite, site: &Site, folder: &Path, authority: &Authority) -> Result<()> {
+    if !is_served(site) || web.living().next().is_none() {
+        return Ok(());
+    }
+    let (name, answer) = (&web.name, answer(web, site, folder)?);
+    if site.https && site.serves != Serves::BlockPage {
+        let identity = authority.issue_as(std::slice::from_ref(name), folder, site.certificate)?;
+        servers.push_str("  server {\n");
+        listen(servers, web, "443 ssl http2")?;
+        writeln!(servers, "    server_name {name};\n    ssl_certificate {};", identity.certificate.display())?;
+        writeln!(servers, "    ssl_certificate_key {};\n{answer}  }}", identity.key.display())?;
+    }
+    let plain = match site.http {
+        PlainHttp::Nothing => return Ok(()),
+        PlainHttp::Redirect if site.https && site.serves != Serves::BlockPage => {
+            "    return 301 https://$host$request_uri;\n".to_owned()
+        }
+        PlainHttp::Redirect | PlainHttp::Page => answer,
+    };
     servers.push_str("  server {\n");
-    listen(servers, site, "443 ssl http2")?;
-    writeln!(servers, "    server_name {name};\n    ssl_certificate {};", identity.certificate.display())?;
-    writeln!(servers, "    ssl_certificate_key {};", identity.key.display())?;
-    writeln!(
-        servers,
-        "    return 200 '<!doctype html><html><head><title>{name}</title></head>\
-         <body><h1>{name}</h1><p>This is the front page of {name}.</p></body></html>';\n  }}"
-    )?;
-    servers.push_str("  server {\n");
-    listen(servers, site, "80")?;
-    writeln!(servers, "    server_name {name};\n    return 301 https://$host$request_uri;\n  }}")?;
+    listen(servers, web, "80")?;
+    writeln!(servers, "    server_name {name};\n{plain}  }}")?;
     Ok(())
+}
+
+/// The lines of a server that say what it answers.
+fn answer(web: &WebSite, site: &Site, folder: &Path) -> Result<String> {
+    let (name, status) = (&web.name, site.status);
+    let front = format!(
+        "<!doctype html><html><head><title>{name}</title></head>\
+         <body><h1>{name}</h1><p>This is the front page of {name}.</p></body></html>"
+    );
+    let location = site.location.as_deref().unwrap_or("/");
+    Ok(match site.serves {
+        Serves::Captcha => "    add_header cf-mitigated challenge always;\n    \
+             return 503 '<!doctype html><title>Just a moment...</title><p>Are you human?</p>';\n"
+            .to_owned(),
+        Serves::BlockPage => {
+            "    return 200 '<!doctype html><title>Access Denied</title><p>This site is blocked by order.</p>';\n"
+                .to_owned()
+        }
+        Serves::Redirect => format!("    return 302 {location};\n"),
+        Serves::RedirectLoop => "    return 302 $scheme://$host$request_uri;\n".to_owned(),
+        Serves::BrokenLocation => "    return 302 http://;\n".to_owned(),
+        Serves::Redirects => redirects(site.redirects, &front)?,
+        Serves::Drip => format!("{}    limit_rate 16;\n", file(web, folder, 64 * 1024)?),
+        Serves::Giant => file(web, folder, 32 * 1024 * 1024)?,
+        _ if site.body_kb.is_some() => file(web, folder, site.body_kb.unwrap_or(1) * 1024)?,
+        _ => format!("    return {status} '{front}';\n"),
+    })
+}
+
+fn redirects(count: u16, end: &str) -> Result<String> {
+    let mut text = String::new();
+    for n in 0..count {
+        let at = if n == 0 { String::new() } else { n.to_string() };
+        writeln!(text, "    location = /{at} {{ return 302 /{}; }}", n + 1)?;
+    }
+    writeln!(text, "    location / {{ return 200 '{end}'; }}")?;
+    Ok(text)
+}
+
+/// A page of so many bytes, from a file with a hole in it.
+fn file(web: &WebSite, folder: &Path, bytes: u64) -> Result<String> {
+    let root = folder.join(format!("{}.files", web.name));
+    std::fs::create_dir_all(&root)?;
+    std::fs::File::create(root.join("index.html"))?.set_len(bytes)?;
+    Ok(format!("    root {};\n    location / {{ try_files /index.html =404; }}\n", root.display()))
 }
 
 fn checks(servers: &mut String, site: &WebSite) -> Result<()> {
@@ -128,7 +185,7 @@ fn checks(servers: &mut String, site: &WebSite) -> Result<()> {
 }
 
 fn listen(servers: &mut String, site: &WebSite, what: &str) -> Result<()> {
-    let addresses: BTreeSet<&IpAddr> = site.addresses.iter().collect();
+    let addresses: BTreeSet<IpAddr> = site.living().collect();
     for address in addresses {
         writeln!(servers, "    listen {address}:{what};")?;
     }

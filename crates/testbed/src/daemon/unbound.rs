@@ -20,8 +20,10 @@ const TTL: u32 = 300;
 /// What a resolver says of a name other than the truth.
 #[derive(Debug, Clone)]
 pub enum Lie {
-    /// It does not exist.
-    Nxdomain(String),
+    /// What a local zone of this type says (see `local-zone` in unbound.conf(5)).
+    Type(String, &'static str),
+    /// The resolver fails: whom it would have to ask does not exist.
+    Servfail(String),
     /// It has these addresses.
     Addresses(String, Vec<IpAddr>),
 }
@@ -29,7 +31,7 @@ pub enum Lie {
 impl Lie {
     /// Whether it is about `name`: forged records must not stand beside the true ones.
     fn covers(&self, name: &str) -> bool {
-        let (Self::Nxdomain(zone) | Self::Addresses(zone, _)) = self;
+        let (Self::Type(zone, _) | Self::Servfail(zone) | Self::Addresses(zone, _)) = self;
         name.strip_suffix(zone.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
@@ -41,6 +43,8 @@ pub struct Resolver<'a> {
     pub addresses: &'a [IpAddr],
     /// Every name that there is.
     pub names: &'a BTreeMap<String, Vec<IpAddr>>,
+    /// Names that are aliases of others.
+    pub aliases: &'a BTreeMap<String, String>,
     /// What it says instead for some.
     pub lies: &'a [Lie],
     /// With an identity it serves DNS over HTTPS as well.
@@ -85,6 +89,12 @@ impl Resolver<'_> {
             writeln!(text, "  tls-service-pem: \"{}\"", identity.certificate.display())?;
         }
         self.zone(&mut text)?;
+        for lie in self.lies {
+            if let Lie::Servfail(name) = lie {
+                // Nobody listens there: the question fails at once.
+                writeln!(text, "forward-zone:\n  name: \"{name}.\"\n  forward-addr: 127.0.0.1@1")?;
+            }
+        }
         text.push_str("remote-control:\n  control-enable: no\n");
         Ok(text)
     }
@@ -98,9 +108,13 @@ impl Resolver<'_> {
         for (name, addresses) in self.names.iter().filter(|(name, _)| !self.lies.iter().any(|lie| lie.covers(name))) {
             records(text, name, addresses)?;
         }
+        for (name, of) in self.aliases {
+            writeln!(text, "  local-zone: \"{name}.\" redirect\n  local-data: \"{name}. {TTL} CNAME {of}.\"")?;
+        }
         for lie in self.lies {
             match lie {
-                Lie::Nxdomain(name) => writeln!(text, "  local-zone: \"{name}.\" always_nxdomain")?,
+                Lie::Type(name, kind) => writeln!(text, "  local-zone: \"{name}.\" {kind}")?,
+                Lie::Servfail(name) => writeln!(text, "  local-zone: \"{name}.\" transparent")?,
                 Lie::Addresses(name, addresses) => {
                     writeln!(text, "  local-zone: \"{name}.\" redirect")?;
                     records(text, name, addresses)?;

@@ -389,13 +389,23 @@ mod tests {
         }
         let censors = toml::from_str::<Rules>(text).unwrap().censor;
         let orders = Orders { censors, seed: 1, ..Orders::default() };
-        Core::new(topology(&Links::default()), vec![None, None, None, None], &orders, Arc::default())
+        Core::new(
+            topology(&Links::default(), std::collections::BTreeSet::new()),
+            vec![None, None, None, None],
+            &orders,
+            Arc::default(),
+        )
     }
 
     fn broken(broken: Broken) -> Core {
         let faults = vec![crate::scenario::Fault { when: When::default(), broken }];
         let orders = Orders { faults, ..Orders::default() };
-        Core::new(topology(&Links::default()), vec![None, None, None, None], &orders, Arc::default())
+        Core::new(
+            topology(&Links::default(), std::collections::BTreeSet::new()),
+            vec![None, None, None, None],
+            &orders,
+            Arc::default(),
+        )
     }
 
     fn ping(destination: [u8; 4], ttl: u8) -> Vec<u8> {

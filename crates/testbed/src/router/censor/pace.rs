@@ -62,9 +62,7 @@ impl Pace {
         let bucket = if view.upward { &mut self.up } else { &mut self.down };
         let mut admit = |rate, most_kb: u64| bucket.wait(view.now, view.bytes.len(), rate, most_kb * 1_000);
         match self.action {
-            Action::Police { rate_kbit, burst_kb } => {
-                queued(rate_kbit, burst_kb).map_or(Ruling::Drop, |_| Ruling::Pass)
-            }
+            Action::Police { rate_kbit, burst_kb } => admit(rate_kbit, burst_kb).map_or(Ruling::Drop, |_| Ruling::Pass),
             Action::Shape { rate_kbit, queue_kb } => admit(rate_kbit, queue_kb).map_or(Ruling::Drop, Ruling::Late),
             Action::Degrade { delay_ms, loss } => degrade(delay_ms, loss, (seed, carried.packets, flow, view.upward)),
             Action::Freeze { after_kb, after_packets } => {
@@ -78,8 +76,8 @@ impl Pace {
 }
 
 fn degrade(delay_ms: u64, loss: f64, (seed, number, flow, upward): (u64, u64, impl Hash, bool)) -> Ruling {
-    let lost = draw(seed, ("loss", number, flow, upward)) < loss;
-    if lost { Ruling::Drop } else { Ruling::Late(Duration::from_millis(delay_ms)) }
+    let falls = draw(seed, ("loss", number, flow, upward)) < loss;
+    if falls { Ruling::Drop } else { Ruling::Late(Duration::from_millis(delay_ms)) }
 }
 
 #[cfg(test)]
