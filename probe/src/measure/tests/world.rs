@@ -216,6 +216,7 @@ pub(super) fn context() -> MeasureContext {
         clock: RunClock::start(),
         network: Network::default(),
         cancel: CancellationToken::new(),
+        helper: None,
     }
 }
 
