@@ -43,8 +43,6 @@ pub struct MeasureOptions {
     pub max_data: Option<u64>,
     /// Resolvers to compare with, besides the public ones.
     pub doh: Vec<Url>,
-    /// A helper outside.
-    pub helper: Option<Url>,
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether experiments follow what failed.
@@ -143,7 +141,6 @@ impl ConfigFile {
             max_time: given.max_time.or(file.max_time).map(|span| span.0),
             max_data: given.max_data.or(file.max_data).map(|size| size.0),
             doh: https_only(if given.doh.is_empty() { file.doh } else { given.doh })?,
-            helper: given.helper.or(file.helper).map(web_only).transpose()?,
             extra_roots: ca_file.map_or_else(|| Ok(Vec::new()), |path| read_roots(&path))?,
             follow_up: !yes(given.no_follow_up, file.no_follow_up),
             dry_run: yes(given.dry_run, file.dry_run),
@@ -214,16 +211,7 @@ fn https_only(urls: Vec<Url>) -> Result<Vec<Url>, ProbeError> {
     }
 }
 
-/// A helper is asked over HTTP, within TLS or, in a network of one's own, without.
-fn web_only(url: Url) -> Result<Url, ProbeError> {
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        _ => Err(ProbeError::Usage(format!("--helper {url}: a https:// or http:// URL was expected"))),
-    }
-}
-
-/// The certificates of `--ca-file`.
-pub fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError> {
+fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError> {
     let wrong = |reason: String| ProbeError::Usage(format!("--ca-file {}: {reason}", path.display()));
     let pem = std::fs::read(path).map_err(|error| wrong(format!("failed to read it: {error}")))?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)

@@ -115,7 +115,7 @@ impl Checker {
 
     /// The vantage is of no interest in a control's own measurement, which is not kept.
     fn context(&self) -> MeasureContext {
-        MeasureContext { network: Network::default(), helper: None, ..self.context.clone() }
+        MeasureContext { network: Network::default(), ..self.context.clone() }
     }
 
     fn made(&self, reason: HealthReason, offset_ms: f64, signals: Vec<HealthSignal>) -> HealthCheck {

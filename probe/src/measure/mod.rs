@@ -8,11 +8,9 @@
 //! that is left, and the one under way, becomes `not_run` at once, with the reason.
 
 mod connect;
-mod control;
 mod log;
 mod resolve;
 mod steps;
-mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -34,9 +32,6 @@ use self::steps::Offer;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up;
-use crate::helper::HelperClient;
-
-pub use self::survey::{Survey, survey};
 
 /// What a measurement belongs to, and what can end it early.
 #[derive(Clone, Debug)]
@@ -49,8 +44,6 @@ pub struct MeasureContext {
     pub network: Network,
     /// Ends the measurement early; what was not done is `not_run: interrupted`.
     pub cancel: CancellationToken,
-    /// Whom to ask for a look from outside, where the vantage's own does not speak for itself.
-    pub helper: Option<Arc<HelperClient>>,
 }
 
 /// Measures one target. Never fails: what went wrong is in the rows.
@@ -63,7 +56,6 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         cut: Cut::new(context.cancel, drive.config().limits.target),
         private_ca: target.private_ca,
         dials_bogons: drive.dials_bogons() || names_own_machine(&target.endpoint),
-        helper: context.helper,
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -103,7 +95,6 @@ struct Walk {
     cut: Cut,
     private_ca: bool,
     dials_bogons: bool,
-    helper: Option<Arc<HelperClient>>,
 }
 
 /// What a walk keeps from hop to hop.
@@ -172,17 +163,12 @@ impl Walk {
         if addresses.iter().all(Vec::is_empty) {
             self.skip_all(round, goal, four.stopped.or(six.stopped).unwrap_or(NotRun::NoAddress));
         }
-        let tried = addresses.concat();
-        let control = async {
-            if ![&four.end, &six.end].into_iter().any(|end| control::speaks_for_itself(end, goal)) {
-                self.ask_helper(hop, host, goal, &tried).await;
-            }
-        };
         if four.end.at_goal || six.end.at_goal {
             known.comparisons.extend(comparisons);
-            tokio::join!(self.settle(hop, goal, known), control);
+            self.settle(hop, goal, known).await;
         } else {
-            tokio::join!(self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known), control);
+            let tried = addresses.concat();
+            tokio::join!(self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known));
         }
         if let HostName::Name(name) = host {
             known.addresses.insert(name.clone(), addresses);

@@ -8,7 +8,7 @@ pub mod canary;
 mod flow;
 mod herald;
 mod progress;
-pub mod stop;
+mod stop;
 mod unmeasured;
 
 use std::collections::VecDeque;
@@ -28,7 +28,6 @@ use crate::consent::Consent;
 use crate::drive::{Drive, DriveConfig, DriveError, PublicResolver};
 use crate::error::ProbeError;
 use crate::health::{Checker, LinkFacts, Monitor, lets_targets_begin, monitor};
-use crate::helper::HelperClient;
 use crate::lists::Controls;
 use crate::measure::MeasureContext;
 use crate::meter::Meter;
@@ -54,8 +53,6 @@ pub struct Session {
     pub controls: Arc<Controls>,
     /// Resolvers to compare with, besides the public ones.
     pub doh: Vec<Url>,
-    /// The helper outside, if there is one.
-    pub helper: Option<Url>,
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// How consent was given.
@@ -103,8 +100,7 @@ struct Conducted {
     recent: VecDeque<HealthCheck>,
 }
 
-/// Two workers: the bound is the network's.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ProbeError> {
+fn runtime() -> Result<tokio::runtime::Runtime, ProbeError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -172,10 +168,7 @@ impl Parts {
     fn build(session: &Session, clock: RunClock, writer: &Arc<Writer>, signals: &Signals) -> Result<Self, DriveError> {
         let (plan, meter) = (&session.plan, Arc::new(Meter::default()));
         let (pace, ipv6) = (Arc::new(Pace::new(plan.rate)), LinkFacts::read().has_ipv6());
-        let helper = session.helper.as_ref().map(|url| Arc::new(HelperClient::new(url)));
-        let network = || plan.network.clone();
-        let context =
-            |cancel| MeasureContext { run: plan.run, clock, network: network(), cancel, helper: helper.clone() };
+        let context = |cancel| MeasureContext { run: plan.run, clock, network: plan.network.clone(), cancel };
         let checker = Checker::new(
             Arc::clone(&session.controls),
             &session.extra_roots,

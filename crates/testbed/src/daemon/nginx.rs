@@ -42,8 +42,12 @@ impl Web<'_> {
             let web = self.sites.iter().find(|web| wanted(&web.content) && web.living().next().is_some())?;
             web.living().next().map(|address| Endpoint::Tcp(SocketAddr::new(address, port)))
         };
-        let page = first(443, |content| matches!(content, Content::Site(site) if site.https && is_served(site)));
-        page.into_iter().chain(first(80, |content| matches!(content, Content::Checks(_)))).collect()
+        let page = first(443, |content| matches!(content, Content::Site(site) if speaks_tls(site)));
+        let plain = first(80, |content| match content {
+            Content::Checks(_) => true,
+            Content::Site(site) => is_served(site) && site.http != PlainHttp::Nothing,
+        });
+        page.into_iter().chain(plain).collect()
     }
 }
 
@@ -97,12 +101,17 @@ fn whole(folder: &Path, workers: usize, servers: &str) -> Result<String> {
     Ok(text)
 }
 
+/// A block page has no certificate for the names that are sent to it.
+fn speaks_tls(site: &Site) -> bool {
+    site.https && is_served(site) && site.serves != Serves::BlockPage
+}
+
 fn site(servers: &mut String, web: &WebSite, site: &Site, folder: &Path, authority: &Authority) -> Result<()> {
     if !is_served(site) || web.living().next().is_none() {
         return Ok(());
     }
     let (name, answer) = (&web.name, answer(web, site, folder)?);
-    if site.https && site.serves != Serves::BlockPage {
+    if speaks_tls(site) {
         let identity = authority.issue_as(std::slice::from_ref(name), folder, site.certificate)?;
         servers.push_str("  server {\n");
         listen(servers, web, "443 ssl http2")?;
@@ -111,9 +120,7 @@ fn site(servers: &mut String, web: &WebSite, site: &Site, folder: &Path, authori
     }
     let plain = match site.http {
         PlainHttp::Nothing => return Ok(()),
-        PlainHttp::Redirect if site.https && site.serves != Serves::BlockPage => {
-            "    return 301 https://$host$request_uri;\n".to_owned()
-        }
+        PlainHttp::Redirect if speaks_tls(site) => "    return 301 https://$host$request_uri;\n".to_owned(),
         PlainHttp::Redirect | PlainHttp::Page => answer,
     };
     servers.push_str("  server {\n");

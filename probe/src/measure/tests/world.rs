@@ -216,7 +216,6 @@ pub(super) fn context() -> MeasureContext {
         clock: RunClock::start(),
         network: Network::default(),
         cancel: CancellationToken::new(),
-        helper: None,
     }
 }
 
