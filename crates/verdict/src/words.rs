@@ -55,6 +55,10 @@ fn purpose(row: &Observation) -> String {
         Purpose::Comparison => "for comparison, ",
         Purpose::Retry => "the target's name once more, ",
         Purpose::InnocentSni => "an innocent name at the same address, ",
+        Purpose::InnocentHost => "an innocent host at the same address, ",
+        Purpose::HttpsCopy => "the same over TLS, ",
+        Purpose::RandomName => "a name that cannot exist, ",
+        Purpose::ProxyCheck => "what only a stranger can answer at the same address, ",
         Purpose::Helper => "seen by the helper outside, ",
     };
     if row.hop == 0 { why.to_owned() } else { format!("redirect {}, {why}", row.hop) }

@@ -22,7 +22,8 @@ pub fn execute(command: Helper) -> Result<Exit, ProbeError> {
 }
 
 async fn serve(listen: SocketAddr, options: &ServerOptions) -> Result<Exit, ProbeError> {
-    let internal = |what: &str, error: &dyn std::fmt::Display| ProbeError::Internal(format!("failed to {what}: {error}"));
+    let internal =
+        |what: &str, error: &dyn std::fmt::Display| ProbeError::Internal(format!("failed to {what}: {error}"));
     let signals = Signals::default();
     signals.listen().map_err(|error| internal("listen for signals", &error))?;
     let server = Server::new(options, signals.targets.clone()).map_err(|error| ProbeError::Usage(error.to_string()))?;

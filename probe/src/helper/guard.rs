@@ -37,8 +37,7 @@ pub(super) enum Refusal {
 
 /// Parses and checks a question.
 pub(super) fn check(body: &[u8]) -> Result<Checked, Refusal> {
-    let question: HelperQuestion =
-        serde_json::from_slice(body).map_err(|error| Refusal::NotJson(error.to_string()))?;
+    let question: HelperQuestion = serde_json::from_slice(body).map_err(|error| Refusal::NotJson(error.to_string()))?;
     if question.schema != SCHEMA {
         return Err(Refusal::Schema(question.schema));
     }

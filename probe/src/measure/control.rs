@@ -10,7 +10,7 @@ use super::Walk;
 use super::connect::{Goal, Reached};
 use super::log::Place;
 use super::resolve::query_type;
-use crate::drive::is_bogon;
+use crate::drive::{Scrubber, is_bogon};
 use crate::helper::message::{ADDRESSES, HelperAddress, HelperAnswer, HelperNames, HelperPage, HelperQuestion};
 
 /// The name of the helper's own resolver in rows.
@@ -86,8 +86,13 @@ impl Walk {
     /// One row a family that has an address; where none has, one row with the failure.
     fn write_names(&self, place: Place, name: &str, names: &HelperNames) {
         let row = |family, addresses: Vec<IpAddr>, outcome| {
-            let answer =
-                |address| DnsAnswer { reply: 0, rcode: None, after_ms: 0, ttl: None, record: DnsRecord::Address(address) };
+            let answer = |address| DnsAnswer {
+                reply: 0,
+                rcode: None,
+                after_ms: 0,
+                ttl: None,
+                record: DnsRecord::Address(address),
+            };
             let dns = Dns {
                 engine: Engine::System,
                 resolver: RESOLVER.to_owned(),
@@ -124,7 +129,7 @@ impl Walk {
         if let (Some(url), Some(page)) = (&goal.url, page) {
             let location = page.location.iter().map(|location| ("location".to_owned(), location.clone()));
             let http = Http {
-                url: url.to_string(),
+                url: Scrubber::default().place(url.as_str()),
                 status: page.status,
                 headers: location.collect(),
                 body_length: page.body_length,

@@ -70,16 +70,16 @@ impl Walk {
     }
 
     async fn resolve_both(&self, name: &str) -> Vec<IpAddr> {
-        let six = async {
-            if self.drive.config().ipv6 { self.resolve(0, name, Family::V6).await } else { Ok(Vec::new()) }
-        };
+        let six =
+            async { if self.drive.config().ipv6 { self.resolve(0, name, Family::V6).await } else { Ok(Vec::new()) } };
         let (four, six) = tokio::join!(self.resolve(0, name, Family::V4), six);
         four.into_iter().chain(six).flatten().collect()
     }
 
     /// Leaves out what is forbidden; each such address has a row that says so.
     fn allowed(&self, addresses: Vec<IpAddr>, wanted: &Survey, purpose: Purpose, goal: &Goal) -> Vec<IpAddr> {
-        let (refused, allowed) = addresses.into_iter().partition(|address: &IpAddr| wanted.forbidden.contains(&address.to_canonical()));
+        let (refused, allowed) =
+            addresses.into_iter().partition(|address: &IpAddr| wanted.forbidden.contains(&address.to_canonical()));
         let refused: Vec<IpAddr> = refused;
         for address in refused {
             let at = Some(SocketAddr::new(address, goal.port));
