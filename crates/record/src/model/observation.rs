@@ -36,6 +36,14 @@ named! {
         /// own: it is the control that the vantage is held against. The row with neither address nor connection is the
         /// errand to the helper itself.
         Helper = "helper",
+        /// Follow-up: a plain request for an innocent host, on a fresh connection to the same address.
+        InnocentHost = "innocent_host",
+        /// Follow-up: what was asked for in the clear once more, over TLS that is verified.
+        HttpsCopy = "https_copy",
+        /// Follow-up: a name that cannot exist, asked of the system's resolver.
+        RandomName = "random_name",
+        /// Follow-up: what only an unrelated operator can answer, asked at the target's address.
+        ProxyCheck = "proxy_check",
     }
 }
 

@@ -177,13 +177,13 @@ impl<'a> Control<'a> {
         let failure = failed.first().map_or("", |failed| failed.failure.name());
         let helpers =
             seen.iter().find_map(|c| steps(c).find_map(|row| row.outcome.failure())).map_or("", Failure::name);
-        let addresses = listed(seen.iter().map(|connection| connection.address));
+        let reached = listed(seen.iter().map(|connection| connection.address));
         let given = listed(addresses(failed));
         let fields: &[(&str, &dyn Display)] = &[
             ("host", &self.features.host),
             ("failure", &failure),
             ("helpers", &helpers),
-            ("addresses", &addresses),
+            ("addresses", &reached),
             ("given", &given),
         ];
         let last = |connection: &&Connection<'_>| steps(connection).last().map(|row| row.seq);
