@@ -10,8 +10,6 @@ pub mod client;
 mod guard;
 pub mod message;
 pub mod server;
-#[cfg(test)]
-mod tests;
 
 pub use client::HelperClient;
 pub use server::{Server, ServerOptions};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -87,7 +87,7 @@ impl Server {
         Ok(Self::with_drive(drive, options.allow_private, cancel))
     }
 
-    pub(super) fn with_drive(drive: Drive, allow_private: bool, cancel: CancellationToken) -> Self {
+    pub(crate) fn with_drive(drive: Drive, allow_private: bool, cancel: CancellationToken) -> Self {
         let forbidden = if allow_private { Vec::new() } else { guard::own_addresses() };
         Self {
             drive,
@@ -153,13 +153,17 @@ impl Server {
             (PATH, _) => return refuse(StatusCode::METHOD_NOT_ALLOWED, "failed to find a question: POST is expected"),
             _ => return refuse(StatusCode::NOT_FOUND, "failed to find anything here"),
         }
-        let body = match Limited::new(request.into_body(), QUESTION_BYTES).collect().await {
+        let is_announced = request.body().size_hint().lower() > QUESTION_BYTES as u64;
+        let too_long = || refuse(StatusCode::PAYLOAD_TOO_LARGE, "the question is too long");
+        // A little more is read than is taken, so that who sends a little too much hears of it before a reset.
+        let body = match Limited::new(request.into_body(), 4 * QUESTION_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the question is too long");
-            }
+            Err(error) if is_announced || error.is::<LengthLimitError>() => return too_long(),
             Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("failed to read the question: {error}")),
         };
+        if body.len() > QUESTION_BYTES {
+            return too_long();
+        }
         match guard::check(&body) {
             Ok(checked) => self.work(checked).await,
             Err(refusal) => refuse(StatusCode::BAD_REQUEST, &refusal.to_string()),

@@ -88,7 +88,7 @@ impl<'a> Control<'a> {
     fn got_past(&self, failed: Failed<'_>) -> Option<bool> {
         if failed.row.step() == Step::Http {
             let mut answered = self.helper.connections.iter().filter_map(|c| c.http.filter(|http| was_run(http)));
-            return answered.next().map(|row| is_answer(row));
+            return answered.next().map(is_answer);
         }
         let mut at = self.helper.connections.iter().filter(|c| Some(c.address) == failed.row.address && c.tried());
         at.next().map(|connection| match failed.row.step() {
