@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::link::LinkFacts;
 use super::signals;
-use crate::drive::{Drive, DriveConfig, DriveError};
+use crate::drive::{Drive, DriveConfig, DriveError, Strangers};
 use crate::limits::Limits;
 use crate::lists::Controls;
 use crate::lists::controls::{Captive, Control};
@@ -48,6 +48,7 @@ impl Checker {
             resolvers: Vec::new(),
             doh: Vec::new(),
             innocent_sni: controls.innocent.sni.clone(),
+            strangers: Strangers::default(),
             limits: limits(),
             follow_up: false,
             ipv6,

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::answer;
 use super::guard::{self, Checked};
 use super::message::{ADDRESSES, PATH, QUESTION_BYTES};
-use crate::drive::{Drive, DriveConfig, DriveError};
+use crate::drive::{Drive, DriveConfig, DriveError, Strangers};
 use crate::limits::Limits;
 use crate::measure::{Survey, survey};
 use crate::meter::Meter;
@@ -79,6 +79,7 @@ impl Server {
             resolvers: Vec::new(),
             doh: Vec::new(),
             innocent_sni: String::new(),
+            strangers: Strangers::default(),
             limits: limits(),
             follow_up: false,
             ipv6: options.ipv6,

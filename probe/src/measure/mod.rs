@@ -9,6 +9,7 @@
 
 mod connect;
 mod control;
+mod experiments;
 mod log;
 mod resolve;
 mod steps;
@@ -33,7 +34,7 @@ use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
-use crate::follow_up;
+use crate::follow_up::{self, Experiment};
 use crate::helper::HelperClient;
 
 pub use self::survey::{Survey, survey};
@@ -113,8 +114,8 @@ struct Known {
     addresses: HashMap<String, [Vec<IpAddr>; 2]>,
     /// Comparisons that nobody has waited for yet.
     comparisons: Vec<Comparisons>,
-    /// Follow-ups were made; once is enough.
-    followed_up: bool,
+    /// Follow-ups that were made; once of each kind is enough.
+    made: Vec<Experiment>,
 }
 
 impl Walk {
@@ -144,15 +145,20 @@ impl Walk {
     async fn follow(self: &Arc<Self>, endpoint: &Endpoint) {
         let mut known = Known::default();
         let (mut host, mut goal) = goal(endpoint);
+        let mut hops = Vec::new();
         for hop in 0.. {
             let fetch = self.hop(hop, &host, &goal, &mut known).await;
+            hops.push(goal.clone());
             let Some(url) = fetch.and_then(|fetch| self.next(hop, goal.url.as_ref(), &fetch)) else { break };
             let endpoint = Endpoint::Web(url);
             (host, goal) = self::goal(&endpoint);
         }
-        for comparison in known.comparisons {
+        for comparison in std::mem::take(&mut known.comparisons) {
             // A comparison ends in rows; that it panicked would be a bug of ours, and is logged by the runtime.
             let _ = comparison.await;
+        }
+        for (hop, goal) in (0..).zip(&hops) {
+            self.settle(hop, goal, &mut known, follow_up::at_last).await;
         }
     }
 
@@ -180,9 +186,13 @@ impl Walk {
         };
         if four.end.at_goal || six.end.at_goal {
             known.comparisons.extend(comparisons);
-            tokio::join!(self.settle(hop, goal, known), control);
+            tokio::join!(self.settle(hop, goal, known, follow_up::wanted), control);
         } else {
-            tokio::join!(self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known), control);
+            tokio::join!(
+                self.try_others(hop, comparisons, &tried, goal),
+                self.settle(hop, goal, known, follow_up::wanted),
+                control
+            );
         }
         if let HostName::Name(name) = host {
             known.addresses.insert(name.clone(), addresses);
@@ -230,17 +240,6 @@ impl Walk {
         };
         let (four, six) = (of(Family::V4), of(Family::V6));
         tokio::join!(self.connect_all(round, &four, goal), self.connect_all(round, &six, goal));
-    }
-
-    /// Makes the follow-ups that the hop's rows ask for, once in a measurement.
-    async fn settle(&self, hop: u16, goal: &Goal, known: &mut Known) {
-        let config = self.drive.config();
-        if !config.follow_up || known.followed_up {
-            return;
-        }
-        let experiments = self.log.look(|rows| follow_up::wanted(rows, hop, &config.innocent_sni));
-        known.followed_up = !experiments.is_empty();
-        self.follow_up(hop, &experiments, goal).await;
     }
 
     /// Where a response leads. A redirect that cannot be followed has a row of its own in the next hop.

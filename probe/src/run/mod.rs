@@ -247,6 +247,7 @@ fn drive_config(session: &Session, ipv6: bool) -> DriveConfig {
         resolvers: session.controls.resolver.iter().map(resolver).collect(),
         doh: session.doh.clone(),
         innocent_sni: session.controls.innocent.sni.clone(),
+        strangers: session.controls.strangers(),
         limits: session.plan.limits,
         follow_up: session.plan.follow_up,
         ipv6,
