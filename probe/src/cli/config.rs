@@ -274,6 +274,7 @@ country = "pk"
 asn = 17557
 network-kind = "mobile"
 no-follow-up = true
+helper = "https://helper.example/"
 "#;
 
     fn parse(text: &str) -> Result<ConfigFile, ProbeError> {
@@ -296,6 +297,7 @@ no-follow-up = true
         assert_eq!(options.network(|| NetworkKind::Wired).kind, NetworkKind::Mobile);
         assert_eq!((options.asn, options.country.as_deref()), (Some(17557), Some("PK")));
         assert!(!options.follow_up);
+        assert_eq!(options.helper.unwrap().as_str(), "https://helper.example/");
         assert!(file.output(&output).json);
         assert_eq!(file.db(store).unwrap(), Path::new("/etc/faultline/mine.sqlite"));
         let sources = file.lists(lists).sources;

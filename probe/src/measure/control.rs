@@ -42,7 +42,7 @@ impl Walk {
         match self.cut.guard(Box::pin(helper.ask(&self.drive, &self.question(hop, host, goal, given)))).await {
             Ok(Ok(answer)) => {
                 self.log.end(ticket, place, Outcome::Ok, None, errand(Some(200)));
-                self.write_down(place, host, goal, answer);
+                self.write_down(place, host, goal, &answer);
             }
             Ok(Err(fault)) => self.log.end(ticket, place, fault.outcome, fault.detail, errand(None)),
             Err(reason) => self.log.end(ticket, place, Outcome::NotRun(reason), None, errand(None)),
@@ -62,6 +62,7 @@ impl Walk {
                 }
                 url.into()
             }
+            (None, Some(offer)) if offer.host == plain => format!("tls://{host}:{}", goal.port),
             (None, Some(offer)) => format!("tls://{host}:{}?sni={}", goal.port, offer.host),
             (None, None) => format!("tcp://{host}:{}", goal.port),
         };
@@ -69,7 +70,7 @@ impl Walk {
         HelperQuestion::new(endpoint, plain, public.take(ADDRESSES).collect())
     }
 
-    fn write_down(&self, place: Place, host: &HostName, goal: &Goal, answer: HelperAnswer) {
+    fn write_down(&self, place: Place, host: &HostName, goal: &Goal, answer: &HelperAnswer) {
         if let HostName::Name(name) = host {
             self.write_names(place, name, &answer.dns);
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::world::{
-    Authority, Rows, acceptor, at_once, closed_port, config, context, drive, reply, reset, resolvers, serve, target,
+    Authority, Rows, at_once, closed_port, config, context, drive, reply, reset, resolvers, serve, target,
 };
 use crate::drive::Drive;
 use crate::helper::message::{HelperAnswer, HelperQuestion, Origin};
@@ -46,7 +46,7 @@ async fn genuine() -> Vec<SocketAddr> {
 
 /// A site over TLS, and how many connections it has had.
 async fn site(authority: &Authority) -> (SocketAddr, Arc<AtomicUsize>) {
-    let tls = acceptor(authority.server(&["site.example"], |_| {}));
+    let tls = authority.acceptor(&["site.example"]);
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
     let address = serve(move |stream| {
@@ -130,6 +130,33 @@ async fn a_helper_that_cannot_be_reached_is_one_row_and_the_rest_is_as_without_i
         assert_eq!(steps(&errand), [(Step::Http, Outcome::Failed(failure))], "{errand:#?}");
         let own: Vec<_> = with.outline().into_iter().filter(|(_, purpose, _)| *purpose != Purpose::Helper).collect();
         assert_eq!(own, without.outline());
+    }
+}
+
+#[tokio::test]
+async fn over_tls_only_the_named_helper_is_asked() {
+    let authority = Authority::new();
+    let inner = helper(drive(config(&authority), &genuine().await), true).await;
+    for (name, believed) in [("helper.example", true), ("impostor.example", false)] {
+        let tls = authority.acceptor(&[name]);
+        let front = serve(move |stream| {
+            let tls = tls.clone();
+            async move {
+                let Ok(mut stream) = tls.accept(stream).await else { return };
+                let mut inner = TcpStream::connect(inner).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut inner).await;
+            }
+        });
+        let base = Url::parse(&format!("https://helper.example:{}/", front.await.port())).unwrap();
+        let drive = drive(config(&authority), &genuine().await);
+        let question = HelperQuestion::new("tcp://site.example:1".into(), "site.example".into(), Vec::new());
+        let answer = HelperClient::new(&base).ask(&drive, &question).await;
+        match answer {
+            Ok(answer) => assert_eq!((believed, answer.dns.addresses), (true, vec![LOCAL])),
+            Err(fault) => {
+                assert_eq!((believed, fault.outcome), (false, Outcome::Failed(Failure::SslInvalidHostname)));
+            }
+        }
     }
 }
 
@@ -248,8 +275,9 @@ async fn what_a_redirect_carries_stays_here() {
     let front = serve(move |mut stream| async move {
         let _ = stream.read(&mut [0; 4096]).await;
         let to = format!("https://127.0.0.1:{}/in?visitor=secret#part", dead.port());
-        let head = format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        let _ = stream.write_all(head.as_bytes()).await;
+        let response =
+            format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(response.as_bytes()).await;
     })
     .await;
     run(&drive(config(&authority), &[]), &format!("http://{front}/"), outside).await;
