@@ -12,6 +12,7 @@ pub mod drive;
 pub mod error;
 pub mod follow_up;
 pub mod health;
+pub mod helper;
 pub mod limits;
 pub mod lists;
 pub mod measure;

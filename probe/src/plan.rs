@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use crate::cli::config::MeasureOptions;
+use crate::helper::HelperClient;
 use crate::limits::Limits;
 use crate::lists::{Controls, LoadedList, Selection};
 
@@ -39,6 +40,8 @@ pub struct Plan {
     pub max_data: Option<u64>,
     /// Whether experiments follow what failed.
     pub follow_up: bool,
+    /// The helper that is asked, without its secrets.
+    pub helper: Option<String>,
     /// Names of what is asked to prove the vantage, and of the resolvers compared with.
     pub controls: Vec<String>,
 }
@@ -78,6 +81,7 @@ impl Plan {
             max_time: options.max_time,
             max_data: options.max_data,
             follow_up: options.follow_up,
+            helper: options.helper.as_ref().map(|url| HelperClient::new(url).place()),
             controls: names_of(controls, options),
         }
     }
@@ -107,6 +111,7 @@ impl Plan {
             max_data: self.max_data,
             follow_up: self.follow_up,
             limits: PrintedLimits::of(&self.limits),
+            helper: self.helper.as_deref(),
             controls: &self.controls,
             left_out: self.left_out.iter().map(|(code, rows)| (code.as_str(), *rows)).collect(),
             targets: self.targets.iter().map(target).collect(),
@@ -126,6 +131,7 @@ impl Plan {
             ("at most this long", self.max_time.map(|time| format!("{time:?}"))),
             ("at most this much", self.max_data.map(|bytes| format!("{bytes} bytes"))),
             ("follow-ups", Some(if self.follow_up { "yes" } else { "no" }.to_owned())),
+            ("helper", self.helper.clone()),
             ("controls", Some(self.controls.join(" "))),
             ("left out", self.left_out_words()),
         ] {
@@ -166,6 +172,7 @@ struct Printed<'a> {
     max_data: Option<u64>,
     follow_up: bool,
     limits: PrintedLimits,
+    helper: Option<&'a str>,
     controls: &'a [String],
     left_out: BTreeMap<&'a str, u32>,
     targets: Vec<PrintedTarget<'a>>,

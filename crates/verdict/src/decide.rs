@@ -97,6 +97,7 @@ fn state_and_cause(found: &[Finding], p: Probabilities) -> (State, Cause) {
     let works = found.iter().any(|finding| finding.rule.group == "response");
     match p {
         _ if fired("http.server_refuses") => (State::Ok, Cause::ServerSide),
+        p if fired("control.same_refusal") && p.ok >= threshold.ok => (State::Ok, Cause::ServerSide),
         p if works && p.ok >= threshold.ok => (State::Ok, Cause::None),
         p if determinate && p.blocked >= threshold.blocked => (State::Blocked, Cause::Interference),
         p if p.blocked >= threshold.likely_blocked => (State::LikelyBlocked, Cause::Interference),

@@ -55,6 +55,11 @@ fn purpose(row: &Observation) -> String {
         Purpose::Comparison => "for comparison, ",
         Purpose::Retry => "the target's name once more, ",
         Purpose::InnocentSni => "an innocent name at the same address, ",
+        Purpose::InnocentHost => "an innocent host at the same address, ",
+        Purpose::HttpsCopy => "the same over TLS, ",
+        Purpose::RandomName => "a name that cannot exist, ",
+        Purpose::ProxyCheck => "what only a stranger can answer at the same address, ",
+        Purpose::Helper => "seen by the helper outside, ",
     };
     if row.hop == 0 { why.to_owned() } else { format!("redirect {}, {why}", row.hop) }
 }
@@ -69,6 +74,7 @@ fn place(row: &Observation) -> String {
 
 fn question(dns: &Dns) -> String {
     let whom = match (dns.engine, dns.resolver.as_str()) {
+        (Engine::System, "helper") => "the helper's resolver".to_owned(),
         (Engine::System, _) => "the system's resolver".to_owned(),
         (Engine::Udp, resolver) => format!("{resolver} over UDP"),
         (Engine::Doh, resolver) => format!("{resolver} over HTTPS"),

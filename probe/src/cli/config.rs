@@ -43,6 +43,8 @@ pub struct MeasureOptions {
     pub max_data: Option<u64>,
     /// Resolvers to compare with, besides the public ones.
     pub doh: Vec<Url>,
+    /// A helper outside.
+    pub helper: Option<Url>,
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether experiments follow what failed.
@@ -141,6 +143,7 @@ impl ConfigFile {
             max_time: given.max_time.or(file.max_time).map(|span| span.0),
             max_data: given.max_data.or(file.max_data).map(|size| size.0),
             doh: https_only(if given.doh.is_empty() { file.doh } else { given.doh })?,
+            helper: given.helper.or(file.helper).map(web_only).transpose()?,
             extra_roots: ca_file.map_or_else(|| Ok(Vec::new()), |path| read_roots(&path))?,
             follow_up: !yes(given.no_follow_up, file.no_follow_up),
             dry_run: yes(given.dry_run, file.dry_run),
@@ -211,7 +214,16 @@ fn https_only(urls: Vec<Url>) -> Result<Vec<Url>, ProbeError> {
     }
 }
 
-fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError> {
+/// A helper is asked over HTTP, within TLS or, in a network of one's own, without.
+fn web_only(url: Url) -> Result<Url, ProbeError> {
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(ProbeError::Usage(format!("--helper {url}: a https:// or http:// URL was expected"))),
+    }
+}
+
+/// The certificates of `--ca-file`.
+pub fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError> {
     let wrong = |reason: String| ProbeError::Usage(format!("--ca-file {}: {reason}", path.display()));
     let pem = std::fs::read(path).map_err(|error| wrong(format!("failed to read it: {error}")))?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
@@ -262,6 +274,7 @@ country = "pk"
 asn = 17557
 network-kind = "mobile"
 no-follow-up = true
+helper = "https://helper.example/"
 "#;
 
     fn parse(text: &str) -> Result<ConfigFile, ProbeError> {
@@ -284,6 +297,7 @@ no-follow-up = true
         assert_eq!(options.network(|| NetworkKind::Wired).kind, NetworkKind::Mobile);
         assert_eq!((options.asn, options.country.as_deref()), (Some(17557), Some("PK")));
         assert!(!options.follow_up);
+        assert_eq!(options.helper.unwrap().as_str(), "https://helper.example/");
         assert!(file.output(&output).json);
         assert_eq!(file.db(store).unwrap(), Path::new("/etc/faultline/mine.sqlite"));
         let sources = file.lists(lists).sources;

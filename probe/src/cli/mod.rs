@@ -73,6 +73,26 @@ pub enum Command {
     /// Look at lists of targets, without measuring
     #[command(subcommand)]
     Targets(Targets),
+    /// Help probes in other networks
+    #[command(subcommand)]
+    Helper(Helper),
+}
+
+/// `probe helper`.
+#[derive(Debug, Subcommand)]
+pub enum Helper {
+    /// Try targets from here for probes that ask, until ended: run it outside the network that is measured
+    Serve {
+        /// Address and port to listen on, as in 127.0.0.1:8080
+        #[arg(long, value_name = "ADDR:PORT", env = "FAULTLINE_LISTEN", hide_env = true)]
+        listen: std::net::SocketAddr,
+        /// Trust these certificate authorities too, besides the built-in ones
+        #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
+        ca_file: Option<PathBuf>,
+        /// Try private addresses and this machine's own too: never where strangers can ask
+        #[arg(long, env = "FAULTLINE_ALLOW_PRIVATE", hide_env = true)]
+        allow_private: bool,
+    },
 }
 
 /// `probe results`.
@@ -179,6 +199,9 @@ pub struct MeasureArgs {
     /// A DNS-over-HTTPS resolver to compare with, besides the public ones; several times or with commas
     #[arg(long, value_name = "URL", env = "FAULTLINE_DOH", value_delimiter = ',', hide_env = true)]
     pub doh: Vec<Url>,
+    /// A helper outside this network to compare with, for targets that do not plainly work (see `probe helper serve`)
+    #[arg(long, value_name = "URL", env = "FAULTLINE_HELPER", hide_env = true)]
+    pub helper: Option<Url>,
     /// Trust these certificate authorities too, besides the built-in ones
     #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
     pub ca_file: Option<PathBuf>,

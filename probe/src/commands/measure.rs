@@ -105,6 +105,7 @@ fn session(
         plan,
         controls: Arc::new(controls),
         doh: options.doh,
+        helper: options.helper,
         extra_roots: options.extra_roots,
         record_unmeasured,
     })

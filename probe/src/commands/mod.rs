@@ -1,5 +1,6 @@
 //! What each command does, from what was typed to an exit code.
 
+mod helper;
 mod measure;
 mod results;
 mod targets;
@@ -20,5 +21,6 @@ pub fn execute(cli: Cli) -> Result<Exit, ProbeError> {
         }
         Command::Results(command) => results::execute(&config, command),
         Command::Targets(command) => targets::execute(&config, command),
+        Command::Helper(command) => helper::execute(command),
     }
 }

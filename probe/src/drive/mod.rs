@@ -47,6 +47,26 @@ pub struct PublicResolver {
     pub doh: Url,
 }
 
+/// What only operators that have nothing to do with the target, nor with each other, can answer.
+#[derive(Clone, Debug, Default)]
+pub struct Strangers {
+    /// Names with a certificate.
+    pub names: Vec<String>,
+    /// Plain pages with a known answer.
+    pub pages: Vec<KnownPage>,
+}
+
+/// A page whose answer is known in advance.
+#[derive(Clone, Debug)]
+pub struct KnownPage {
+    /// Plain HTTP.
+    pub url: Url,
+    /// The status it answers with.
+    pub status: u16,
+    /// The body it answers with.
+    pub body: String,
+}
+
 /// What the drivers need to know, fixed for a run.
 #[derive(Clone, Debug)]
 pub struct DriveConfig {
@@ -58,6 +78,8 @@ pub struct DriveConfig {
     pub doh: Vec<Url>,
     /// The name of no interest that follow-ups offer as SNI.
     pub innocent_sni: String,
+    /// What a proxy in the target's place is known by.
+    pub strangers: Strangers,
     /// Deadlines and caps.
     pub limits: Limits,
     /// Whether follow-ups are made.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::link::LinkFacts;
 use super::signals;
-use crate::drive::{Drive, DriveConfig, DriveError};
+use crate::drive::{Drive, DriveConfig, DriveError, Strangers};
 use crate::limits::Limits;
 use crate::lists::Controls;
 use crate::lists::controls::{Captive, Control};
@@ -48,6 +48,7 @@ impl Checker {
             resolvers: Vec::new(),
             doh: Vec::new(),
             innocent_sni: controls.innocent.sni.clone(),
+            strangers: Strangers::default(),
             limits: limits(),
             follow_up: false,
             ipv6,
@@ -115,7 +116,7 @@ impl Checker {
 
     /// The vantage is of no interest in a control's own measurement, which is not kept.
     fn context(&self) -> MeasureContext {
-        MeasureContext { network: Network::default(), ..self.context.clone() }
+        MeasureContext { network: Network::default(), helper: None, ..self.context.clone() }
     }
 
     fn made(&self, reason: HealthReason, offset_ms: f64, signals: Vec<HealthSignal>) -> HealthCheck {

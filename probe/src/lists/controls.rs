@@ -7,6 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::embedded;
+use crate::drive::{KnownPage, Strangers};
 
 /// The embedded `controls.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -122,6 +123,22 @@ impl Controls {
         debug_assert_eq!(controls.version, 1);
         Ok(controls)
     }
+
+    /// Two of a kind, of operators that share nothing: one control by name and one by address, which are of different
+    /// networks of content delivery or of none, and the first and the last captive check.
+    pub fn strangers(&self) -> Strangers {
+        let by_name = self.control.iter().filter(|control| control.named().is_some());
+        let by_name = by_name.filter_map(Control::sni).find(|name| *name != self.innocent.sni);
+        let by_address = self.control.iter().find(|control| control.literal().is_some()).and_then(Control::sni);
+        let page =
+            |check: &Captive| KnownPage { url: check.url.clone(), status: check.status, body: check.body.clone() };
+        let first = self.captive.first();
+        let last = self.captive.last().filter(|last| first.is_some_and(|first| first.provider != last.provider));
+        Strangers {
+            names: by_name.into_iter().chain(by_address).collect(),
+            pages: first.into_iter().chain(last).map(page).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +163,15 @@ mod tests {
         for control in Controls::embedded().unwrap().control {
             assert!(control.sni().is_some(), "{}", control.name);
         }
+    }
+
+    #[test]
+    fn strangers_are_two_of_each_kind_and_none_is_the_innocent_name() {
+        let controls = Controls::embedded().unwrap();
+        let strangers = controls.strangers();
+        assert_eq!((strangers.names.len(), strangers.pages.len()), (2, 2));
+        assert_ne!(strangers.names[0], strangers.names[1]);
+        assert!(!strangers.names.contains(&controls.innocent.sni));
     }
 
     #[test]

@@ -12,11 +12,7 @@ use super::Walk;
 use super::log::Place;
 use super::steps::{Offer, planned_request};
 use crate::drive::{Channel, Fetch};
-use crate::follow_up::{Experiment, ROUNDS};
 use crate::limits::Limits;
-
-/// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is wanted of a connection.
 #[derive(Clone, Debug)]
@@ -35,19 +31,23 @@ pub(super) struct Round {
     pub(super) purpose: Purpose,
     pub(super) tcp: Duration,
     pub(super) tls: Duration,
+    pub(super) http: Duration,
+    /// Whether a request is made although the chain is not valid for the name that was offered.
+    pub(super) trusts_anyone: bool,
 }
 
 impl Round {
     pub(super) fn new(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
-        Self { hop, purpose, tcp: limits.tcp, tls: limits.tls }
+        Self { hop, purpose, tcp: limits.tcp, tls: limits.tls, http: limits.http, trusts_anyone: false }
     }
 
     /// A round of follow-ups: after a failure nobody waits that long again.
-    fn follow_up(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
-        Self { hop, purpose, tcp: limits.follow_up_tls, tls: limits.follow_up_tls }
+    pub(super) fn follow_up(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
+        let limit = limits.follow_up_tls;
+        Self { tcp: limit, tls: limit, http: limit, ..Self::new(hop, purpose, limits) }
     }
 
-    fn place(self, connection: Option<u32>, address: Option<SocketAddr>) -> Place {
+    pub(super) fn place(self, connection: Option<u32>, address: Option<SocketAddr>) -> Place {
         Place { hop: self.hop, purpose: self.purpose, connection, address }
     }
 }
@@ -116,13 +116,13 @@ impl Walk {
     }
 
     /// One connection, as far as it gets.
-    async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
+    pub(super) async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
         let place = round.place(Some(self.log.connection()), Some(address));
         let tcp = self.tcp(place, address, round.tcp).await;
         let channel = match (tcp, &goal.tls) {
             (Ok(stream), None) => Ok(Channel::Plain(stream)),
             (Ok(stream), Some(offer)) => {
-                self.tls(place, stream, offer, round.tls).await.map(|stream| Channel::Secure(Box::new(stream)))
+                self.tls(place, stream, offer, round).await.map(|stream| Channel::Secure(Box::new(stream)))
             }
             (Err(reason), None) => Err(reason),
             (Err(reason), Some(_)) => {
@@ -138,7 +138,7 @@ impl Walk {
                 if claim.swap(true, Ordering::Relaxed) {
                     return Reached { at_goal: is_secure, ..Reached::default() };
                 }
-                match self.http(place, channel, url).await {
+                match self.http(place, channel, url, round.http).await {
                     Ok(fetch) => {
                         let responded = fetch.seen.status.is_some();
                         Reached { at_goal: is_secure || responded, fetch: Some(fetch), stopped: None }
@@ -147,39 +147,5 @@ impl Walk {
                 }
             }
         }
-    }
-
-    /// Makes the experiments, one after the other.
-    pub(super) async fn follow_up(&self, hop: u16, experiments: &[Experiment], goal: &Goal) {
-        for experiment in experiments {
-            match experiment {
-                Experiment::SniDifferential { address, own } => {
-                    self.sni_differential(hop, *address, own, goal).await;
-                }
-                Experiment::TcpRetry { address } => self.tcp_retry(hop, *address, goal).await,
-            }
-        }
-    }
-
-    async fn sni_differential(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
-        let Some(offer) = &goal.tls else { return };
-        let config = self.drive.config();
-        for _ in 0..ROUNDS {
-            for (purpose, host) in [(Purpose::InnocentSni, config.innocent_sni.as_str()), (Purpose::Retry, own)] {
-                let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: None };
-                let round = Round::follow_up(hop, purpose, &config.limits);
-                self.chain(round, address, &goal, &AtomicBool::new(true)).await;
-            }
-        }
-    }
-
-    async fn tcp_retry(&self, hop: u16, address: SocketAddr, goal: &Goal) {
-        let limits = &self.drive.config().limits;
-        let goal = Goal { port: goal.port, tls: None, url: None };
-        // When the wait is cut short, the connection's own row says so.
-        let _ = self.cut.guard(tokio::time::sleep(RETRY_AFTER)).await;
-        let round = Round::new(hop, Purpose::Retry, limits);
-        self.chain(round, address, &goal, &AtomicBool::new(true)).await;
     }
 }

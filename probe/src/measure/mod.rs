@@ -8,9 +8,12 @@
 //! that is left, and the one under way, becomes `not_run` at once, with the reason.
 
 mod connect;
+mod control;
+mod experiments;
 mod log;
 mod resolve;
 mod steps;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +34,10 @@ use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
-use crate::follow_up;
+use crate::follow_up::{self, Experiment};
+use crate::helper::HelperClient;
+
+pub use self::survey::{Survey, survey};
 
 /// What a measurement belongs to, and what can end it early.
 #[derive(Clone, Debug)]
@@ -44,6 +50,8 @@ pub struct MeasureContext {
     pub network: Network,
     /// Ends the measurement early; what was not done is `not_run: interrupted`.
     pub cancel: CancellationToken,
+    /// Whom to ask for a look from outside, where the vantage's own does not speak for itself.
+    pub helper: Option<Arc<HelperClient>>,
 }
 
 /// Measures one target. Never fails: what went wrong is in the rows.
@@ -56,6 +64,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         cut: Cut::new(context.cancel, drive.config().limits.target),
         private_ca: target.private_ca,
         dials_bogons: drive.dials_bogons() || names_own_machine(&target.endpoint),
+        helper: context.helper,
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -95,6 +104,7 @@ struct Walk {
     cut: Cut,
     private_ca: bool,
     dials_bogons: bool,
+    helper: Option<Arc<HelperClient>>,
 }
 
 /// What a walk keeps from hop to hop.
@@ -104,8 +114,8 @@ struct Known {
     addresses: HashMap<String, [Vec<IpAddr>; 2]>,
     /// Comparisons that nobody has waited for yet.
     comparisons: Vec<Comparisons>,
-    /// Follow-ups were made; once is enough.
-    followed_up: bool,
+    /// Follow-ups that were made; once of each kind is enough.
+    made: Vec<Experiment>,
 }
 
 impl Walk {
@@ -135,15 +145,20 @@ impl Walk {
     async fn follow(self: &Arc<Self>, endpoint: &Endpoint) {
         let mut known = Known::default();
         let (mut host, mut goal) = goal(endpoint);
+        let mut hops = Vec::new();
         for hop in 0.. {
             let fetch = self.hop(hop, &host, &goal, &mut known).await;
+            hops.push(goal.clone());
             let Some(url) = fetch.and_then(|fetch| self.next(hop, goal.url.as_ref(), &fetch)) else { break };
             let endpoint = Endpoint::Web(url);
             (host, goal) = self::goal(&endpoint);
         }
-        for comparison in known.comparisons {
+        for comparison in std::mem::take(&mut known.comparisons) {
             // A comparison ends in rows; that it panicked would be a bug of ours, and is logged by the runtime.
             let _ = comparison.await;
+        }
+        for (hop, goal) in (0..).zip(&hops) {
+            self.settle(hop, goal, &mut known, follow_up::at_last).await;
         }
     }
 
@@ -163,12 +178,21 @@ impl Walk {
         if addresses.iter().all(Vec::is_empty) {
             self.skip_all(round, goal, four.stopped.or(six.stopped).unwrap_or(NotRun::NoAddress));
         }
+        let tried = addresses.concat();
+        let control = async {
+            if ![&four.end, &six.end].into_iter().any(|end| control::speaks_for_itself(end, goal)) {
+                self.ask_helper(hop, host, goal, &tried).await;
+            }
+        };
         if four.end.at_goal || six.end.at_goal {
             known.comparisons.extend(comparisons);
-            self.settle(hop, goal, known).await;
+            tokio::join!(self.settle(hop, goal, known, follow_up::wanted), control);
         } else {
-            let tried = addresses.concat();
-            tokio::join!(self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known));
+            tokio::join!(
+                self.try_others(hop, comparisons, &tried, goal),
+                self.settle(hop, goal, known, follow_up::wanted),
+                control
+            );
         }
         if let HostName::Name(name) = host {
             known.addresses.insert(name.clone(), addresses);
@@ -216,17 +240,6 @@ impl Walk {
         };
         let (four, six) = (of(Family::V4), of(Family::V6));
         tokio::join!(self.connect_all(round, &four, goal), self.connect_all(round, &six, goal));
-    }
-
-    /// Makes the follow-ups that the hop's rows ask for, once in a measurement.
-    async fn settle(&self, hop: u16, goal: &Goal, known: &mut Known) {
-        let config = self.drive.config();
-        if !config.follow_up || known.followed_up {
-            return;
-        }
-        let experiments = self.log.look(|rows| follow_up::wanted(rows, hop, &config.innocent_sni));
-        known.followed_up = !experiments.is_empty();
-        self.follow_up(hop, &experiments, goal).await;
     }
 
     /// Where a response leads. A redirect that cannot be followed has a row of its own in the next hop.

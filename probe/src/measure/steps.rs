@@ -8,6 +8,7 @@ use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use super::Walk;
+use super::connect::Round;
 use super::log::Place;
 use crate::drive::{Alpn, Answered, Channel, Fetch, Scrubber, Tapped, is_bogon};
 
@@ -97,18 +98,18 @@ impl Walk {
         place: Place,
         stream: Tapped,
         offer: &Offer,
-        limit: Duration,
+        round: Round,
     ) -> Result<TlsStream<Tapped>, NotRun> {
         let scrubber = Scrubber::new(stream.stream().local_addr().ok());
         let ticket = self.log.begin();
-        let handshake = self.drive.handshake(stream, &offer.host, offer.alpn, limit);
+        let handshake = self.drive.handshake(stream, &offer.host, offer.alpn, round.tls);
         // The future of a handshake is large, and lives across everything that this one does.
         match self.cut.guard(Box::pin(handshake)).await {
             Ok(done) => {
                 let detail = done.detail.map(|detail| scrubber.text(&detail).into_owned());
                 self.log.end(ticket, place, done.outcome, detail, StepData::Tls(done.seen));
                 match done.stream {
-                    Some(stream) if self.is_trusted(done.outcome) => Ok(stream),
+                    Some(stream) if round.trusts_anyone || self.is_trusted(done.outcome) => Ok(stream),
                     _ => Err(reason_after(done.outcome)),
                 }
             }
@@ -127,9 +128,15 @@ impl Walk {
     }
 
     /// A request.
-    pub(super) async fn http(&self, place: Place, channel: Channel, url: &Url) -> Result<Fetch, NotRun> {
+    pub(super) async fn http(
+        &self,
+        place: Place,
+        channel: Channel,
+        url: &Url,
+        limit: Duration,
+    ) -> Result<Fetch, NotRun> {
         let ticket = self.log.begin();
-        let get = self.drive.get(channel, url, self.drive.config().limits.http);
+        let get = self.drive.get(channel, url, limit);
         match self.cut.guard(Box::pin(get)).await {
             Ok(mut done) => {
                 let seen = std::mem::take(&mut done.seen);

@@ -8,7 +8,7 @@ pub mod canary;
 mod flow;
 mod herald;
 mod progress;
-mod stop;
+pub mod stop;
 mod unmeasured;
 
 use std::collections::VecDeque;
@@ -28,6 +28,7 @@ use crate::consent::Consent;
 use crate::drive::{Drive, DriveConfig, DriveError, PublicResolver};
 use crate::error::ProbeError;
 use crate::health::{Checker, LinkFacts, Monitor, lets_targets_begin, monitor};
+use crate::helper::HelperClient;
 use crate::lists::Controls;
 use crate::measure::MeasureContext;
 use crate::meter::Meter;
@@ -53,6 +54,8 @@ pub struct Session {
     pub controls: Arc<Controls>,
     /// Resolvers to compare with, besides the public ones.
     pub doh: Vec<Url>,
+    /// The helper outside, if there is one.
+    pub helper: Option<Url>,
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// How consent was given.
@@ -100,7 +103,8 @@ struct Conducted {
     recent: VecDeque<HealthCheck>,
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, ProbeError> {
+/// Two workers: the bound is the network's.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ProbeError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -168,7 +172,10 @@ impl Parts {
     fn build(session: &Session, clock: RunClock, writer: &Arc<Writer>, signals: &Signals) -> Result<Self, DriveError> {
         let (plan, meter) = (&session.plan, Arc::new(Meter::default()));
         let (pace, ipv6) = (Arc::new(Pace::new(plan.rate)), LinkFacts::read().has_ipv6());
-        let context = |cancel| MeasureContext { run: plan.run, clock, network: plan.network.clone(), cancel };
+        let helper = session.helper.as_ref().map(|url| Arc::new(HelperClient::new(url)));
+        let network = || plan.network.clone();
+        let context =
+            |cancel| MeasureContext { run: plan.run, clock, network: network(), cancel, helper: helper.clone() };
         let checker = Checker::new(
             Arc::clone(&session.controls),
             &session.extra_roots,
@@ -240,6 +247,7 @@ fn drive_config(session: &Session, ipv6: bool) -> DriveConfig {
         resolvers: session.controls.resolver.iter().map(resolver).collect(),
         doh: session.doh.clone(),
         innocent_sni: session.controls.innocent.sni.clone(),
+        strangers: session.controls.strangers(),
         limits: session.plan.limits,
         follow_up: session.plan.follow_up,
         ipv6,

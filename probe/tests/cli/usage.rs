@@ -119,3 +119,24 @@ fn help_names_the_exit_codes() {
     assert_eq!(ran.code, Some(0));
     assert!(ran.out.contains("3 nothing could be measured"), "{}", ran.out);
 }
+
+#[test]
+fn a_helper_is_asked_over_http_and_listens_where_it_can() {
+    let bench = Bench::new();
+    let ran = bench.probe(&["check", "--yes", "--helper", "ftp://helper.example/", "https://x.com/"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("--helper ftp://helper.example/"), "{}", ran.err);
+    // TEST-NET-1 (RFC 5737) is nobody's address, so not this machine's.
+    for listen in ["192.0.2.1:8080", "8080", "localhost:x"] {
+        let ran = bench.probe(&["helper", "serve", "--listen", listen]);
+        assert_eq!(ran.code, Some(2), "{listen}");
+        assert!(ran.err.contains("--listen"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_plan_names_the_helper_without_its_secrets() {
+    let url = "https://me:word@helper.example/?key=1";
+    let ran = Bench::new().probe(&["check", "--dry-run", "--json", "--helper", url, "https://x.com/"]);
+    assert_eq!(ran.objects()[0]["helper"], "https://helper.example/v1/check");
+}

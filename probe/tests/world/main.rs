@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use inside::{World, cut, inside, mend};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// A second is the unit here: the silent server costs ten of them a target.
 const SECOND: Duration = Duration::from_secs(1);
@@ -166,5 +167,53 @@ fn a_pace_that_breaks_the_line_is_halved_and_its_rows_are_marked() {
         let marked = ran.objects.iter().filter(overloaded).count();
         assert!((1..120).contains(&marked), "{marked}");
         assert_eq!(ran.states(), [("ok", 120)].into(), "a valid certificate stands under any load");
+    });
+}
+
+/// A helper in the world, and where it listens.
+async fn helper(world: &World, args: &[&str]) -> (tokio::process::Child, String) {
+    let mut child = world.probe(&[&["helper", "serve", "--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let url = line.split_whitespace().last().unwrap().trim_end_matches("/v1/check").to_owned();
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, url)
+}
+
+#[test]
+fn a_target_that_the_helper_cannot_reach_either_is_down_and_an_absent_helper_says_nothing() {
+    let name = "a_target_that_the_helper_cannot_reach_either_is_down_and_an_absent_helper_says_nothing";
+    inside(name, |world| async move {
+        let (mut child, url) = helper(&world, &["--allow-private"]).await;
+        let check = async |url: &str| run(&world, &["check", "--json", "--helper", url, "refusing-1.example"]).await;
+        let rules = |ran: &Ran| -> Vec<String> {
+            let evidence = ran.objects[0]["verdict"]["evidence"].as_array().unwrap().iter();
+            evidence.map(|row| row["rule"].as_str().unwrap().to_owned()).collect()
+        };
+        let ran = check(&url).await;
+        assert_eq!(ran.states(), [("down", 1)].into(), "{:#}", ran.objects[0]["verdict"]);
+        assert!(rules(&ran).contains(&"control.also_fails".to_owned()));
+
+        let id = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+        let ran = check(&url).await;
+        assert!(!rules(&ran).iter().any(|rule| rule.starts_with("control.")), "{:#}", ran.objects[0]["verdict"]);
+        let rows = ran.objects[0]["observations"].as_array().unwrap();
+        let errands: Vec<_> = rows.iter().filter(|row| row["purpose"] == "helper").collect();
+        assert_eq!((errands.len(), &errands[0]["failure"]), (1, &Value::from("connection_refused")));
+    });
+}
+
+#[test]
+fn a_helper_does_not_reach_for_its_own_machine_unless_told() {
+    inside("a_helper_does_not_reach_for_its_own_machine_unless_told", |world| async move {
+        let (_child, url) = helper(&world, &[]).await;
+        let ran = run(&world, &["check", "--json", "--helper", &url, "refusing-1.example"]).await;
+        let rows = ran.objects[0]["observations"].as_array().unwrap();
+        let seen = rows.iter().filter(|row| row["purpose"] == "helper" && row["step"] == "tcp");
+        assert_eq!(seen.map(|row| row["not_run"].clone()).collect::<Vec<_>>(), ["bogon_address"]);
+        let verdict = &ran.objects[0]["verdict"];
+        assert!(!verdict.to_string().contains("control."), "{verdict:#}");
     });
 }

@@ -32,6 +32,18 @@ named! {
         Retry = "retry",
         /// Follow-up: an innocent name, on a fresh connection to the same address.
         InnocentSni = "innocent_sni",
+        /// What a helper outside this network saw of the same target in the same minute (`--helper`). Never the vantage's
+        /// own: it is the control that the vantage is held against. The row with neither address nor connection is the
+        /// errand to the helper itself.
+        Helper = "helper",
+        /// Follow-up: a plain request for an innocent host, on a fresh connection to the same address.
+        InnocentHost = "innocent_host",
+        /// Follow-up: what was asked for in the clear once more, over TLS that is verified.
+        HttpsCopy = "https_copy",
+        /// Follow-up: a name that cannot exist, asked of the system's resolver.
+        RandomName = "random_name",
+        /// Follow-up: what only an unrelated operator can answer, asked at the target's address.
+        ProxyCheck = "proxy_check",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules: from features to findings. Every rule that fires is kept; the table says what each is worth.
 
 mod connect;
+mod control;
 mod dns;
 mod handshake;
 mod response;
@@ -58,6 +59,8 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     dns::fire(features, &mut found);
     connect::fire(features, &mut found);
     handshake::fire(features, &mut found);
+    // Last: it looks at what the vantage's own rows have said.
+    control::fire(features, &mut found);
     found
 }
 

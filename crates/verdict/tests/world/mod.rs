@@ -293,3 +293,53 @@ pub fn healthy() -> Witness {
     let (before, after) = (Some(check(4_000.0, all_well())), Some(check(6_500.0, all_well())));
     Witness { before, after, during: Vec::new(), overloaded: false }
 }
+
+/// What a helper outside saw: its rows, as the probe writes them down.
+impl World {
+    /// The errand to the helper ended well.
+    pub fn helper_answers(self) -> Self {
+        self.helper_is_lost(Outcome::Ok)
+    }
+
+    /// The errand to the helper ended so.
+    pub fn helper_is_lost(mut self, outcome: Outcome) -> Self {
+        let http = Http { url: "https://helper.example/v1/check".into(), ..Http::default() };
+        self.push(Purpose::Helper, None, None, outcome, StepData::Http(http));
+        self
+    }
+
+    /// The helper's resolver gives these addresses.
+    pub fn helper_resolves(self, addresses: &[&str]) -> Self {
+        self.lookup(Purpose::Helper, Engine::System, "helper", Outcome::Ok, addresses, &[])
+    }
+
+    /// The helper's resolver fails.
+    pub fn helper_cannot_resolve(self, failure: Failure) -> Self {
+        self.lookup(Purpose::Helper, Engine::System, "helper", Outcome::Failed(failure), &[], &[])
+    }
+
+    /// The helper's connection to the address ends so; there is no handshake.
+    pub fn helper_fails(mut self, address: &str, outcome: Outcome) -> Self {
+        let connection = self.tcp(Purpose::Helper, address, 443, outcome);
+        let skipped = Outcome::NotRun(NotRun::PreviousStepFailed);
+        self.push(Purpose::Helper, Some(connection), Some((address, 443)), skipped, StepData::Tls(Tls::default()));
+        self
+    }
+
+    /// The helper's handshake with the address ends so.
+    pub fn helper_shakes(self, address: &str, outcome: Outcome) -> Self {
+        self.tls(Purpose::Helper, address, outcome, Tls::default())
+    }
+
+    /// The helper's handshake with the address is verified.
+    pub fn helper_verifies(self, address: &str) -> Self {
+        self.helper_shakes(address, Outcome::Ok)
+    }
+
+    /// The helper gets this page in the clear.
+    pub fn helper_gets(mut self, address: &str, http: Http) -> Self {
+        let connection = self.tcp(Purpose::Helper, address, 80, Outcome::Ok);
+        self.push(Purpose::Helper, Some(connection), Some((address, 80)), Outcome::Ok, StepData::Http(http));
+        self
+    }
+}

@@ -2,6 +2,7 @@
 
 mod dns;
 mod doh;
+mod helper;
 mod http;
 mod tls;
 mod walk;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::RunClock;
-use crate::drive::{Drive, DriveConfig, PublicResolver};
+use crate::drive::{Drive, DriveConfig, PublicResolver, Strangers};
 use crate::limits::Limits;
 use crate::measure::{MeasureContext, measure};
 
@@ -177,6 +177,7 @@ pub(super) fn config(authority: &Authority) -> DriveConfig {
         resolvers: Vec::new(),
         doh: Vec::new(),
         innocent_sni: "innocent.example".to_owned(),
+        strangers: Strangers::default(),
         limits: limits(),
         follow_up: false,
         ipv6: false,
@@ -216,6 +217,7 @@ pub(super) fn context() -> MeasureContext {
         clock: RunClock::start(),
         network: Network::default(),
         cancel: CancellationToken::new(),
+        helper: None,
     }
 }
 

@@ -1,8 +1,15 @@
-//! Which experiments would settle what a hop's observations left open: a pure function. `measure` makes them.
+//! Which experiments would settle what a hop's observations left open: pure functions. `measure` makes them.
+//!
+//! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
-use std::net::SocketAddr;
+mod at_last;
+
+use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{Failure, Family, Observation, Outcome, Purpose, Step};
+
+pub use at_last::at_last;
+pub(crate) use at_last::over_tls;
 
 /// Rounds of a differential; in each the innocent name goes first (design, section 5: alternating, at least three).
 pub const ROUNDS: usize = 3;
@@ -23,6 +30,50 @@ pub enum Experiment {
         /// Where the connection failed.
         address: SocketAddr,
     },
+    /// Is it the host that the request names? Plain requests to the same address for an innocent host and for the
+    /// target's own, in turns.
+    HostDifferential {
+        /// Where the request failed.
+        address: SocketAddr,
+    },
+    /// Does whoever shows a certificate of nobody's make one for any name? A handshake for an innocent one.
+    ForgedCertificate {
+        /// Where the certificate was shown.
+        address: SocketAddr,
+    },
+    /// Is the page in the clear the site's own? The same over TLS, at the first of these that proves itself.
+    HttpsCopy {
+        /// Where to ask, in order.
+        addresses: Vec<IpAddr>,
+    },
+    /// Was the answer made for this name? The system's resolver is asked for a name that cannot exist.
+    RandomName,
+    /// Does the address pass on whatever it is asked for? What only unrelated operators can answer is asked there.
+    ProxyCheck {
+        /// An address that only the system's resolver gave.
+        address: SocketAddr,
+    },
+    /// Is it the name that makes it slow? Whole requests at the same address, over TLS that names an innocent host and
+    /// over TLS that names the target, in turns.
+    SlowName {
+        /// Where it was slow.
+        address: SocketAddr,
+        /// The name it was slow for.
+        own: String,
+    },
+    /// Is it the lack of encryption that makes it slow? Whole requests at the same address, over TLS and in the clear, in
+    /// turns.
+    SlowPlain {
+        /// Where it was slow.
+        address: SocketAddr,
+    },
+}
+
+impl Experiment {
+    /// Whether both are of one kind: of each kind a measurement makes those of one hop only.
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 /// The experiments that a hop's observations ask for: at most one of a kind in each family.
@@ -34,7 +85,12 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
         .iter()
         .flat_map(|&family| {
             let rows = main.iter().copied().filter(move |row| row.address.map(Family::of) == Some(family));
-            [sni_differential(rows.clone(), innocent), tcp_retry(rows)]
+            [
+                sni_differential(rows.clone(), innocent),
+                tcp_retry(rows.clone()),
+                host_differential(rows.clone()),
+                forged_certificate(rows),
+            ]
         })
         .flatten()
         .collect()
@@ -77,13 +133,35 @@ fn tcp_retry<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<
     Some(Experiment::TcpRetry { address: address(failed)? })
 }
 
+/// A request in the clear that an observer of it can have cut short.
+fn host_differential<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
+    if rows.clone().any(|row| row.tls().is_some() || row.http().is_some_and(|http| http.status.is_some())) {
+        return None;
+    }
+    let mut requests = rows.filter(|row| row.http().is_some());
+    let failed = requests.find(|row| {
+        use Failure::{ConnectionAborted, ConnectionReset, EofError, GenericTimeoutError, TimedOut};
+        let failure = row.outcome.failure();
+        matches!(failure, Some(ConnectionReset | ConnectionAborted | EofError | GenericTimeoutError | TimedOut))
+    })?;
+    Some(Experiment::HostDifferential { address: address(failed)? })
+}
+
+fn forged_certificate<'a>(mut rows: impl Iterator<Item = &'a Observation>) -> Option<Experiment> {
+    let shown = rows.find(|row| {
+        let is_named = row.tls().is_some_and(|tls| !tls.chain.is_empty() && tls.sni.is_some());
+        is_named && row.outcome.failure() == Some(Failure::SslUnknownAuthority)
+    })?;
+    Some(Experiment::ForgedCertificate { address: address(shown)? })
+}
+
 fn address(row: &Observation) -> Option<SocketAddr> {
     Some(SocketAddr::new(row.address?, row.port?))
 }
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Certificate, NotRun, StepData, Tls};
+    use faultline_record::{Certificate, Http, NotRun, StepData, Tls};
 
     use super::*;
 
@@ -130,12 +208,32 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_was_shown_asks_for_nothing() {
+    fn a_chain_that_was_shown_asks_for_no_differential_and_one_of_nobodys_for_another_name() {
         let mut shown = tls("1.0.0.1:443", Failure::SslUnknownAuthority);
         let StepData::Tls(data) = &mut shown.data else { unreachable!() };
         data.chain = vec![Certificate::from_der(vec![0x30]).into()];
         let not_run = row("1.0.0.2:443", Outcome::NotRun(NotRun::Interrupted), StepData::Tls(Tls::default()));
-        assert_eq!(wanted(&[shown, not_run], 0, "example.com"), []);
+        let forged = Experiment::ForgedCertificate { address: "1.0.0.1:443".parse().unwrap() };
+        assert_eq!(wanted(&[shown.clone(), not_run.clone()], 0, "example.com"), [forged]);
+        shown.outcome = Outcome::Failed(Failure::SslInvalidCertificate);
+        assert_eq!(wanted(&[shown, not_run], 0, "example.com"), [], "it is merely out of date");
+    }
+
+    #[test]
+    fn a_request_in_the_clear_that_is_cut_short_asks_for_an_innocent_host_and_one_inside_tls_does_not() {
+        let request = |failure, status| {
+            let data = StepData::Http(Http { url: "http://x.example/".into(), status, ..Http::default() });
+            row("1.0.0.1:80", Outcome::Failed(failure), data)
+        };
+        let differential = Experiment::HostDifferential { address: "1.0.0.1:80".parse().unwrap() };
+        for failure in [Failure::ConnectionReset, Failure::EofError, Failure::GenericTimeoutError] {
+            assert_eq!(wanted(&[request(failure, None)], 0, "example.com"), std::slice::from_ref(&differential));
+        }
+        assert_eq!(wanted(&[request(Failure::GenericTimeoutError, Some(200))], 0, "example.com"), []);
+        assert_eq!(wanted(&[request(Failure::HttpMalformedResponse, None)], 0, "example.com"), []);
+        let mut verified = tls("1.0.0.1:80", Failure::ConnectionReset);
+        verified.outcome = Outcome::Ok;
+        assert_eq!(wanted(&[verified, request(Failure::ConnectionReset, None)], 0, "example.com"), []);
     }
 
     #[test]

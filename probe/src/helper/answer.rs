@@ -1,0 +1,110 @@
+//! From what the helper's own steps saw to its answer: a pure function.
+
+use std::net::IpAddr;
+
+use faultline_record::{NotRun, Observation, Outcome, Purpose, QueryType, Step};
+
+use super::message::{HelperAddress, HelperAnswer, HelperNames, HelperPage, Origin, SCHEMA, StepEnd};
+
+/// Characters of a title that are passed on.
+const TITLE: usize = 200;
+/// Bytes of a redirect's destination that are passed on: RFC 9110, 4.1 asks for support of 8000 in a URI; hosts and
+/// paths that tell a block page from a site are far shorter.
+const LOCATION: usize = 2_000;
+
+/// The answer from the rows of a survey: those for the helper's own addresses are `main`, the client's `comparison`.
+pub(super) fn answer(rows: &[Observation]) -> HelperAnswer {
+    HelperAnswer {
+        schema: SCHEMA.to_owned(),
+        dns: names(rows),
+        addresses: connections(rows),
+        http: rows.iter().find_map(page),
+    }
+}
+
+fn names(rows: &[Observation]) -> HelperNames {
+    let lookups = || rows.iter().filter_map(|row| Some((row, row.dns()?)));
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in lookups().flat_map(|(_, dns)| dns.addresses()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let of_type = |query_type| lookups().find(|(_, dns)| dns.query_type == query_type).map(|(row, _)| row.outcome);
+    let failed = of_type(QueryType::A).or_else(|| of_type(QueryType::Aaaa)).unwrap_or(Outcome::Ok);
+    HelperNames { failure: StepEnd(if addresses.is_empty() { failed } else { Outcome::Ok }), addresses }
+}
+
+fn connections(rows: &[Observation]) -> Vec<HelperAddress> {
+    let tcp = rows.iter().filter(|row| row.step() == Step::Tcp);
+    tcp.filter_map(|row| {
+        let of_connection = |other: &&Observation| other.step() == Step::Tls && other.connection == row.connection;
+        let tls = rows.iter().filter(|other| other.connection.is_some()).find(of_connection);
+        let tls = tls.map_or(Outcome::NotRun(NotRun::NotNeeded), |row| row.outcome);
+        Some(HelperAddress {
+            address: row.address?,
+            port: row.port?,
+            from: if row.purpose == Purpose::Main { Origin::Helper } else { Origin::Client },
+            tcp: StepEnd(row.outcome),
+            tls: StepEnd(tls),
+            verified: tls.is_ok(),
+        })
+    })
+    .collect()
+}
+
+fn page(row: &Observation) -> Option<HelperPage> {
+    let http = row.http()?;
+    row.connection?;
+    Some(HelperPage {
+        address: row.address,
+        status: http.status,
+        title: http.body.as_deref().and_then(title),
+        body_length: http.body_length,
+        failure: StepEnd(row.outcome),
+        location: http.header("location").map(|location| cut(location, LOCATION)),
+    })
+}
+
+/// The text of the first `<title>`, on one line.
+fn title(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    // ASCII only changes case byte for byte, so that places in one are places in the other.
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let open = start + lower[start..].find('>')? + 1;
+    let close = open + lower[open..].find("</title")?;
+    let words = text[open..close].split_whitespace().collect::<Vec<_>>().join(" ");
+    (!words.is_empty()).then(|| cut(&words, TITLE))
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_found_in_any_case_and_put_on_one_line() {
+        let of = |body: &str| title(body.as_bytes());
+        assert_eq!(of("<HTML><Title lang=en>\n Site\t of  all </TITLE>").as_deref(), Some("Site of all"));
+        assert_eq!(of("<title>caf\u{e9} \u{130}</title>").as_deref(), Some("caf\u{e9} \u{130}"));
+        assert_eq!(of("<title></title>"), None);
+        assert_eq!(of("<title>never closed"), None);
+        assert_eq!(of(&format!("<title>{}</title>", "x".repeat(900))).unwrap().len(), TITLE);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_no_title_and_no_harm() {
+        assert_eq!(title(&[0xff, 0xfe, 0x3c]), None);
+        assert_eq!(title(b"<title>\xff</title>").as_deref(), Some("\u{fffd}"));
+    }
+
+    #[test]
+    fn nothing_seen_is_an_empty_answer() {
+        let empty = answer(&[]);
+        assert_eq!((empty.dns.failure.0, empty.addresses.len(), empty.http), (Outcome::Ok, 0, None));
+    }
+}

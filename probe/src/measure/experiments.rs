@@ -1,0 +1,210 @@
+//! Follow-ups: experiments that tell a name from an address, an answer made for one name from a broken resolver, a page
+//! of the site's own from one in its place, slowness of a name from slowness of a path.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use faultline_record::{Engine, Failure, Observation, Outcome, Purpose, QueryType, StepData};
+use url::Url;
+
+use super::connect::{Goal, Reached, Round};
+use super::steps::Offer;
+use super::{Known, Walk};
+use crate::drive::{Alpn, Channel, Fetch, KnownPage, Question, SYSTEM};
+use crate::follow_up::{Experiment, ROUNDS, over_tls};
+
+/// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Walk {
+    /// Makes the follow-ups that the hop's rows ask for: each kind once in a measurement.
+    pub(super) async fn settle(
+        &self,
+        hop: u16,
+        goal: &Goal,
+        known: &mut Known,
+        wanted: impl Fn(&[Observation], u16, &str) -> Vec<Experiment>,
+    ) {
+        let config = self.drive.config();
+        if !config.follow_up {
+            return;
+        }
+        let mut experiments = self.log.look(|rows| wanted(rows, hop, &config.innocent_sni));
+        experiments.retain(|new| !known.made.iter().any(|made| made.is_like(new)));
+        // A service with an authority of its own shows what nobody else has signed; that is how it is.
+        experiments.retain(|new| !(self.private_ca && matches!(new, Experiment::ForgedCertificate { .. })));
+        for experiment in &experiments {
+            self.experiment(hop, experiment, goal).await;
+        }
+        known.made.extend(experiments);
+    }
+
+    async fn experiment(&self, hop: u16, experiment: &Experiment, goal: &Goal) {
+        match experiment {
+            Experiment::SniDifferential { address, own } => self.sni_differential(hop, *address, own, goal).await,
+            Experiment::TcpRetry { address } => self.tcp_retry(hop, *address, goal).await,
+            Experiment::HostDifferential { address } => self.host_differential(hop, *address, goal).await,
+            Experiment::ForgedCertificate { address } => {
+                let innocent = self.drive.config().innocent_sni.clone();
+                self.offer(hop, Purpose::InnocentSni, *address, &innocent, goal).await;
+            }
+            Experiment::HttpsCopy { addresses } => self.https_copy(hop, addresses, goal).await,
+            Experiment::RandomName => self.random_name(hop, goal).await,
+            Experiment::ProxyCheck { address } => self.proxy_check(hop, *address, goal).await,
+            Experiment::SlowName { address, own } => self.slow_name(hop, *address, own, goal).await,
+            Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
+        }
+    }
+
+    /// A handshake that offers this name, and no request.
+    async fn offer(&self, hop: u16, purpose: Purpose, address: SocketAddr, host: &str, goal: &Goal) {
+        let Some(offer) = &goal.tls else { return };
+        let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
+        let goal = Goal { port: address.port(), tls: Some(offer), url: None };
+        self.try_out(self.round(hop, purpose), address, &goal).await;
+    }
+
+    /// One connection to the goal, request included if the goal has one.
+    async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
+        self.chain(round, address, goal, &AtomicBool::new(false)).await
+    }
+
+    fn round(&self, hop: u16, purpose: Purpose) -> Round {
+        Round::follow_up(hop, purpose, &self.drive.config().limits)
+    }
+
+    async fn sni_differential(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
+        let innocent = self.drive.config().innocent_sni.clone();
+        for _ in 0..ROUNDS {
+            self.offer(hop, Purpose::InnocentSni, address, &innocent, goal).await;
+            self.offer(hop, Purpose::Retry, address, own, goal).await;
+        }
+    }
+
+    async fn tcp_retry(&self, hop: u16, address: SocketAddr, goal: &Goal) {
+        let goal = Goal { port: goal.port, tls: None, url: None };
+        // When the wait is cut short, the connection's own row says so.
+        let _ = self.cut.guard(tokio::time::sleep(RETRY_AFTER)).await;
+        self.try_out(Round::new(hop, Purpose::Retry, &self.drive.config().limits), address, &goal).await;
+    }
+
+    async fn host_differential(&self, hop: u16, address: SocketAddr, goal: &Goal) {
+        let Some(own) = &goal.url else { return };
+        let mut innocent = own.clone();
+        if innocent.set_host(Some(&self.drive.config().innocent_sni)).is_err() {
+            return;
+        }
+        for _ in 0..ROUNDS {
+            for (purpose, url) in [(Purpose::InnocentHost, &innocent), (Purpose::Retry, own)] {
+                let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()) };
+                self.try_out(self.round(hop, purpose), address, &goal).await;
+            }
+        }
+    }
+
+    /// The goal over TLS. Of the first address that proves itself the page is had, and no other is asked.
+    async fn https_copy(&self, hop: u16, addresses: &[IpAddr], goal: &Goal) {
+        let Some(goal) = encrypted(goal) else { return };
+        for &address in addresses {
+            let round = self.round(hop, Purpose::HttpsCopy);
+            if self.try_out(round, over_tls(address), &goal).await.at_goal {
+                break;
+            }
+        }
+    }
+
+    /// A name under the same top-level domain that nobody has registered: sixteen random hexadecimal digits.
+    async fn random_name(&self, hop: u16, goal: &Goal) {
+        let Some(domain) = goal.host().and_then(|host| host.rsplit_once('.').map(|(_, last)| last.to_owned())) else {
+            return;
+        };
+        let question = Question::new(&format!("{:016x}.{domain}", rand::random::<u64>()), QueryType::A);
+        let planned = question.unanswered(Engine::System, SYSTEM);
+        // The row is all that is wanted.
+        let _ = self.dns(hop, Purpose::RandomName, planned, self.drive.ask_system(&question)).await;
+    }
+
+    /// One stranger after the other, as long as each is answered for.
+    async fn proxy_check(&self, hop: u16, address: SocketAddr, goal: &Goal) {
+        let strangers = &self.drive.config().strangers;
+        let round = self.round(hop, Purpose::ProxyCheck);
+        if goal.tls.is_none() {
+            for page in &strangers.pages {
+                if !self.is_answered(round, address, page).await {
+                    break;
+                }
+            }
+            return;
+        }
+        for name in &strangers.names {
+            let offer = Offer { host: name.clone(), alpn: Alpn::None };
+            let goal = Goal { port: address.port(), tls: Some(offer), url: None };
+            if !self.try_out(round, address, &goal).await.at_goal {
+                break;
+            }
+        }
+    }
+
+    /// Whether the known answer comes from that address; another answer is a failure, and its row says so.
+    async fn is_answered(&self, round: Round, address: SocketAddr, page: &KnownPage) -> bool {
+        let place = round.place(Some(self.log.connection()), Some(address));
+        let Ok(stream) = self.tcp(place, address, round.tcp).await else { return false };
+        let is_known = |fetch: &Fetch| {
+            fetch.seen.status == Some(page.status) && fetch.seen.body.as_deref().unwrap_or(&[]) == page.body.as_bytes()
+        };
+        let ticket = self.log.begin();
+        let get = Box::pin(self.drive.get(Channel::Plain(stream), &page.url, round.http));
+        let (outcome, detail, seen) = match self.cut.guard(get).await {
+            Ok(fetch) if fetch.outcome.is_ok() && !is_known(&fetch) => {
+                (Outcome::Failed(Failure::UnexpectedResponse), None, StepData::Http(fetch.seen))
+            }
+            Ok(fetch) => (fetch.outcome, fetch.detail, StepData::Http(fetch.seen)),
+            Err(reason) => (Outcome::NotRun(reason), None, super::steps::planned_request(&page.url)),
+        };
+        self.log.end(ticket, place, outcome, detail, seen);
+        outcome.is_ok()
+    }
+
+    /// The same request, the target's, inside TLS that names an innocent host and inside TLS that names the target: all
+    /// that an observer can tell them by is the name.
+    async fn slow_name(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
+        let innocent = self.drive.config().innocent_sni.clone();
+        for _ in 0..ROUNDS {
+            for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
+                let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
+                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone() };
+                let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
+                self.try_out(round, address, &goal).await;
+            }
+        }
+    }
+
+    async fn slow_plain(&self, hop: u16, address: SocketAddr, goal: &Goal) {
+        let Some(over_tls_goal) = encrypted(goal) else { return };
+        for _ in 0..ROUNDS {
+            let copy = self.round(hop, Purpose::HttpsCopy);
+            if self.try_out(copy, over_tls(address.ip()), &over_tls_goal).await.fetch.is_none() {
+                break;
+            }
+            self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
+        }
+    }
+}
+
+impl Goal {
+    /// The host's name, if it has one.
+    fn host(&self) -> Option<&str> {
+        let by_url = self.url.as_ref().and_then(Url::domain);
+        by_url.or(self.tls.as_ref().map(|offer| offer.host.as_str()))
+    }
+}
+
+/// The same request over TLS at the port for it; `None` where that needs no other request.
+fn encrypted(goal: &Goal) -> Option<Goal> {
+    let mut url = goal.url.clone().filter(|url| url.scheme() == "http")?;
+    let host = url.domain()?.to_owned();
+    url.set_scheme("https").ok()?;
+    let offer = Offer { host, alpn: Alpn::Web };
+    Some(Goal { port: 443, tls: Some(offer), url: Some(url) })
+}
