@@ -9,7 +9,7 @@ use faultline_record::Timestamp;
 use crate::error::ProbeError;
 
 /// Changes when the text changes in substance: consent to an older text is asked again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a volunteer is told.
 const TEXT: &str = "\
@@ -23,7 +23,8 @@ well-known sites whether the connection works. When something fails, it tries ag
   recognise that a measurement is being made. In some countries that can have consequences for you.
 - Categories of sites that can endanger people (religion, sexuality, opposition and others) are left out until you
   name them with --category.
-- Results stay in a file on this machine. Your public address is not written to it. Nothing is sent to anybody.
+- Results stay in a file on this machine. Your public address is not written to it. Nothing is sent to anybody, but
+  for one thing: a helper, if you name one with --helper, is told which targets did not plainly work.
 - Data and pace are limited; see --max-data, --max-time and --rate.
 ";
 

@@ -200,3 +200,27 @@ fn no_word_of_a_helper_opens_the_local_gate() {
     assert_eq!(judge(&measurement, &healthy()).state, State::LikelyBlocked);
     assert_eq!(judge(&measurement, &faultline_record::Witness::default()).state, State::Insufficient);
 }
+
+#[test]
+fn resolvers_that_all_deny_a_name_which_works_outside_are_all_lied_for() {
+    let denied = Failure::DnsNxdomainError;
+    let world = || site().system_fails(denied).others_fail(denied);
+    is(&world().judged(), State::Down, Cause::Target);
+    let verdict = world().helper_answers().helper_resolves(&[GENUINE]).helper_verifies(GENUINE).judged();
+    is(&verdict, State::LikelyBlocked, Cause::Interference);
+    assert_eq!(verdict.mechanisms, ["dns.nxdomain"]);
+}
+
+#[test]
+fn a_request_that_fails_inside_tls_is_held_against_the_helpers_request() {
+    let page = |status| Http { status, ..Http::default() };
+    let world = || {
+        let site = site().system_says(GENUINE).tls(Purpose::Main, GENUINE, Outcome::Ok, heard());
+        site.then_request(Purpose::Main, GENUINE, timeout(), page(None)).helper_answers().helper_verifies(GENUINE)
+    };
+    let with = |outcome, status| world().then_request(Purpose::Helper, GENUINE, outcome, page(status)).judged();
+    assert!(fired(&with(Outcome::Ok, Some(200)), "control.reached"));
+    assert!(fired(&with(timeout(), Some(200)), "control.reached"), "the helper's response began");
+    assert!(fired(&with(timeout(), None), "control.also_fails"));
+    assert!(fired(&with(Outcome::Ok, Some(502)), "control.also_fails"));
+}

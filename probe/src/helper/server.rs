@@ -5,7 +5,6 @@
 //! and names no target in its log above debug level.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +63,6 @@ fn limits() -> Limits {
 #[derive(Clone, Debug)]
 pub struct Server {
     drive: Drive,
-    forbidden: Arc<[IpAddr]>,
     allow_private: bool,
     work: Arc<Semaphore>,
     connections: Arc<Semaphore>,
@@ -89,10 +87,8 @@ impl Server {
     }
 
     pub(crate) fn with_drive(drive: Drive, allow_private: bool, cancel: CancellationToken) -> Self {
-        let forbidden = if allow_private { Vec::new() } else { guard::own_addresses() };
         Self {
             drive,
-            forbidden: forbidden.into(),
             allow_private,
             work: Arc::new(Semaphore::new(AT_ONCE)),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
@@ -179,7 +175,8 @@ impl Server {
             endpoint,
             addresses,
             cap: ADDRESSES,
-            forbidden: Arc::clone(&self.forbidden),
+            // Looked at anew each time: a machine's addresses change.
+            forbidden: if self.allow_private { Vec::new() } else { guard::own_addresses() }.into(),
             dials_bogons: self.allow_private,
             limit: SURVEY,
             cancel: self.cancel.clone(),

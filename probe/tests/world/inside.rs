@@ -19,6 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
+/// Where the helper's own resolver is, which denies nothing.
+pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(5, 8, 8, 8);
 /// Serves every site.
 pub const SITES: Ipv4Addr = Ipv4Addr::new(5, 5, 5, 5);
 /// Accepts connections and never says a word.
@@ -36,7 +38,7 @@ ip link set d1 up
 ip addr add 10.9.0.2/24 dev d0
 ip link set d0 up
 ip route add default via 10.9.0.1
-for address in 1.1.1.1 8.8.8.8 9.9.9.9 5.5.5.5 5.6.6.6 5.7.7.7; do ip addr add $address/32 dev lo; done
+for address in 1.1.1.1 8.8.8.8 9.9.9.9 5.5.5.5 5.6.6.6 5.7.7.7 5.8.8.8; do ip addr add $address/32 dev lo; done
 mount --bind \"$1/resolv.conf\" /etc/resolv.conf
 ";
 
@@ -109,8 +111,9 @@ impl World {
         for address in [SITES, Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(9, 9, 9, 9)] {
             let listener = TcpListener::bind((address, 443)).await.unwrap();
             tokio::spawn(https(listener, tls.clone(), Arc::clone(&self.load), address == SITES));
-            tokio::spawn(resolver(UdpSocket::bind((address, 53)).await.unwrap()));
+            tokio::spawn(resolver(UdpSocket::bind((address, 53)).await.unwrap(), true));
         }
+        tokio::spawn(resolver(UdpSocket::bind((OUTSIDE, 53)).await.unwrap(), false));
         tokio::spawn(http(TcpListener::bind((SITES, 80)).await.unwrap()));
         tokio::spawn(silence(TcpListener::bind((SILENT, 443)).await.unwrap()));
     }
@@ -127,7 +130,22 @@ impl World {
     /// The program, with consent, our roots and a database of the world's.
     pub fn probe(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_probe"));
-        command.args(args).env("XDG_DATA_HOME", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
+        command.args(args);
+        self.surround(command)
+    }
+
+    /// The program as it runs outside the censored part of the world: with a resolver of its own.
+    pub fn probe_outside(&self, args: &[&str]) -> tokio::process::Command {
+        let resolvers = self.path("outside.conf");
+        std::fs::write(&resolvers, format!("nameserver {OUTSIDE}\n")).unwrap();
+        let mut command = tokio::process::Command::new("unshare");
+        command.args(["-m", "sh", "-ec", "mount --bind \"$1\" /etc/resolv.conf; shift; exec \"$@\"", "sh"]);
+        command.arg(resolvers).arg(env!("CARGO_BIN_EXE_probe")).args(args);
+        self.surround(command)
+    }
+
+    fn surround(&self, mut command: tokio::process::Command) -> tokio::process::Command {
+        command.env("XDG_DATA_HOME", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
         command.env("FAULTLINE_CA_FILE", self.path("ca.pem")).env("FAULTLINE_YES", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
@@ -153,6 +171,7 @@ fn acceptor(ca: &std::path::Path) -> TlsAcceptor {
         .chain(["www.apple.com", "cloudflare-dns.com"])
         .map(str::to_owned)
         .collect();
+    names.push("denied.example".to_owned());
     names.extend((0..200).map(|n| format!("site-{n}.example")));
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
@@ -213,8 +232,9 @@ async fn silence(listener: TcpListener) {
     }
 }
 
-/// `silent-*` and `refusing-*` lie at addresses of their own, every other name at the sites'. There is no IPv6.
-async fn resolver(socket: UdpSocket) {
+/// `silent-*` and `refusing-*` lie at addresses of their own, every other name at the sites'; `denied.*` does not exist
+/// for a resolver that censors. There is no IPv6.
+async fn resolver(socket: UdpSocket, censors: bool) {
     let mut bytes = vec![0; 1_500];
     while let Ok((length, peer)) = socket.recv_from(&mut bytes).await {
         let Ok(query) = Message::from_vec(&bytes[..length]) else { continue };
@@ -227,7 +247,9 @@ async fn resolver(socket: UdpSocket) {
                 Some("refusing") => REFUSING,
                 _ => SITES,
             };
-            if question.query_type() == RecordType::A {
+            if censors && question.name().to_string().starts_with("denied.") {
+                reply.metadata.response_code = ResponseCode::NXDomain;
+            } else if question.query_type() == RecordType::A {
                 reply.answers.push(Record::from_rdata(question.name().clone(), 60, RData::A(A(address))));
             }
             reply.queries.push(question.clone());

@@ -172,7 +172,8 @@ fn a_pace_that_breaks_the_line_is_halved_and_its_rows_are_marked() {
 
 /// A helper in the world, and where it listens.
 async fn helper(world: &World, args: &[&str]) -> (tokio::process::Child, String) {
-    let mut child = world.probe(&[&["helper", "serve", "--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
+    let mut child =
+        world.probe_outside(&[&["helper", "serve", "--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().unwrap();
     let url = line.split_whitespace().last().unwrap().trim_end_matches("/v1/check").to_owned();
@@ -215,5 +216,19 @@ fn a_helper_does_not_reach_for_its_own_machine_unless_told() {
         assert_eq!(seen.map(|row| row["not_run"].clone()).collect::<Vec<_>>(), ["bogon_address"]);
         let verdict = &ran.objects[0]["verdict"];
         assert!(!verdict.to_string().contains("control."), "{verdict:#}");
+    });
+}
+
+#[test]
+fn a_name_that_every_resolver_here_denies_and_the_helper_reaches_is_likely_blocked() {
+    let name = "a_name_that_every_resolver_here_denies_and_the_helper_reaches_is_likely_blocked";
+    inside(name, |world| async move {
+        let alone = run(&world, &["check", "--json", "denied.example"]).await;
+        assert_eq!(alone.states(), [("down", 1)].into(), "{:#}", alone.objects[0]["verdict"]);
+        let (_child, url) = helper(&world, &["--allow-private"]).await;
+        let ran = run(&world, &["check", "--json", "--helper", &url, "denied.example"]).await;
+        let verdict = &ran.objects[0]["verdict"];
+        assert_eq!(ran.states(), [("likely_blocked", 1)].into(), "{verdict:#}");
+        assert_eq!(verdict["mechanisms"], serde_json::json!(["dns.nxdomain"]), "{verdict:#}");
     });
 }

@@ -20,10 +20,16 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let control = Control { features, helper, https: features.main().any(|connection| connection.tls.is_some()) };
-    let Some(finding) = control.same_refusal().or_else(|| control.compare()) else { return };
-    if matches!(finding.rule.id.as_str(), "control.also_fails" | "control.dead_address") {
-        // That great services are hardly ever down is a guess for want of a control; here is one.
-        found.retain(|finding| finding.rule.id != "target.rarely_down");
+    let Some(mut finding) = control.same_refusal().or_else(|| control.compare()) else { return };
+    // What is a guess for want of a control has no say beside one.
+    let refuted = match finding.rule.id.as_str() {
+        "control.also_fails" | "control.dead_address" | "control.name_fails" => "target.rarely_down",
+        "control.name_resolves" => "dns.failure_everywhere",
+        _ => "",
+    };
+    if let Some(place) = found.iter().position(|finding| finding.rule.id == refuted) {
+        let guess = found.remove(place);
+        finding.mechanism = finding.mechanism.or(guess.mechanism.filter(|_| refuted == "dns.failure_everywhere"));
     }
     found.push(finding);
 }
@@ -87,8 +93,10 @@ impl<'a> Control<'a> {
     /// whichever address is ready first.
     fn got_past(&self, failed: Failed<'_>) -> Option<bool> {
         if failed.row.step() == Step::Http {
+            // Where the vantage saw the response begin, its end is what is compared.
+            let began = failed.row.http().is_some_and(|http| http.status.is_some());
             let mut answered = self.helper.connections.iter().filter_map(|c| c.http.filter(|http| was_run(http)));
-            return answered.next().map(is_answer);
+            return answered.next().map(|row| is_answer(row) && (row.outcome.is_ok() || !began));
         }
         let mut at = self.helper.connections.iter().filter(|c| Some(c.address) == failed.row.address && c.tried());
         at.next().map(|connection| match failed.row.step() {
@@ -104,7 +112,7 @@ impl<'a> Control<'a> {
         let has_page = |c: &Connection<'_>| c.http.is_some_and(is_answer);
         let wanted = |c: &&Connection<'_>| match &self.features.measurement.target.endpoint {
             Endpoint::Tcp { .. } => c.tcp.outcome.is_ok(),
-            Endpoint::Web(_) if request_failed => has_page(c),
+            Endpoint::Web(_) if request_failed => has_page(c) && failed.iter().any(|f| self.got_past(*f) == Some(true)),
             _ if c.tls.is_some() => self.holds(c),
             _ => has_page(c),
         };
@@ -206,9 +214,9 @@ fn was_run(row: &Observation) -> bool {
     row.outcome.not_run().is_none()
 }
 
-/// A response, and not the server's own word that it is broken (RFC 9110, 15.6).
+/// A response, whole or not, and not the server's own word that it is broken (RFC 9110, 15.6).
 fn is_answer(row: &Observation) -> bool {
-    row.outcome.is_ok() && row.http().and_then(|http| http.status).is_some_and(|status| status < 500)
+    was_run(row) && row.http().and_then(|http| http.status).is_some_and(|status| status < 500)
 }
 
 /// The name does not exist, or has no address.

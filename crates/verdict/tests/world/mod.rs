@@ -336,6 +336,13 @@ impl World {
         self.helper_shakes(address, Outcome::Ok)
     }
 
+    /// A request over the connection just made ends so.
+    pub fn then_request(mut self, purpose: Purpose, address: &str, outcome: Outcome, http: Http) -> Self {
+        let connection = self.connections;
+        self.push(purpose, Some(connection), Some((address, 443)), outcome, StepData::Http(http));
+        self
+    }
+
     /// The helper gets this page in the clear.
     pub fn helper_gets(mut self, address: &str, http: Http) -> Self {
         let connection = self.tcp(Purpose::Helper, address, 80, Outcome::Ok);
