@@ -211,10 +211,14 @@ fn an_expired_certificate_is_the_sites_own_fault() {
 }
 
 #[test]
-fn an_unknown_issuer_alone_settles_nothing() {
-    let tls = shown("CN=site.example", "CN=Nobody");
-    let verdict = resolved().tls(Purpose::Main, GENUINE, failed(Failure::SslUnknownAuthority), tls).judged();
-    is(&verdict, State::Impaired, Cause::Unknown, &[]);
+fn an_unknown_issuer_is_an_ordinary_sites_own_and_in_a_great_services_place_an_interceptors() {
+    let shown = || {
+        let tls = shown("CN=site.example", "CN=Nobody");
+        resolved().tls(Purpose::Main, GENUINE, failed(Failure::SslUnknownAuthority), tls)
+    };
+    is(&shown().judged(), State::Down, Cause::Target, &[]);
+    let great = shown().of_a_great_service().judged();
+    is(&great, State::LikelyBlocked, Cause::Interference, &["tls.mitm.ca_signed"]);
 }
 
 #[test]

@@ -227,7 +227,7 @@ mod tests {
         };
         let differential = Experiment::HostDifferential { address: "1.0.0.1:80".parse().unwrap() };
         for failure in [Failure::ConnectionReset, Failure::EofError, Failure::GenericTimeoutError] {
-            assert_eq!(wanted(&[request(failure, None)], 0, "example.com"), [differential.clone()]);
+            assert_eq!(wanted(&[request(failure, None)], 0, "example.com"), std::slice::from_ref(&differential));
         }
         assert_eq!(wanted(&[request(Failure::GenericTimeoutError, Some(200))], 0, "example.com"), []);
         assert_eq!(wanted(&[request(Failure::HttpMalformedResponse, None)], 0, "example.com"), []);
