@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use faultline_record::{Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
 use crate::features::Features;
-use crate::fuse::fuse;
+use crate::fuse::{fuse, is_beside};
 use crate::gate::Gate;
 use crate::health::HealthState;
 use crate::rules::{Finding, findings};
@@ -40,19 +40,20 @@ fn judge_family(measurement: &Measurement, gate: &Gate, family: Option<Family>) 
         features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
     }
     let found = findings(&features);
-    let p = fuse(&found);
+    let (beside, about): (Vec<Finding>, Vec<Finding>) = found.iter().cloned().partition(is_beside);
+    let p = fuse(&about);
     let stands_alone = found.iter().any(|finding| finding.rule.determinate && finding.rule.group == "response");
     let shut = closed(gate, &found).filter(|_| !stands_alone);
     let (state, cause) = match &shut {
         Some((cause, _)) => (State::Insufficient, *cause),
         None if !enough(measurement, &found) => (State::Insufficient, Cause::Unknown),
-        None => state_and_cause(&found, p),
+        None => with_beside(state_and_cause(&about, p), &beside),
     };
     Verdict {
         state,
         cause,
         causes: causes(state, cause, &found, p),
-        mechanisms: mechanisms(state, &found, p),
+        mechanisms: mechanisms(state, cause, &found, p),
         p: if state == State::Insufficient { Probabilities::UNKNOWN } else { p },
         families: BTreeMap::new(),
         ruleset: table().version.clone(),
@@ -106,6 +107,18 @@ fn state_and_cause(found: &[Finding], p: Probabilities) -> (State, Cause) {
     }
 }
 
+/// The state with what stands beside it: what works by way of a proxy works, and is interfered with; what is slow by
+/// somebody's doing neither works nor is blocked.
+fn with_beside((state, cause): (State, Cause), beside: &[Finding]) -> (State, Cause) {
+    let is_throttled = beside.iter().any(|finding| finding.rule.group == "throttle");
+    match state {
+        State::Blocked | State::LikelyBlocked | State::Insufficient => (state, cause),
+        _ if is_throttled => (State::Impaired, Cause::Interference),
+        State::Ok if !beside.is_empty() && cause == Cause::None => (state, Cause::Interference),
+        _ => (state, cause),
+    }
+}
+
 fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> BTreeMap<Cause, f64> {
     let mut causes = BTreeMap::new();
     if state == State::Insufficient {
@@ -123,23 +136,31 @@ fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> BT
 
 /// Interference can be proven beside a target that works all the same (an injector on the way to another resolver).
 fn interference(state: State, found: &[Finding], p: Probabilities) -> f64 {
-    let beside =
-        || found.iter().filter(|finding| finding.rule.determinate && finding.mechanism.is_some()).collect::<Vec<_>>();
-    match state {
-        State::Ok if !beside().is_empty() => fuse(&beside().into_iter().cloned().collect::<Vec<_>>()).blocked,
-        _ => p.blocked,
-    }
+    let pointing = |finding: &&Finding| finding.rule.determinate && finding.mechanism.is_some();
+    let counts = |finding: &&Finding| match state {
+        State::Ok => true,
+        _ => is_beside(finding),
+    };
+    let beside: Vec<Finding> = found.iter().filter(pointing).filter(counts).cloned().collect();
+    if beside.is_empty() { p.blocked } else { fuse(&beside).blocked.max(p.blocked) }
 }
 
 /// The deepest nodes that the findings point at; none where interference is not what the verdict says.
-fn mechanisms(state: State, found: &[Finding], p: Probabilities) -> Vec<String> {
+fn mechanisms(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> Vec<String> {
     let shown = match state {
+        _ if cause == Cause::Interference => true,
         State::Blocked | State::LikelyBlocked => true,
         State::Ok => interference(state, found, p) > table().threshold.blocked,
         State::Impaired | State::Down | State::Insufficient => false,
     };
-    let strongest = found.iter().any(|finding| finding.rule.determinate && finding.mechanism.is_some());
-    let pointing = found.iter().filter(|finding| finding.rule.determinate || !strongest);
+    let settled = |finding: &Finding| finding.rule.determinate && finding.mechanism.is_some();
+    let strongest = found.iter().any(|finding| settled(finding) && !is_beside(finding));
+    let counts = |finding: &Finding| match state {
+        State::Impaired => is_beside(finding),
+        State::Ok => settled(finding),
+        _ => finding.rule.determinate || !strongest,
+    };
+    let pointing = found.iter().filter(|finding| counts(finding));
     let nodes: BTreeSet<&str> = pointing.filter_map(|finding| finding.mechanism.as_deref()).filter(|_| shown).collect();
     let is_prefix =
         |node: &str| nodes.iter().any(|other| other.strip_prefix(node).is_some_and(|rest| rest.starts_with('.')));

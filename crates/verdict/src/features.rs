@@ -75,7 +75,43 @@ pub struct Features<'a> {
     pub helper: Option<Helper<'a>>,
     /// Unencrypted responses of the hops before the last: what led here.
     pub led_here: Vec<(&'a Observation, &'a Http)>,
+    /// Names that cannot exist, asked of the system's resolver.
+    pub random: Vec<Lookup<'a>>,
+    /// Unencrypted responses of all hops, with their copies over TLS.
+    pub plain_pages: Vec<PlainPage<'a>>,
 }
+
+/// An unencrypted response, and the same request over TLS.
+#[derive(Clone, Debug)]
+pub struct PlainPage<'a> {
+    /// The row of the response.
+    pub row: &'a Observation,
+    /// Its HTTP part.
+    pub http: &'a Http,
+    /// Whether it is no last word but led to the hop after it.
+    pub led_on: bool,
+    /// A connection that is verified and on which the same was asked for.
+    pub copy: Option<Connection<'a>>,
+}
+
+impl<'a> PlainPage<'a> {
+    /// The pages of the hops up to the last.
+    fn of(measurement: &'a Measurement, last: u16) -> Vec<Self> {
+        let page = |hop: u16| {
+            let rows: Vec<&Observation> = measurement.observations.iter().filter(|row| row.hop == hop).collect();
+            let is_plain = |row: &&&Observation| row.purpose == Purpose::Main && row.connection.is_some();
+            let responses = rows.iter().filter(is_plain).filter_map(|&row| Some((row, row.http()?)));
+            let (row, http) =
+                responses.into_iter().find(|(_, http)| http.status.is_some() && http.url.starts_with("http:"))?;
+            let copy = connections(&rows).into_iter().find(|c| c.purpose == Purpose::HttpsCopy && c.verified());
+            Some(Self { row, http, led_on: hop < last, copy })
+        };
+        (0..=last).filter_map(page).collect()
+    }
+}
+
+/// Resolvers that must have denied a name before an answer to it stands alone.
+const DENIALS: usize = 2;
 
 impl<'a> Features<'a> {
     /// Arranges a measurement's last hop; `family` keeps the connections of one family only.
@@ -108,6 +144,8 @@ impl<'a> Features<'a> {
             helper: Helper::of(&helper, family),
             redirected: last > 0,
             led_here: in_the_clear.collect(),
+            random: lookups(Purpose::RandomName).filter(Lookup::tried).collect(),
+            plain_pages: PlainPage::of(measurement, last),
             system: lookups(Purpose::Main).filter(Lookup::tried).collect(),
             others: lookups(Purpose::Comparison).filter(Lookup::tried).collect(),
             connections,
@@ -128,7 +166,7 @@ impl<'a> Features<'a> {
     pub fn proven(&self) -> BTreeSet<IpAddr> {
         self.connections
             .iter()
-            .filter(|c| c.purpose != Purpose::InnocentSni && c.verified())
+            .filter(|c| !matches!(c.purpose, Purpose::InnocentSni | Purpose::ProxyCheck) && c.verified())
             .map(|c| c.address)
             .collect()
     }
@@ -147,7 +185,31 @@ impl<'a> Features<'a> {
     /// everyone, so that an address is doubted only when another one is proven and this one is nobody else's.
     pub fn is_trusted(&self, address: IpAddr) -> bool {
         let proven = self.proven();
-        proven.is_empty() || proven.contains(&address) || self.given_by_others().contains(&address)
+        if proven.is_empty() || proven.contains(&address) {
+            return true;
+        }
+        let over_https = self.given_over_https();
+        // What comes over UDP, anybody on the way can have sent.
+        let givers = if over_https.is_disjoint(&proven) { self.given_by_others() } else { over_https };
+        givers.contains(&address)
+    }
+
+    /// Addresses given by others over HTTPS, where nobody on the way can answer in their place.
+    pub fn given_over_https(&self) -> BTreeSet<IpAddr> {
+        let lookups = self.others.iter().filter(|lookup| lookup.dns.engine == Engine::Doh);
+        lookups.flat_map(|lookup| lookup.dns.addresses()).collect()
+    }
+
+    /// Whether the system's resolver gave an address for a name that all others deny, and nothing shows that it is the
+    /// name's.
+    pub fn is_ghost(&self) -> bool {
+        let is_no = |lookup: &&Lookup<'_>| {
+            matches!(lookup.row.outcome.failure(), Some(Failure::DnsNxdomainError | Failure::DnsNoAnswer))
+        };
+        let deniers: BTreeSet<&str> =
+            self.others.iter().filter(is_no).map(|lookup| lookup.dns.resolver.as_str()).collect();
+        let is_given = self.system.iter().any(|lookup| lookup.row.outcome.is_ok());
+        is_given && deniers.len() >= DENIALS && self.given_by_others().is_empty() && self.proven().is_empty()
     }
 
     /// Whether a second try at an address where the first had failed got further.

@@ -7,6 +7,15 @@ use crate::verdict::Probabilities;
 /// Share of a group's second finding that still counts (science reference, section 4.1: strongest plus half the next).
 const SECOND: f64 = 0.5;
 
+/// Groups of findings that say who is in the path, and nothing of whether the target works: a proxy that passes
+/// everything on, and throttling. They make interference a cause, and leave the state to the rest.
+const BESIDE: [&str; 2] = ["proxy", "throttle"];
+
+/// Whether a finding stands beside the state.
+pub fn is_beside(finding: &Finding) -> bool {
+    BESIDE.contains(&finding.rule.group.as_str())
+}
+
 /// Prior times likelihoods, normalised.
 pub fn fuse(findings: &[Finding]) -> Probabilities {
     let prior = table().prior;

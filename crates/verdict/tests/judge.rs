@@ -211,12 +211,13 @@ fn an_expired_certificate_is_the_sites_own_fault() {
 }
 
 #[test]
-fn an_unknown_issuer_leans_to_the_site_and_at_a_great_service_to_an_interceptor() {
-    let tls = || shown("CN=site.example", "CN=Nobody");
-    let failure = || failed(Failure::SslUnknownAuthority);
-    let small = resolved().tls(Purpose::Main, GENUINE, failure(), tls()).judged();
-    is(&small, State::Down, Cause::Target, &[]);
-    let great = resolved().of_a_great_service().tls(Purpose::Main, GENUINE, failure(), tls()).judged();
+fn an_unknown_issuer_is_an_ordinary_sites_own_and_in_a_great_services_place_an_interceptors() {
+    let shown = || {
+        let tls = shown("CN=site.example", "CN=Nobody");
+        resolved().tls(Purpose::Main, GENUINE, failed(Failure::SslUnknownAuthority), tls)
+    };
+    is(&shown().judged(), State::Down, Cause::Target, &[]);
+    let great = shown().of_a_great_service().judged();
     is(&great, State::LikelyBlocked, Cause::Interference, &["tls.mitm.ca_signed"]);
 }
 

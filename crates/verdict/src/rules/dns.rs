@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use faultline_record::{Failure, QueryType};
+use faultline_record::{Engine, Failure, QueryType};
 
 use super::{Finding, listed};
-use crate::features::{Features, Lookup, is_denial, resolver_names};
+use crate::features::{Connection, Features, Lookup, is_denial, resolver_names};
 
 /// Fires on the system's answer, and on questions that were answered more than once.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -68,11 +68,13 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
 }
 
 fn bogon(features: &Features<'_>, bogons: &BTreeSet<IpAddr>) -> Finding {
-    let given: BTreeSet<IpAddr> = features.given_by_others().difference(bogons).copied().collect();
+    let given: BTreeSet<IpAddr> =
+        features.given_by_others().into_iter().filter(|a| !is_a_bogon(features, *a)).collect();
     let proven: BTreeSet<IpAddr> = features.proven().intersection(&given).copied().collect();
     let id = match (proven.is_empty(), given.is_empty()) {
         (false, _) => "dns.bogon_proven",
         (true, false) => "dns.bogon_disputed",
+        (true, true) if is_said_over_https(features) => "dns.bogon_everywhere",
         (true, true) => "dns.bogon_alone",
     };
     let shown = if proven.is_empty() { &given } else { &proven };
@@ -82,15 +84,45 @@ fn bogon(features: &Features<'_>, bogons: &BTreeSet<IpAddr>) -> Finding {
     Finding::new(id, rows(features, shown), fields).pointing_at("dns.injection.bogon")
 }
 
-/// The system's addresses do not work and are nobody else's, while others gave an address that is proven.
+/// Whether an address was given in an answer that the probe called a bogon.
+fn is_a_bogon(features: &Features<'_>, address: IpAddr) -> bool {
+    let mut bogons = features.system.iter().chain(&features.others).filter(|lookup| gave_bogon(lookup));
+    bogons.any(|lookup| lookup.dns.addresses().any(|given| given == address))
+}
+
+fn gave_bogon(lookup: &Lookup<'_>) -> bool {
+    lookup.row.outcome.failure() == Some(Failure::DnsBogonError)
+}
+
+/// Whether a resolver over HTTPS, where nobody answers in its place, gave an address that cannot be public either, and
+/// another one agreed.
+fn is_said_over_https(features: &Features<'_>) -> bool {
+    let agreeing: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| gave_bogon(lookup)).collect();
+    agreeing.len() > 1 && agreeing.iter().any(|lookup| lookup.dns.engine == Engine::Doh)
+}
+
+/// The system's addresses do not work, while others gave an address that is proven. Where others gave the system's
+/// addresses too, those over UDP can have been answered for on the way: then one over HTTPS must disagree.
 fn forged(features: &Features<'_>, given: &BTreeSet<IpAddr>) -> Option<Finding> {
     let others: BTreeSet<IpAddr> = features.given_by_others();
     let proven: BTreeSet<IpAddr> = features.proven().intersection(&others).copied().collect();
-    if proven.is_empty() || given.iter().any(|address| others.contains(address)) {
+    let over_https = features.given_over_https();
+    let is_shared = !given.is_disjoint(&others);
+    let is_disputed = !over_https.is_disjoint(&proven) && over_https.is_disjoint(given);
+    if !given.is_disjoint(&features.proven()) || proven.is_empty() || (is_shared && !is_disputed) {
+        return None;
+    }
+    // A page that came in the clear is held against its copy: that is the rule on pages.
+    if features.main().any(|c| c.tls.is_none() && c.http_data().is_some_and(|http| http.status.is_some())) {
         return None;
     }
     let wrong_certificate = features.main().any(|connection| connection.tls_failure().is_some_and(is_about_names));
-    let id = if wrong_certificate { "dns.forged_proven" } else { "dns.forged_suspected" };
+    let refused = |c: &Connection<'_>| c.tcp.outcome.failure() == Some(Failure::ConnectionRefused);
+    let id = match wrong_certificate {
+        true => "dns.forged_proven",
+        false if features.main().filter(|c| c.tried()).all(refused) => "dns.forged_refused",
+        false => "dns.forged_suspected",
+    };
     let fields: &[(&str, &dyn std::fmt::Display)] = &[
         ("host", &features.host),
         ("forged", &listed(given)),

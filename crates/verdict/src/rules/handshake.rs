@@ -117,7 +117,27 @@ fn certificate(features: &Features<'_>, failed: &[&Connection<'_>]) -> Vec<Findi
         Some(Failure::SslInvalidCertificate) => finding("tls.expired_certificate"),
         _ => return Vec::new(),
     };
-    [Some(own), other_address(features, shown.address)].into_iter().flatten().collect()
+    [Some(own), other_address(features, shown.address), mints(features, shown)].into_iter().flatten().collect()
+}
+
+/// Whoever shows a certificate of nobody's shows one for the innocent name too, made by the same hand: no site has that.
+/// One that signs itself does not count: a default page's, made after a manual, may bear any name.
+fn mints(features: &Features<'_>, shown: &Connection<'_>) -> Option<Finding> {
+    let own = shown.tls_data()?.chain.first()?;
+    if shown.tls_failure()? != Failure::SslUnknownAuthority || own.is_self_issued() {
+        return None;
+    }
+    features.with_purpose(Purpose::InnocentSni).filter(|c| c.address == shown.address).find_map(|innocent| {
+        let (tls, row) = (innocent.tls_data()?, innocent.tls?);
+        let (leaf, name) = (tls.chain.first()?, tls.sni.as_deref()?);
+        let is_unknown = innocent.tls_failure() == Some(Failure::SslUnknownAuthority);
+        let is_made_for_it = leaf.der.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+        let is_minted = is_unknown && is_made_for_it && leaf.issuer == own.issuer && leaf.sha256 != own.sha256;
+        let fields: &[(&str, &dyn std::fmt::Display)] =
+            &[("host", &features.host), ("addresses", &shown.address), ("innocent", &name), ("issuer", &leaf.issuer)];
+        let rows = shown.tls.into_iter().chain([row]).map(|row| row.seq).collect();
+        is_minted.then(|| Finding::new("tls.mints_certificates", rows, fields).pointing_at("tls.mitm.ca_signed"))
+    })
 }
 
 fn other_address(features: &Features<'_>, shown: IpAddr) -> Option<Finding> {

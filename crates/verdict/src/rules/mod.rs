@@ -1,10 +1,13 @@
 //! Rules: from features to findings. Every rule that fires is kept; the table says what each is worth.
 
+mod answer;
 mod connect;
 mod control;
 mod dns;
 mod handshake;
+mod page;
 mod response;
+mod slow;
 
 use std::fmt::Display;
 
@@ -57,8 +60,10 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     response::fire(features, &mut found);
     dns::fire(features, &mut found);
+    answer::fire(features, &mut found);
     connect::fire(features, &mut found);
     handshake::fire(features, &mut found);
+    slow::fire(features, &mut found);
     // Last: it looks at what the vantage's own rows have said.
     control::fire(features, &mut found);
     found

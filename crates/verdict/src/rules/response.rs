@@ -2,20 +2,29 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Endpoint, Failure, HostName, Http, Observation};
+use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
-use super::{Finding, listed};
+use super::{Finding, listed, page};
 use crate::features::{Connection, Features};
+
+/// Rounds in which the innocent host must have been answered, as for names in TLS.
+const ROUNDS_WANTED: usize = 2;
 
 /// Fires at most one finding: the best thing that any connection of the measurement saw.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let main: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
+    let compared = page::compare(features);
+    let is_settled = compared.is_some();
+    found.extend(compared);
     if let Some(finding) = features.led_here.iter().find_map(|(row, http)| redirected_to_address(row, http)) {
         found.push(finding);
         return;
     }
     if let Some(row) = features.dead_end {
         found.push(redirect_loop(features, row));
+        return;
+    }
+    if is_settled {
         return;
     }
     if let Some(finding) = best_response(features, &main) {
@@ -33,7 +42,7 @@ fn best_response(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Fi
     responses.into_iter().next().or_else(|| without_request(features, main)).or_else(|| plain(features, main))
 }
 
-fn verified_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<Finding> {
+pub(super) fn verified_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<Finding> {
     let row = connection.http?;
     let http = connection.http_data()?;
     let status = http.status?;
@@ -91,6 +100,10 @@ fn without_request(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<
 
 /// A response over a connection without TLS.
 fn plain(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {
+    // Of a name that nobody else knows there is no site that could have answered.
+    if features.is_ghost() {
+        return None;
+    }
     let mut unencrypted = main.iter().filter(|connection| connection.tls.is_none());
     unencrypted.find_map(|connection| plain_response(features, connection))
 }
@@ -112,12 +125,16 @@ fn plain_response(features: &Features<'_>, connection: &Connection<'_>) -> Optio
 
 /// A redirect, in the clear, from a name to a literal address.
 fn redirected_to_address(row: &Observation, http: &Http) -> Option<Finding> {
-    let is_redirect = matches!(http.status, Some(301 | 302 | 303 | 307 | 308));
-    let location = http.header("location").filter(|_| is_redirect)?;
+    let location = http.header("location").filter(|_| is_redirect(http))?;
     let (from, to) = (literal_or_name(&http.url)?, literal_or_name(location)?);
     let (HostName::Name(host), HostName::Address(_)) = (from, to) else { return None };
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &host), ("location", &location)];
     Some(Finding::new("http.redirect_to_address", vec![row.seq], fields).pointing_at("http.redirect"))
+}
+
+/// A redirect that clients follow (RFC 9110, 15.4).
+pub(super) fn is_redirect(http: &Http) -> bool {
+    matches!(http.status, Some(301 | 302 | 303 | 307 | 308))
 }
 
 fn literal_or_name(url: &str) -> Option<HostName> {
@@ -143,10 +160,49 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
         Failure::EofError => ("http.plain_close", "http.close"),
         _ => return None,
     };
-    Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism))
+    let differential = host_differential(features, connection, failure, mechanism);
+    differential.or_else(|| Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism)))
 }
 
-fn rows_of(connection: &Connection<'_>) -> Vec<u32> {
+/// The same address, requests for the target's host and for an innocent one, alternating.
+fn host_differential(
+    features: &Features<'_>,
+    connection: &Connection<'_>,
+    failure: Failure,
+    mechanism: &str,
+) -> Option<Finding> {
+    let at = |purpose| {
+        let own = move |c: &&Connection<'_>| c.address == connection.address && c.tls.is_none();
+        features.with_purpose(purpose).filter(own).filter(|c| c.http_data().is_some())
+    };
+    let answers = |c: &&Connection<'_>| c.http_data().is_some_and(|http| http.status.is_some());
+    let innocent: Vec<&Connection<'_>> = at(Purpose::InnocentHost).collect();
+    let own: Vec<&Connection<'_>> = at(Purpose::Main).chain(at(Purpose::Retry)).collect();
+    let answered = innocent.iter().copied().filter(answers).count();
+    let failed = own.len() - own.iter().copied().filter(answers).count();
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[
+        ("host", &features.host),
+        ("addresses", &connection.address),
+        ("failed", &failed),
+        ("tries", &own.len()),
+        ("failure", &failure),
+        ("answered", &answered),
+        ("rounds", &innocent.len()),
+    ];
+    let rows: Vec<u32> = own.iter().chain(&innocent).filter_map(|c| c.http).map(|row| row.seq).collect();
+    let finding = |id| Finding::new(id, rows.clone(), fields);
+    match (failed == own.len(), own.len() > ROUNDS_WANTED && innocent.len() >= ROUNDS_WANTED) {
+        (false, _) => Some(finding("http.transient")),
+        (true, true) if answered >= ROUNDS_WANTED => {
+            let node = if mechanism == "http.timeout" { mechanism.to_owned() } else { format!("{mechanism}.host") };
+            Some(finding("http.host_differential").pointing_at(node))
+        }
+        (true, true) if answered == 0 => Some(finding("http.any_host_fails").pointing_at(mechanism)),
+        (true, _) => None,
+    }
+}
+
+pub(super) fn rows_of(connection: &Connection<'_>) -> Vec<u32> {
     let rows = [Some(connection.tcp), connection.tls, connection.http];
     rows.into_iter().flatten().filter(|row| row.outcome.not_run().is_none()).map(|row| row.seq).collect()
 }

@@ -205,6 +205,36 @@ impl World {
         self
     }
 
+    /// A request of a follow-up that ends so, over the scheme that its URL names, after so many milliseconds.
+    pub fn requests(mut self, purpose: Purpose, address: &str, outcome: Outcome, http: Http, ms: f64) -> Self {
+        let port = if http.url.starts_with("https:") { 443 } else { 80 };
+        let connection = self.tcp(purpose, address, port, Outcome::Ok);
+        if port == 443 {
+            self.push(purpose, Some(connection), Some((address, port)), Outcome::Ok, StepData::Tls(heard()));
+        }
+        self.push(purpose, Some(connection), Some((address, port)), outcome, StepData::Http(http));
+        self.took(ms)
+    }
+
+    /// The last row took so long.
+    pub fn took(mut self, ms: f64) -> Self {
+        if let Some(row) = self.measurement.observations.last_mut() {
+            row.t_ms = row.t0_ms + ms;
+        }
+        self
+    }
+
+    /// The system's resolver is asked for a name that cannot exist.
+    pub fn asked_for_nonsense(self, outcome: Outcome) -> Self {
+        self.lookup(Purpose::RandomName, Engine::System, "system", outcome, &[], &[])
+    }
+
+    /// A resolver of that kind gives an address; one that cannot be public is marked as the probe marks it.
+    pub fn says(self, engine: Engine, resolver: &str, address: &str, outcome: Outcome) -> Self {
+        let purpose = if engine == Engine::System { Purpose::Main } else { Purpose::Comparison };
+        self.lookup(purpose, engine, resolver, outcome, &[address], &[])
+    }
+
     /// Three rounds at the address: the innocent name ends so, the own name so.
     pub fn differential(mut self, address: &str, innocent: &(Outcome, Tls), own: &(Outcome, Tls)) -> Self {
         for _ in 0..3 {
