@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::world::{
-    Authority, Rows, at_once, closed_port, config, context, drive, reply, reset, resolvers, serve, target,
+    Authority, Rows, at_once, closed_port, config, context, drive, limits, reply, reset, resolvers, serve, target,
 };
 use crate::drive::Drive;
 use crate::helper::message::{HelperAnswer, HelperQuestion, Origin};
@@ -284,4 +284,37 @@ async fn what_a_redirect_carries_stays_here() {
     let heard = heard.lock().unwrap().clone();
     assert!(heard.contains(&format!("https://127.0.0.1:{}/in", dead.port())), "{heard}");
     assert!(!heard.contains("secret") && !heard.contains("part"), "{heard}");
+}
+
+#[tokio::test]
+async fn strangers_wait_their_turn_and_no_more_than_eight_are_worked_for() {
+    let authority = Authority::new();
+    let silent = serve(|stream| async move {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        drop(stream);
+    })
+    .await;
+    let outside = helper(drive(config(&authority), &genuine().await), true).await;
+    let endpoint = format!("tls://site.example:{}", silent.port());
+    let begun = std::time::Instant::now();
+    let asking = (0..20).map(|_| asked(outside, &endpoint, "site.example", &[]));
+    let answers = futures_util::future::join_all(asking).await;
+    let timeout = Outcome::Failed(Failure::GenericTimeoutError);
+    assert!(answers.iter().all(|answer| answer.addresses[0].tls.0 == timeout), "{answers:#?}");
+    // Twenty questions of one time-out each, eight at once, take three time-outs.
+    assert!(begun.elapsed() >= limits().tls * 3, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_connects_and_dawdles_keeps_nobody_waiting() {
+    let outside = helper(drive(config(&Authority::new()), &genuine().await), false).await;
+    let mut dawdling = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect(outside).await.unwrap();
+        stream.write_all(b"POST /v1/check HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+        dawdling.push(stream);
+    }
+    let asking = asked(outside, "tcp://site.example:80", "site.example", &[]);
+    let answer = tokio::time::timeout(Duration::from_secs(2), asking).await.unwrap();
+    assert_eq!(answer.dns.addresses, [LOCAL]);
 }
