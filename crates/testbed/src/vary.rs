@@ -1,8 +1,5 @@
-//! Variations of a scenario, drawn by seed: other delays, a little loss, other path lengths, other parameters of the
-//! censor, other names, another order. What is true stays true.
-//!
-//! Ranges are wider than what any one scenario file says, and narrower than what would change the truth: losses stay
-//! below one in a hundred, since a scenario that is about loss says so itself.
+//! Variations of a scenario, drawn by seed: other delays, other parameters of the censor, other names, another order.
+//! What is true stays true.
 
 use std::path::Path;
 
@@ -62,11 +59,8 @@ fn mentions_below(text: &str, name: &str) -> bool {
 }
 
 fn vary(scenario: &mut Scenario, rng: &mut StdRng) {
-    vary_line(&mut scenario.link.access, rng, 1.0..15.0, 4);
-    vary_line(&mut scenario.link.abroad, rng, 10.0..75.0, 6);
-    if rng.random_bool(0.3) && scenario.link.abroad.loss == 0.0 {
-        scenario.link.abroad.loss = rng.random_range(0.0..0.01);
-    }
+    vary_line(&mut scenario.link.access, rng, 1.0..15.0);
+    vary_line(&mut scenario.link.abroad, rng, 10.0..75.0);
     for censor in &mut scenario.censor {
         vary_action(&mut censor.action, rng);
         if let Some(residual) = &mut censor.residual {
@@ -76,15 +70,10 @@ fn vary(scenario: &mut Scenario, rng: &mut StdRng) {
     scenario.truth.measure.shuffle(rng);
 }
 
-/// Draws what the scenario leaves to the default.
-fn vary_line(line: &mut Line, rng: &mut StdRng, delays_ms: std::ops::Range<f64>, most_hops: u8) {
-    let (delay, jitter, hops) =
-        (rng.random_range(delays_ms), rng.random_range(0.0..4.0), rng.random_range(1..=most_hops));
+/// Draws the delay, if the scenario leaves it to the default.
+fn vary_line(line: &mut Line, rng: &mut StdRng, delays_ms: std::ops::Range<f64>) {
+    let delay = rng.random_range(delays_ms);
     line.delay_ms.get_or_insert(delay);
-    line.hops.get_or_insert(hops);
-    if line.jitter_ms == 0.0 {
-        line.jitter_ms = jitter;
-    }
 }
 
 fn vary_action(action: &mut Action, rng: &mut StdRng) {
@@ -138,9 +127,9 @@ mod tests {
 
     #[test]
     fn what_a_scenario_says_itself_is_kept() {
-        let mut line = Line { delay_ms: Some(7.0), jitter_ms: 1.0, hops: Some(3), ..Line::default() };
+        let mut line = Line { delay_ms: Some(7.0), ..Line::default() };
         let before = line.clone();
-        vary_line(&mut line, &mut StdRng::seed_from_u64(1), 10.0..20.0, 9);
+        vary_line(&mut line, &mut StdRng::seed_from_u64(1), 10.0..20.0);
         assert_eq!(line, before);
     }
 }

@@ -32,7 +32,8 @@ addresses = ["203.99.48.10"]
 /// curl's exit code and status for a URL. 6: no address; 7: no connection; 28: time-out; 35: TLS failed; 52: empty answer;
 /// 56: reset while receiving; 60: the certificate is not valid.
 fn fetch(url: &str) -> String {
-    format!("curl -sS -m 3 -o /dev/null -w '%{{http_code}}' {url} 2>/dev/null; echo \" $?\"")
+    // In one piece: several may print at the same time.
+    format!("code=$(curl -sS -m 3 -o /dev/null -w '%{{http_code}}' {url} 2>/dev/null); echo \"$code $?\"")
 }
 
 /// The lines that these commands print in a world with `rules`.
