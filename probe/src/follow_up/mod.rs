@@ -14,6 +14,10 @@ pub(crate) use at_last::over_tls;
 /// Rounds of a differential; in each the innocent name goes first (design, section 5: alternating, at least three).
 pub const ROUNDS: usize = 3;
 
+/// Rounds where slowness is compared, which loss brings about by chance as well: four of each kind all apart is chance
+/// once in seventy.
+pub const SLOW_ROUNDS: usize = 4;
+
 /// An experiment that would settle a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Experiment {

@@ -12,7 +12,7 @@ use super::connect::{Goal, Reached, Round};
 use super::steps::Offer;
 use super::{Known, Walk};
 use crate::drive::{Alpn, Channel, Fetch, KnownPage, Question, SYSTEM};
-use crate::follow_up::{Experiment, ROUNDS, over_tls};
+use crate::follow_up::{Experiment, ROUNDS, SLOW_ROUNDS, over_tls};
 
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -170,7 +170,7 @@ impl Walk {
     /// that an observer can tell them by is the name.
     async fn slow_name(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
         let innocent = self.drive.config().innocent_sni.clone();
-        for _ in 0..ROUNDS {
+        for _ in 0..SLOW_ROUNDS {
             for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
                 let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
                 let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone() };
@@ -182,7 +182,7 @@ impl Walk {
 
     async fn slow_plain(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let Some(over_tls_goal) = encrypted(goal) else { return };
-        for _ in 0..ROUNDS {
+        for _ in 0..SLOW_ROUNDS {
             let copy = self.round(hop, Purpose::HttpsCopy);
             if self.try_out(copy, over_tls(address.ip()), &over_tls_goal).await.fetch.is_none() {
                 break;

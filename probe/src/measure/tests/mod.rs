@@ -2,6 +2,7 @@
 
 mod dns;
 mod doh;
+mod follow_ups;
 mod helper;
 mod http;
 mod tls;

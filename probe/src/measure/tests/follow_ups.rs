@@ -1,0 +1,156 @@
+//! Experiments that follow what stood alone, against servers of our own.
+
+use std::net::{IpAddr, SocketAddr};
+
+use faultline_record::{Failure, Observation, Outcome, Purpose, Step};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::world::{Authority, Rows, at_once, config, drive, public, reply, reset, resolvers, run, serve};
+use crate::drive::{DriveConfig, KnownPage, Strangers};
+
+const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+fn following_up(authority: &Authority) -> DriveConfig {
+    let strangers = Strangers { names: vec!["one.test".to_owned(), "two.test".to_owned()], pages: Vec::new() };
+    DriveConfig { follow_up: true, strangers, ..config(authority) }
+}
+
+fn rows_for(rows: &Rows, purpose: Purpose, step: Step) -> Vec<&Observation> {
+    rows.of(step).into_iter().filter(|row| row.purpose == purpose).collect()
+}
+
+/// The first fake resolver knows `site.example`, the others say what is given of it; nobody knows any other name.
+async fn disagreeing(others: Option<IpAddr>) -> Vec<SocketAddr> {
+    resolvers(3, move |index, query| {
+        let is_known = query.queries[0].name().to_ascii().starts_with("site.example");
+        let said = if index == 0 { Some(LOCAL) } else { others };
+        at_once(&reply(query, said.filter(|_| is_known)))
+    })
+    .await
+}
+
+/// Resets what asks for the host that is filtered, and answers everybody else.
+async fn filter(mut stream: TcpStream) {
+    let mut request = [0; 4096];
+    let length = stream.read(&mut request).await.unwrap_or(0);
+    if String::from_utf8_lossy(&request[..length]).contains("Host: site.example") {
+        return reset(stream);
+    }
+    let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_reset_in_the_clear_is_held_against_an_innocent_one_in_three_alternating_rounds() {
+    let address = serve(filter).await;
+    let servers = disagreeing(Some(LOCAL)).await;
+    let config = following_up(&Authority::new());
+    let rows = run(&drive(config, &servers), &format!("http://site.example:{}/", address.port())).await;
+    rows.check_numbers();
+    let seen: Vec<_> = rows.of(Step::Http).into_iter().map(|row| (row.purpose, row.outcome)).collect();
+    let round = [(Purpose::InnocentHost, Outcome::Ok), (Purpose::Retry, Outcome::Failed(Failure::ConnectionReset))];
+    assert_eq!(seen[0], (Purpose::Main, Outcome::Failed(Failure::ConnectionReset)));
+    assert_eq!(seen[1..], [round, round, round].concat());
+}
+
+#[tokio::test]
+async fn of_a_name_that_only_the_system_knows_one_that_cannot_exist_is_asked_as_well() {
+    let servers = disagreeing(None).await;
+    let mut config = following_up(&Authority::new());
+    config.resolvers = vec![public("one", servers[1]), public("two", servers[2])];
+    let closed = super::world::closed_port().await;
+    let rows = run(&drive(config, &servers), &format!("tls://site.example:{}", closed.port())).await;
+    let random = rows_for(&rows, Purpose::RandomName, Step::Dns);
+    assert_eq!(random.len(), 1, "{:?}", rows.outline());
+    let name = &random[0].dns().unwrap().hostname;
+    assert!(name.ends_with(".example") && name.len() == 16 + ".example".len() && !name.contains("site"), "{name}");
+    assert_eq!(random[0].outcome, Outcome::Failed(Failure::DnsNoAnswer));
+}
+
+async fn verified(acceptor: TlsAcceptor) -> SocketAddr {
+    serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut tls) = acceptor.accept(stream).await {
+                let _ = tls.read(&mut [0]).await;
+            }
+        }
+    })
+    .await
+}
+
+/// Outcomes of asking for strangers where the certificate is for these names.
+async fn strangers_at(names: &[&str]) -> Vec<bool> {
+    let authority = Authority::new();
+    let address = verified(authority.acceptor(names)).await;
+    let servers = disagreeing(Some(IpAddr::from([127, 9, 9, 9]))).await;
+    let mut config = following_up(&authority);
+    config.resolvers = vec![public("one", servers[1]), public("two", servers[2])];
+    let rows = run(&drive(config, &servers), &format!("tls://site.example:{}", address.port())).await;
+    rows_for(&rows, Purpose::ProxyCheck, Step::Tls).iter().map(|row| row.outcome.is_ok()).collect()
+}
+
+#[tokio::test]
+async fn an_address_that_only_the_system_gave_is_asked_for_strangers_until_one_is_not_there() {
+    assert_eq!(strangers_at(&["site.example", "one.test", "two.test"]).await, [true, true]);
+    assert_eq!(strangers_at(&["site.example", "one.test"]).await, [true, false]);
+    assert_eq!(strangers_at(&["site.example", "two.test"]).await, [false], "one refusal is enough");
+}
+
+/// Passes on what it is asked for: each host's own page; a page of its own for all others.
+async fn pass_on(mut stream: TcpStream) {
+    let mut request = [0; 4096];
+    let length = stream.read(&mut request).await.unwrap_or(0);
+    let text = String::from_utf8_lossy(&request[..length]).into_owned();
+    let body = if text.contains("Host: one.test") { "one" } else { "two" };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let _ = stream.write_all(head.as_bytes()).await;
+}
+
+#[tokio::test]
+async fn in_the_clear_strangers_are_known_by_their_answers_and_another_answer_is_unexpected() {
+    let page = |host: &str, body: &str| KnownPage {
+        url: format!("http://{host}/check").parse().unwrap(),
+        status: 200,
+        body: body.to_owned(),
+    };
+    let address = serve(pass_on).await;
+    let servers = disagreeing(Some(IpAddr::from([127, 9, 9, 9]))).await;
+    let unexpected = Outcome::Failed(Failure::UnexpectedResponse);
+    for (second, end) in [("two", Outcome::Ok), ("second", unexpected)] {
+        let mut config = following_up(&Authority::new());
+        config.strangers.pages = vec![page("one.test", "one"), page("two.test", second)];
+        config.resolvers = vec![public("one", servers[1]), public("two", servers[2])];
+        let rows = run(&drive(config, &servers), &format!("http://site.example:{}/", address.port())).await;
+        let asked = rows_for(&rows, Purpose::ProxyCheck, Step::Http);
+        assert_eq!(asked.iter().map(|row| row.outcome).collect::<Vec<_>>(), [Outcome::Ok, end], "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_nobodys_is_asked_for_once_more_by_an_innocent_name() {
+    let address = verified(Authority::new().acceptor(&["site.example"])).await;
+    let servers = disagreeing(Some(LOCAL)).await;
+    let config = following_up(&Authority::new());
+    let rows = run(&drive(config, &servers), &format!("tls://site.example:{}", address.port())).await;
+    let innocent = rows_for(&rows, Purpose::InnocentSni, Step::Tls);
+    assert_eq!(innocent.len(), 1);
+    let tls = innocent[0].tls().unwrap();
+    assert_eq!(tls.sni.as_deref(), Some("innocent.example"));
+    assert!(!tls.chain.is_empty());
+    assert!(rows_for(&rows, Purpose::Retry, Step::Tls).is_empty());
+}
+
+#[tokio::test]
+async fn nothing_follows_where_everything_is_well() {
+    let authority = Authority::new();
+    let address = verified(authority.acceptor(&["site.example"])).await;
+    let servers = disagreeing(Some(LOCAL)).await;
+    let mut config = following_up(&authority);
+    config.resolvers = vec![public("one", servers[1]), public("two", servers[2])];
+    let rows = run(&drive(config, &servers), &format!("tls://site.example:{}", address.port())).await;
+    let purposes = rows.0.observations.iter().map(|row| row.purpose);
+    assert!(purposes.clone().all(|purpose| matches!(purpose, Purpose::Main | Purpose::Comparison)), "{rows:?}");
+    assert_eq!(rows.of(Step::Tls).len(), 1);
+}
