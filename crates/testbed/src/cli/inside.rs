@@ -128,7 +128,7 @@ fn work_in(scenario: &Scenario, command: &[String]) -> Result<u8> {
         eprintln!("This is the client of the scenario {:?}: {}", scenario.name, scenario.description);
         eprintln!("Try `curl -v https://example.com/` or `dig x.com @8.8.8.8`; the end of the shell ends the world.");
     }
-    let status = world.client_command(program).args(arguments).status().context("run the command")?;
+    let status = world.client_command(program)?.args(arguments).status().context("run the command")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED))
 }
 

@@ -1,6 +1,7 @@
 //! Real daemons in the hosts' namespaces: started, waited for by talking to them, stopped.
 
 pub mod nginx;
+pub mod odd;
 pub mod unbound;
 
 use std::fs::File;
