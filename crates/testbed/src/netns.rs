@@ -82,7 +82,7 @@ impl Namespace {
         }
         script.push_str("route add default dev uplink\n");
         if v6 {
-            script.push_str("-6 route add default dev uplink\n");
+            script.push_str("route add ::/0 dev uplink\n");
         }
         self.ip(&script)
     }

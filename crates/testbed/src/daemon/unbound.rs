@@ -124,7 +124,8 @@ impl Resolver<'_> {
         self.sockets(&mut text)?;
         self.lies(&mut text)?;
         for (client, _) in &self.views {
-            writeln!(text, "  access-control-view: {client}/32 \"{client}\"")?;
+            let bits = if client.is_ipv4() { 32 } else { 128 };
+            writeln!(text, "  access-control-view: {client}/{bits} \"{client}\"")?;
         }
         self.source(&mut text, folder)?;
         self.views(&mut text)?;

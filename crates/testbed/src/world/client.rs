@@ -76,7 +76,7 @@ impl Client {
     fn addresses(&self) -> String {
         let Around { client, gateway, client_v6, .. } = self.around;
         let v4 = format!("address add {client} peer {gateway} dev uplink\n{}", self.route("add"));
-        let v6 = format!("address add {client_v6} dev uplink\n-6 route add default dev uplink\n");
+        let v6 = format!("address add {client_v6} dev uplink\nroute add ::/0 dev uplink\n");
         if self.ipv6 { v4 + &v6 } else { v4 }
     }
 
@@ -109,13 +109,13 @@ impl Client {
         };
         if to.no_route {
             script.push_str(&self.route("del"));
-            script.push_str(if self.ipv6 { "-6 route del default dev uplink\n" } else { "" });
+            script.push_str(if self.ipv6 { "route del ::/0 dev uplink\n" } else { "" });
         }
         script
     }
 
     fn addresses_again(&self) -> String {
-        self.route("add") + if self.ipv6 { "-6 route add default dev uplink\n" } else { "" }
+        self.route("add") + if self.ipv6 { "route add ::/0 dev uplink\n" } else { "" }
     }
 
     /// A command that will run here, by this client's resolver and clock. Its environment is its own.

@@ -1,6 +1,5 @@
 //! The servers of a world: which daemons a scenario needs, and where they run.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -60,7 +59,7 @@ impl Site<'_> {
 
     fn isp_resolver(&self, client: &Client, isp: &Namespace) -> Result<Daemon> {
         let names = self.internet.names_at(&client.name);
-        let own = &BTreeMap::from_iter(self.internet.answers_at.get(&client.name).cloned().unwrap_or_default());
+        let own = &self.internet.answers_at.get(&client.name).cloned().unwrap_or_default();
         let addresses = [client.around.resolver];
         let resolver = match self.scenario.resolver {
             ResolverMode::Warm => Resolver { names: &names, ..self.resolver(&addresses, Knowledge::Warm) },
@@ -82,7 +81,7 @@ impl Site<'_> {
             let identity = self.authority.issue(&public.names, self.folder)?;
             let resolver = Resolver {
                 identity: Some(&identity),
-                views: self.clients.iter().map(view).collect(),
+                views: self.clients.iter().flat_map(view).collect(),
                 ..self.resolver(&public.addresses, Knowledge::Warm)
             };
             resolver.start(self.abroad, &self.folder.join(&public.name))
