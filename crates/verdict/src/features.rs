@@ -31,27 +31,6 @@ pub struct Lookup<'a> {
     pub dns: &'a Dns,
 }
 
-/// What a helper outside saw of the last hop's host, in the same minute.
-#[derive(Clone, Debug)]
-pub struct Helper<'a> {
-    /// Its resolver's word.
-    pub lookups: Vec<Lookup<'a>>,
-    /// Its connections.
-    pub connections: Vec<Connection<'a>>,
-}
-
-impl<'a> Helper<'a> {
-    /// From the helper's rows of a hop; `None` unless the errand to it succeeded, for its silence says nothing.
-    fn of(rows: &[&'a Observation], family: Option<Family>) -> Option<Self> {
-        let is_errand = |row: &&Observation| row.http().is_some() && row.connection.is_none();
-        rows.iter().copied().find(|row| is_errand(row) && row.outcome.is_ok())?;
-        Some(Self {
-            lookups: rows.iter().filter_map(|&row| Some(Lookup { row, dns: row.dns()? })).collect(),
-            connections: of_family(connections(rows), family),
-        })
-    }
-}
-
 /// What the last hop of a measurement looked like.
 #[derive(Clone, Debug)]
 pub struct Features<'a> {
@@ -71,8 +50,6 @@ pub struct Features<'a> {
     pub connections: Vec<Connection<'a>>,
     /// A redirect that cannot be followed.
     pub dead_end: Option<&'a Observation>,
-    /// What a helper outside saw of the same host, if one answered.
-    pub helper: Option<Helper<'a>>,
     /// Unencrypted responses of the hops before the last: what led here.
     pub led_here: Vec<(&'a Observation, &'a Http)>,
 }
@@ -80,18 +57,14 @@ pub struct Features<'a> {
 impl<'a> Features<'a> {
     /// Arranges a measurement's last hop; `family` keeps the connections of one family only.
     pub fn of(measurement: &'a Measurement, family: Option<Family>) -> Self {
-        // What the helper saw is kept apart from the first line on: it is never the vantage's.
-        let by_helper = |row: &&Observation| row.purpose == Purpose::Helper;
-        let own = measurement.observations.iter().filter(|row| !by_helper(row));
-        let last = own.map(|row| row.hop).max().unwrap_or(0);
-        let (helper, rows): (Vec<&Observation>, Vec<&Observation>) =
-            measurement.observations.iter().filter(|row| row.hop == last).partition(by_helper);
+        let last = measurement.observations.iter().map(|row| row.hop).max().unwrap_or(0);
+        let rows: Vec<&Observation> = measurement.observations.iter().filter(|row| row.hop == last).collect();
         let lookups = |purpose: Purpose| {
             rows.iter()
                 .filter(move |row| row.purpose == purpose)
                 .filter_map(|&row| Some(Lookup { row, dns: row.dns()? }))
         };
-        let connections = of_family(connections(&rows), family);
+        let connections = connections(&rows).into_iter();
         let (host, port) = host_of(measurement, &rows);
         let earlier = measurement.observations.iter().filter(|row| row.hop < last && row.purpose == Purpose::Main);
         let in_the_clear =
@@ -105,12 +78,11 @@ impl<'a> Features<'a> {
             dead_end,
             host,
             port,
-            helper: Helper::of(&helper, family),
             redirected: last > 0,
             led_here: in_the_clear.collect(),
             system: lookups(Purpose::Main).filter(Lookup::tried).collect(),
             others: lookups(Purpose::Comparison).filter(Lookup::tried).collect(),
-            connections,
+            connections: connections.filter(|c| family.is_none_or(|wanted| Family::of(c.address) == wanted)).collect(),
         }
     }
 
@@ -216,10 +188,6 @@ fn connections<'a>(rows: &[&'a Observation]) -> Vec<Connection<'a>> {
         Some(Connection { address: tcp.address?, purpose: tcp.purpose, tcp, tls, http })
     };
     numbers.into_iter().filter_map(connection).collect()
-}
-
-fn of_family(connections: Vec<Connection<'_>>, family: Option<Family>) -> Vec<Connection<'_>> {
-    connections.into_iter().filter(|c| family.is_none_or(|wanted| Family::of(c.address) == wanted)).collect()
 }
 
 /// The host of the hop: what was asked of resolvers, else what was offered or requested, else the target's own.

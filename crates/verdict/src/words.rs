@@ -55,7 +55,6 @@ fn purpose(row: &Observation) -> String {
         Purpose::Comparison => "for comparison, ",
         Purpose::Retry => "the target's name once more, ",
         Purpose::InnocentSni => "an innocent name at the same address, ",
-        Purpose::Helper => "seen by the helper outside, ",
     };
     if row.hop == 0 { why.to_owned() } else { format!("redirect {}, {why}", row.hop) }
 }
@@ -70,7 +69,6 @@ fn place(row: &Observation) -> String {
 
 fn question(dns: &Dns) -> String {
     let whom = match (dns.engine, dns.resolver.as_str()) {
-        (Engine::System, "helper") => "the helper's resolver".to_owned(),
         (Engine::System, _) => "the system's resolver".to_owned(),
         (Engine::Udp, resolver) => format!("{resolver} over UDP"),
         (Engine::Doh, resolver) => format!("{resolver} over HTTPS"),

@@ -211,9 +211,20 @@ fn an_expired_certificate_is_the_sites_own_fault() {
 }
 
 #[test]
-fn an_unknown_issuer_alone_settles_nothing() {
-    let tls = shown("CN=site.example", "CN=Nobody");
-    let verdict = resolved().tls(Purpose::Main, GENUINE, failed(Failure::SslUnknownAuthority), tls).judged();
+fn an_unknown_issuer_leans_to_the_site_and_at_a_great_service_to_an_interceptor() {
+    let tls = || shown("CN=site.example", "CN=Nobody");
+    let failure = || failed(Failure::SslUnknownAuthority);
+    let small = resolved().tls(Purpose::Main, GENUINE, failure(), tls()).judged();
+    is(&small, State::Down, Cause::Target, &[]);
+    let great = resolved().of_a_great_service().tls(Purpose::Main, GENUINE, failure(), tls()).judged();
+    is(&great, State::LikelyBlocked, Cause::Interference, &["tls.mitm.ca_signed"]);
+}
+
+#[test]
+fn a_resolver_that_is_silent_once_settles_nothing() {
+    let asked =
+        World::measuring("https://site.example/").system_fails(Failure::GenericTimeoutError).others_say(GENUINE);
+    let verdict = asked.responds(Purpose::Comparison, GENUINE, 200).judged();
     is(&verdict, State::Impaired, Cause::Unknown, &[]);
 }
 

@@ -32,10 +32,6 @@ named! {
         Retry = "retry",
         /// Follow-up: an innocent name, on a fresh connection to the same address.
         InnocentSni = "innocent_sni",
-        /// What a helper outside this network saw of the same target in the same minute (`--helper`). Never the vantage's
-        /// own: it is the control that the vantage is held against. The row with neither address nor connection is the
-        /// errand to the helper itself.
-        Helper = "helper",
     }
 }
 

@@ -75,6 +75,9 @@ pub struct Scenario {
     /// Whether a helper runs abroad and the probe is told of it.
     #[serde(default = "yes")]
     pub helper: bool,
+    /// Why the probe is wrong here today, if it is known to be. When it no longer is, this has to go.
+    #[serde(default)]
+    pub known_wrong: Option<String>,
     /// What is measured, and what is true of it.
     pub truth: Truth,
 }
@@ -248,6 +251,7 @@ impl Scenario {
             fault: Vec::new(),
             arguments: Vec::new(),
             helper: false,
+            known_wrong: None,
             truth: Truth { exit_code: 0, local_health: Health::Ok, run: Vec::new(), measure: Vec::new() },
         }
     }

@@ -75,8 +75,8 @@ impl Site<'_> {
 
     fn public_resolvers(&self) -> Result<Vec<Daemon>> {
         let empty = Names::new();
-        let view =
-            |client: &Client| (client.around.client, self.internet.answers_at.get(&client.name).unwrap_or(&empty));
+        let names = |client: &Client| self.internet.answers_at.get(&client.name).unwrap_or(&empty);
+        let view = |client: &Client| [client.around.client, client.around.client_v6].map(|from| (from, names(client)));
         let start = |public: &crate::internet::PublicResolver| {
             let identity = self.authority.issue(&public.names, self.folder)?;
             let resolver = Resolver {

@@ -29,8 +29,12 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// The handshake failed, and no second try went further.
+/// The handshake, or an unencrypted request, failed, and no second try went further.
 fn fails_for_good(features: &Features<'_>, connection: &Connection<'_>) -> bool {
+    if connection.tls.is_none() {
+        // One connection of several carries the request; the others are left alone.
+        return connection.http.is_some_and(|row| !row.outcome.is_ok());
+    }
     connection.tls_failure().is_some() && !features.recovered(connection.address, handshake::spoke)
 }
 

@@ -54,6 +54,7 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
     let answered: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| lookup.answered()).collect();
     let id = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
         (false, _, _) if is_denial(failure) => "dns.denied_proven",
+        (false, _, _) if matches!(failure, Failure::GenericTimeoutError | Failure::TimedOut) => "dns.silence_proven",
         (false, _, _) => "dns.unanswered_proven",
         (true, false, _) => "dns.failure_disputed",
         (true, true, false) => "dns.failure_everywhere",
