@@ -116,7 +116,7 @@ fn leaf(names: &[String]) -> Result<CertificateParams> {
     valid(&mut params, -30, 60)?;
     params.distinguished_name.push(DnType::CommonName, names[0].clone());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     for name in names {
         params.subject_alt_names.push(match name.parse() {

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 
 use crate::scenario::censor::{Action, Match};
-use crate::scenario::{Broken, Censor, Line, Place, Scenario, Site, When};
+use crate::scenario::{Broken, Censor, Line, Place, Scenario, Serves, Site, When};
 
 /// Refuses what a world cannot do.
 pub fn check(scenario: &Scenario) -> Result<()> {
@@ -18,7 +18,6 @@ pub fn check(scenario: &Scenario) -> Result<()> {
 pub fn obstacle(scenario: &Scenario) -> Option<String> {
     let whole = [
         (is_apart(scenario), "rules of the router for some vantages only, or for the lines of several"),
-        (!scenario.vpn.is_empty(), "VPN servers"),
         (scenario.lie.iter().any(|lie| changes(&lie.when)), "a resolver that changes its mind"),
         (
             scenario.fault.iter().any(|fault| is_of_hosts(&fault.broken) && is_timed(&fault.when)),
@@ -79,7 +78,9 @@ fn is_apart(scenario: &Scenario) -> bool {
 }
 
 fn of_site(site: &Site) -> Option<String> {
-    (site.http3 || site.at == Place::Access).then(|| format!("the site {} (HTTP/3, or at the access line)", site.name))
+    let odd = site.http3 && (site.serves != Serves::Page || !site.https);
+    (odd || site.at == Place::Access)
+        .then(|| format!("the site {} (HTTP/3 of what is no page, or at the access line)", site.name))
 }
 
 #[cfg(test)]
@@ -91,8 +92,16 @@ mod tests {
         let mut scenario = Scenario::plain("own");
         assert_eq!(obstacle(&scenario), None);
         scenario.site.push(Site { http3: true, ..Site::named("quic.example.org") });
+        assert_eq!(obstacle(&scenario), None);
+        scenario.site[0].serves = Serves::Drip;
         assert!(obstacle(&scenario).unwrap().contains("quic.example.org"));
-        scenario.vpn.push(crate::scenario::Vpn::Wireguard);
-        assert_eq!(obstacle(&scenario).unwrap(), "VPN servers");
+    }
+
+    #[test]
+    fn faults_of_some_vantages_are_the_hosts_and_not_yet_the_router_s() {
+        let fault = |kind: &str| toml::from_str(&format!("broken.kind = '{kind}'\nwhen.vantages = ['home']")).unwrap();
+        let with = |kind| Scenario { fault: vec![fault(kind)], ..Scenario::plain("own") };
+        assert_eq!(obstacle(&with("link_down")), None);
+        assert!(obstacle(&with("gateway_down")).is_some());
     }
 }

@@ -32,6 +32,8 @@ pub struct WebSite {
     pub addresses: Vec<IpAddr>,
     /// What it serves.
     pub content: Content,
+    /// Whether HTTP/3 is spoken at its addresses, for this name or another.
+    pub http3: bool,
 }
 
 impl WebSite {
@@ -123,7 +125,16 @@ impl Internet {
                 internet.add_site(&Site::named(name))?;
             }
         }
+        internet.mark_http3();
         Ok(internet)
+    }
+
+    fn mark_http3(&mut self) {
+        let has = |web: &&WebSite| matches!(&web.content, Content::Site(site) if site.http3);
+        let addresses: BTreeSet<IpAddr> = self.webs.iter().filter(has).flat_map(|web| web.addresses.clone()).collect();
+        for web in &mut self.webs {
+            web.http3 = web.addresses.iter().any(|address| addresses.contains(address));
+        }
     }
 
     /// Every address abroad at which a host is up.
@@ -183,7 +194,7 @@ impl Internet {
         let Content::Site(host) = &of.content else { return Ok(()) };
         let site = Site { at: host.at, dead: host.dead.clone(), ..alias.clone() };
         let addresses = of.addresses.clone();
-        self.webs.push(WebSite { name, addresses, content: Content::Site(Box::new(site)) });
+        self.webs.push(WebSite { name, addresses, content: Content::Site(Box::new(site)), http3: false });
         Ok(())
     }
 
@@ -193,7 +204,7 @@ impl Internet {
             self.names.insert(name.clone(), addresses.clone());
         }
         let addresses = addresses.into_iter().filter(|address| self.ipv6 || address.is_ipv4()).collect();
-        self.webs.push(WebSite { name, addresses, content });
+        self.webs.push(WebSite { name, addresses, content, http3: false });
     }
 
     fn add_resolvers(&mut self, controls: &Controls) {

@@ -7,13 +7,13 @@ use anyhow::Result;
 
 use super::client::Client;
 use crate::certificates::Authority;
-use crate::daemon::Daemon;
 use crate::daemon::nginx;
 use crate::daemon::odd::{Listener, Oddity};
 use crate::daemon::unbound::{Knowledge, Lie, Resolver};
+use crate::daemon::{Daemon, caddy, vpn};
 use crate::internet::{Content, Internet, Names, ROOT_SERVER, WebSite};
 use crate::netns::Namespace;
-use crate::scenario::{Broken, Place, ResolverMode, Scenario};
+use crate::scenario::{Broken, Place, ResolverMode, Scenario, Vpn};
 
 /// The servers, running. They stop when this is dropped.
 #[derive(Debug, Default)]
@@ -49,6 +49,7 @@ impl Site<'_> {
             );
         }
         daemons.extend(self.webs()?);
+        daemons.extend(self.vpns()?);
         Ok(Servers { daemons, _listeners: self.odd()? })
     }
 
@@ -98,6 +99,11 @@ impl Site<'_> {
             faults.any(|fault| fault.broken == Broken::CaptivePortal && is_here(&fault.when.vantages))
         };
         let mut daemons = Vec::new();
+        for (place, namespace) in [(Place::Abroad, Some(self.abroad)), (Place::Home, self.home)] {
+            let Some(namespace) = namespace else { continue };
+            let folder = self.folder.join(format!("caddy-{}", namespace.name()));
+            daemons.extend(caddy::start(namespace, self.internet, place, &folder, self.authority)?);
+        }
         let mut start = |web: nginx::Web<'_>, namespace: &Namespace| -> Result<()> {
             let folder = self.folder.join(format!("web-{}", namespace.name()));
             daemons.extend(web.start(namespace, &folder, self.authority)?);
@@ -114,6 +120,20 @@ impl Site<'_> {
             start(web(place, portal), isp)?;
         }
         Ok(daemons)
+    }
+
+    fn vpns(&self) -> Result<Vec<Daemon>> {
+        if self.scenario.vpn.is_empty() {
+            return Ok(Vec::new());
+        }
+        let folder = self.folder.join("vpn");
+        std::fs::create_dir_all(&folder)?;
+        let identity = self.authority.issue(&[vpn::NAME.to_owned()], &folder)?;
+        let start = |kind: &Vpn| {
+            let own = folder.join(format!("{kind:?}").to_lowercase());
+            vpn::start(*kind, self.abroad, &own, &self.folder.join("authority.pem"), &identity)
+        };
+        self.scenario.vpn.iter().map(start).collect()
     }
 
     /// The hosts that misbehave.

@@ -33,15 +33,16 @@ pub(super) fn write(
         return Ok(());
     }
     let answer = answer(web, site, folder)?;
+    // HTTP/3 and what goes with it over TLS is another daemon's.
     let is_secure = site.https && site.serves != Serves::BlockPage;
-    if is_secure {
+    if is_secure && !web.http3 {
         let listen = pieces.listen(web, 443, " ssl http2")?;
         let body = if site.serves == Serves::Alert {
             "    ssl_reject_handshake on;\n".to_owned()
         } else {
             let identity = authority.issue_as(std::slice::from_ref(&web.name), folder, site.certificate)?;
             let (certificate, key) = (identity.certificate.display(), identity.key.display());
-            format!("    ssl_certificate {certificate};\n    ssl_certificate_key {key};\n{}{answer}", hint(site))
+            format!("    ssl_certificate {certificate};\n    ssl_certificate_key {key};\n{answer}")
         };
         pieces.server(&listen, &web.name, &body)?;
     }
@@ -52,11 +53,6 @@ pub(super) fn write(
     };
     let listen = pieces.listen(web, 80, "")?;
     pieces.server(&listen, &web.name, plain)
-}
-
-/// Where HTTP/3 is to be had (RFC 7838).
-fn hint(site: &Site) -> &'static str {
-    if site.http3 { "    add_header Alt-Svc 'h3=\":443\"; ma=86400' always;\n" } else { "" }
 }
 
 /// The lines of a server that say what it answers.
