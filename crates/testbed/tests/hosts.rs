@@ -296,8 +296,9 @@ fn links_routes_and_clocks_break_at_their_vantage_in_their_phase() {
     if !can_run_with(&["libfaketime"]) {
         return;
     }
-    let phases: String =
-        ["fine", "down", "routeless", "late"].iter().map(|p| format!("[[phase]]\nname = \"{p}\"\n")).collect();
+    let phases = "[[phase]]\nname = \"fine\"\n[[phase]]\nname = \"down\"\n[[phase]]\nname = \"routeless\"\n\
+                  [[phase]]\nname = \"late\"\n"
+        .to_owned();
     let world = phases
         + "[[vantage]]\nname = \"a\"\n[[vantage]]\nname = \"b\"\n\
            [[fault]]\nbroken.kind = \"link_down\"\nwhen = { phases = [\"down\"], vantages = [\"b\"] }\n\
