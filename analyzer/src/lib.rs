@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod files;
 mod interrupt;
+mod judged;
 mod page;
 mod print;
 mod progress;
