@@ -11,7 +11,8 @@ use faultline_record::Pattern;
 
 /// Words under the help text.
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, whatever the verdicts; 1 internal error; 2 usage; 3 nothing could be read; 4 storage, which includes \
+Exit codes: 0 done, whatever the verdicts; 1 internal error, or figures worse than \
+committed; 2 usage; 3 nothing could be read; 4 storage, which includes \
 a file among several that could not be read; 130 interrupted.
 Options can also be set as FAULTLINE_NAME in the environment; what is typed wins.";
 
@@ -31,6 +32,8 @@ pub enum Command {
     Verdicts(VerdictsArgs),
     /// Show how one verdict comes about, down to the rows it rests on
     Explain(ExplainArgs),
+    /// Score verdicts against labels that say what is true
+    Evaluate(EvaluateArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
 }
@@ -80,6 +83,39 @@ pub struct ExplainArgs {
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub json: Option<bool>,
+}
+
+/// `analyzer evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Labels, one JSON object a line, or a folder: every labels.jsonl below; several times
+    #[arg(long, value_name = "FILE", required = true, env = "FAULTLINE_LABELS", hide_env = true)]
+    pub labels: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: EvaluateFormat,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
+    /// Compare with figures written by --write-check; exit with 1 if one is worse by more than its tolerance
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_CHECK", hide_env = true)]
+    pub check: Option<PathBuf>,
+    /// Write the figures for --check; tolerances of a file that is there are kept
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_WRITE_CHECK", hide_env = true, conflicts_with = "check")]
+    pub write_check: Option<PathBuf>,
+}
+
+/// How scores are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EvaluateFormat {
+    /// A page of Markdown
+    #[default]
+    Markdown,
+    /// One JSON object
+    Json,
 }
 
 /// `analyzer merge`.

@@ -13,6 +13,8 @@ pub enum Exit {
     Nothing,
     /// Something could not be read; it has been named.
     Storage,
+    /// Figures are worse than committed ones; which has been said.
+    Worse,
     /// The user or a signal ended it.
     Interrupted,
 }
@@ -22,6 +24,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Worse => 1,
             Self::Nothing => 3,
             Self::Storage => 4,
             Self::Interrupted => 130,

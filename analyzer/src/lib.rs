@@ -4,6 +4,7 @@
 
 pub mod cli;
 mod commands;
+mod evaluate;
 mod exit;
 mod files;
 mod interrupt;
@@ -47,6 +48,7 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
     match command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
     }
 }

@@ -1,0 +1,105 @@
+//! Mechanisms: hierarchical precision and recall over ancestor sets, micro-averaged (Kiritchenko and others 2005; OONI's
+//! ontology defines the score for its tree in the same way).
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::row::Row;
+use super::share::Share;
+
+/// How well mechanisms are named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mechanisms {
+    /// Nodes said that are true, of nodes said; each node with its ancestors.
+    pub precision: Share,
+    /// The same, where a node said below a leaf of the label is left out: a label may stop short of the leaf.
+    pub precision_to_depth: Share,
+    /// True nodes that were said, of true nodes.
+    pub recall: Share,
+    /// Of measurements whose label has mechanisms, those of which a mechanism of the same layer was said.
+    pub layer: Share,
+}
+
+impl Mechanisms {
+    /// Over these rows.
+    pub fn of(rows: &[&Row]) -> Self {
+        let mut sums = Self { precision: none(), precision_to_depth: none(), recall: none(), layer: none() };
+        for row in rows {
+            sums.add(&row.label.mechanisms, &row.said.mechanisms);
+        }
+        sums
+    }
+
+    fn add(&mut self, truth: &[String], said: &[String]) {
+        let (true_nodes, said_nodes) = (closure(truth), closure(said));
+        let is_right = |node: &&&str| true_nodes.contains(**node);
+        let goes_deeper = |node: &str| truth.iter().any(|leaf| is_below(node, leaf));
+        self.precision = plus(self.precision, Share::of(&said_nodes, is_right));
+        let to_depth = said_nodes.iter().filter(|node| !goes_deeper(node));
+        self.precision_to_depth = plus(self.precision_to_depth, Share::of(to_depth, is_right));
+        self.recall = plus(self.recall, Share::of(&true_nodes, |node| said_nodes.contains(**node)));
+        let mut said_layers = said_nodes.iter().filter(|node| !node.contains('.'));
+        let is_layer_right = said_layers.any(|layer| true_nodes.contains(layer));
+        if !truth.is_empty() {
+            self.layer = plus(self.layer, Share { k: is_layer_right.into(), n: 1 });
+        }
+    }
+
+    /// The harmonic mean of precision and recall.
+    pub fn f1(&self) -> Option<f64> {
+        let (precision, recall) = (self.precision.value()?, self.recall.value()?);
+        (precision + recall > 0.0).then(|| 2.0 * precision * recall / (precision + recall))
+    }
+}
+
+fn none() -> Share {
+    Share::default()
+}
+
+fn plus(a: Share, b: Share) -> Share {
+    Share { k: a.k + b.k, n: a.n + b.n }
+}
+
+/// The nodes with all that are above them, without the root.
+fn closure(nodes: &[String]) -> BTreeSet<&str> {
+    nodes.iter().flat_map(|node| node.match_indices('.').map(|(end, _)| &node[..end]).chain([node.as_str()])).collect()
+}
+
+fn is_below(node: &str, above: &str) -> bool {
+    node.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(truth: &[&str], said: &[&str]) -> Mechanisms {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let mut sums = Mechanisms::of(&[]);
+        sums.add(&owned(truth), &owned(said));
+        sums
+    }
+
+    #[test]
+    fn a_sibling_shares_the_ancestors() {
+        // {tls, tls.reset, tls.reset.sni} against {tls, tls.timeout}: one node in common.
+        let sums = of(&["tls.reset.sni"], &["tls.timeout"]);
+        assert_eq!((sums.precision, sums.recall), (Share { k: 1, n: 2 }, Share { k: 1, n: 3 }));
+        assert_eq!((sums.layer, sums.f1()), (Share { k: 1, n: 1 }, Some(0.4)));
+    }
+
+    #[test]
+    fn deeper_than_the_label_costs_precision_by_the_definition_and_not_to_its_depth() {
+        let sums = of(&["tls.reset"], &["tls.reset.sni"]);
+        assert_eq!(sums.precision, Share { k: 2, n: 3 });
+        assert_eq!(sums.precision_to_depth, Share { k: 2, n: 2 });
+    }
+
+    #[test]
+    fn a_mechanism_where_there_is_none_costs_precision_and_has_no_layer() {
+        let sums = of(&[], &["dns.nxdomain"]);
+        assert_eq!((sums.precision, sums.recall, sums.layer), (Share { k: 0, n: 2 }, none(), none()));
+        assert_eq!(of(&["dns.nxdomain"], &["tls.reset"]).layer, Share { k: 0, n: 1 });
+    }
+}

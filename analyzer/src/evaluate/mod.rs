@@ -1,0 +1,17 @@
+//! Verdicts scored against the truth: how often they are right, how far their probabilities can be trusted, and where
+//! they are worst. Pure; the command reads the files.
+
+mod calibration;
+pub mod check;
+mod detection;
+pub mod label;
+pub mod markdown;
+mod matrix;
+mod mechanisms;
+mod risk;
+mod row;
+mod scores;
+mod share;
+
+pub use row::Row;
+pub use scores::{Basis, Evaluation};
