@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use faultline_record::{Measurement, Purpose};
+use faultline_record::{Failure, Measurement, Purpose, Step};
 use faultline_verdict::{Probabilities, State, Verdict};
 
 use super::label::{Cause, Label};
@@ -70,18 +70,24 @@ pub struct Row {
 }
 
 impl Row {
-    /// A measurement's label and verdict, and the baseline that says "blocked" where any step of the measurement proper
-    /// failed.
+    /// A measurement's label and verdict, and what the baseline says of its steps.
     pub fn new(label: Label, measurement: &Measurement, verdict: &Verdict) -> Self {
-        let mut main = measurement.observations.iter().filter(|row| row.purpose == Purpose::Main);
-        let has_failed = main.any(|row| row.outcome.failure().is_some());
-        Self { label, said: Said::of(verdict), baseline: Said::certain(has_failed) }
+        Self { label, said: Said::of(verdict), baseline: Said::certain(any_failure(measurement)) }
     }
 
     /// Whether the state that we said is among the accepted.
     pub fn state_accepted(&self) -> bool {
         self.label.accept.contains(&self.said.state)
     }
+}
+
+/// The baseline: a step of the measurement proper failed. An empty answer for one family beside addresses of the other is
+/// no failure: most names have no IPv6 address.
+fn any_failure(measurement: &Measurement) -> bool {
+    let main = || measurement.observations.iter().filter(|row| row.purpose == Purpose::Main);
+    let has_address = main().any(|row| row.step() == Step::Dns && row.outcome.is_ok());
+    let is_harmless = |failure| has_address && failure == Failure::DnsNoAnswer;
+    main().filter_map(|row| row.outcome.failure()).any(|failure| !is_harmless(failure))
 }
 
 #[cfg(test)]
