@@ -12,6 +12,8 @@ use super::share::Share;
 pub struct Detection {
     /// The state said is among those the label accepts.
     pub accept: Share,
+    /// The state said is the true one.
+    pub exact: Share,
     /// The cause said is among those the label accepts.
     pub accept_cause: Share,
     /// Positive, of what is blocked.
@@ -51,6 +53,7 @@ impl Detection {
         let is_right = |row: &&Row| row.label.side() == Side::Blocked;
         Self {
             accept: Share::of(rows, |row| row.label.accept.contains(&said(row).state)),
+            exact: Share::of(rows, |row| row.label.state == said(row).state),
             accept_cause: Share::of(rows, |row| row.label.accept_causes.contains(&said(row).cause)),
             sensitivity: Share::of(blocked(), is_positive),
             sensitivity_strict: Share::of(blocked(), is_strict),
@@ -126,6 +129,7 @@ mod tests {
         assert_eq!(seen.blocking_called_outage, share(2, 5));
         assert_eq!((seen.blocking_called_down, seen.blocking_called_insufficient), (share(1, 5), share(1, 5)));
         assert_eq!((seen.ppv, seen.specificity), (share(2, 2), share(0, 0)));
+        assert_eq!((seen.accept, seen.exact), (share(2, 5), share(1, 5)));
     }
 
     #[test]

@@ -22,12 +22,13 @@ const BASELINE: usize = 5;
 /// A figure of detection with the words for it.
 type Figure = (&'static str, fn(&Detection) -> Share);
 
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 14] = [
     ("state is among the accepted", |of| of.accept),
     ("sensitivity: blocked or likely blocked, of what is blocked", |of| of.sensitivity),
     ("specificity: neither, of what is benign", |of| of.specificity),
     ("predictive value: blocked, of what is called so", |of| of.ppv),
     ("outage called blocking", |of| of.outage_called_blocking),
+    ("state is the true one", |of| of.exact),
     ("cause is among the accepted", |of| of.accept_cause),
     ("strict sensitivity: `blocked`, of what is blocked", |of| of.sensitivity_strict),
     ("strict specificity: not `blocked`, of what is benign", |of| of.specificity_strict),
@@ -247,13 +248,19 @@ fn wrong(wrong: &[Wrong]) -> String {
     if wrong.is_empty() {
         return "\n## Wrong verdicts\n\nNone.\n".into();
     }
-    let head = ["n", "family", "scenario", "vantage, phase", "input", "true", "said", "example"].map(String::from);
+    let head =
+        ["n", "family", "scenario", "vantage, phase", "input", "true", "said", "accepted", "example"].map(String::from);
     let rows = wrong.iter().take(WRONG).map(|of| {
         let words = [&of.family, &of.scenario, &of.at, &of.input].map(|word| cell(word));
-        let said = [of.truth.name().to_owned(), of.said.name().to_owned(), of.example.clone()];
+        let accepted = if of.accepted { "yes" } else { "no" };
+        let said = [of.truth.name(), of.said.name(), accepted, &of.example].map(String::from);
         [of.n.to_string()].into_iter().chain(words).chain(said).collect()
     });
-    let mut text = format!("\n## Wrong verdicts\n\n{}", table(&head, rows));
+    let table = table(&head, rows);
+    let mut text = format!(
+        "\n## Wrong verdicts\n\nThe state said is not accepted; or it is, since the label says that it cannot be known from \
+         there, and yet blocked was missed or a false alarm raised.\n\n{table}"
+    );
     if let Some(more @ 1..) = wrong.len().checked_sub(WRONG) {
         let _ = writeln!(text, "\nAnd {more} kinds more, in the JSON.");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use faultline_record::{Failure, Measurement, Purpose, Step};
 use faultline_verdict::{Probabilities, State, Verdict};
 
-use super::label::{Cause, Label};
+use super::label::{Cause, Label, Side};
 
 /// A cause counts as named if it is likelier than not.
 const NAMED: f64 = 0.5;
@@ -75,6 +75,15 @@ impl Row {
         Self { label, said: Said::of(verdict), baseline: Said::certain(any_failure(measurement)) }
     }
 
+    /// Whether a block was not called one, or what is benign was called a block.
+    pub fn is_mistaken(&self) -> bool {
+        match self.label.side() {
+            Side::Blocked => !self.said.is_positive(),
+            Side::Benign => self.said.is_positive(),
+            Side::Neither => false,
+        }
+    }
+
     /// Whether the state that we said is among the accepted.
     pub fn state_accepted(&self) -> bool {
         self.label.accept.contains(&self.said.state)
@@ -117,6 +126,14 @@ pub mod tests {
         let blocked = Said::certain(true);
         assert!(blocked.is_positive() && blocked.cause == Cause::Interference);
         assert_eq!(Said::certain(false).p.ok.to_bits(), 1.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_miss_and_a_false_alarm_are_mistakes_even_where_the_label_accepts_them() {
+        let mistaken = |changes: &Value, state| row(1, changes, state, [0.0, 0.0, 1.0]).is_mistaken();
+        assert!(mistaken(&json!({"accept": ["blocked", "ok"]}), State::Ok) && mistaken(&works(), State::LikelyBlocked));
+        assert!(!mistaken(&json!({}), State::LikelyBlocked) && !mistaken(&works(), State::Down));
+        assert!(!mistaken(&json!({"state": "ok"}), State::Blocked));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct Evaluation {
     pub splits: BTreeMap<&'static str, Scores>,
     /// Scores by family, the worst first.
     pub families: Vec<FamilyScores>,
-    /// What was said that is not accepted, the most frequent first.
+    /// What was said that is not accepted, or mistakes blocked for not blocked, the most frequent first.
     pub wrong: Vec<Wrong>,
 }
 
@@ -100,7 +100,7 @@ pub struct FamilyScores {
     pub mechanisms: Mechanisms,
 }
 
-/// Something that was said and is not accepted.
+/// Something that was said and is not accepted, or that mistakes blocked for not blocked even if the label accepts it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Wrong {
     /// The family.
@@ -115,6 +115,8 @@ pub struct Wrong {
     pub truth: State,
     /// What was said.
     pub said: State,
+    /// Whether the label accepts it.
+    pub accepted: bool,
     /// How often.
     pub n: u64,
     /// One of them, for `analyzer explain`.
@@ -197,28 +199,35 @@ fn family(name: &str, rows: &[&Row]) -> FamilyScores {
 }
 
 fn wrong(rows: &[&Row]) -> Vec<Wrong> {
-    let mut kinds: BTreeMap<_, (u64, String)> = BTreeMap::new();
-    for row in rows.iter().filter(|row| !row.state_accepted()) {
-        let label = &row.label;
-        let kind =
-            (&label.family, &label.scenario, &label.vantage, &label.phase, &label.input, label.state, row.said.state);
-        kinds.entry(kind).or_insert_with(|| (0, label.measurement.to_string())).0 += 1;
+    let mut kinds: BTreeMap<Wrong, (u64, String)> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.state_accepted() || row.is_mistaken()) {
+        let example = row.label.measurement.to_string();
+        let (n, first) = kinds.entry(Wrong::kind(row)).or_insert_with(|| (0, example.clone()));
+        *n += 1;
+        *first = example.min(std::mem::take(first));
     }
-    let mut wrong: Vec<Wrong> = kinds
-        .into_iter()
-        .map(|((family, scenario, vantage, phase, input, truth, said), (n, example))| Wrong {
-            family: family.clone(),
-            scenario: scenario.clone(),
-            at: format!("{vantage}, {phase}"),
-            input: input.clone(),
-            truth,
-            said,
-            n,
-            example,
-        })
-        .collect();
-    wrong.sort_by_key(|wrong| std::cmp::Reverse(wrong.n));
+    let counted = kinds.into_iter().map(|(kind, (n, example))| Wrong { n, example, ..kind });
+    let mut wrong: Vec<Wrong> = counted.collect();
+    wrong.sort_by_key(|wrong| (wrong.accepted, std::cmp::Reverse(wrong.n)));
     wrong
+}
+
+impl Wrong {
+    /// What this row has in common with others that were got wrong in the same way.
+    fn kind(row: &Row) -> Self {
+        let label = &row.label;
+        Self {
+            family: label.family.clone(),
+            scenario: label.scenario.clone(),
+            at: format!("{}, {}", label.vantage, label.phase),
+            input: label.input.clone(),
+            truth: label.state,
+            said: row.said.state,
+            accepted: row.state_accepted(),
+            n: 0,
+            example: String::new(),
+        }
+    }
 }
 
 #[cfg(test)]
