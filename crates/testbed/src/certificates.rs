@@ -3,13 +3,15 @@
 //! The authority's key lives in memory and dies with the world.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::scenario::Certificate as Kind;
 use anyhow::{Context as _, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType,
 };
+
+use crate::scenario::Certificate as Kind;
 
 /// The authority of one world.
 pub struct Authority {
@@ -65,8 +67,7 @@ impl Authority {
             Kind::UnknownAuthority => leaf(names)?.signed_by(key, &Self::new()?.issuer)?,
             Kind::Expired => {
                 let mut params = leaf(names)?;
-                params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-                params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+                valid(&mut params, -400, -35)?;
                 params.signed_by(key, &self.issuer)?
             }
             Kind::Incomplete => {
@@ -84,6 +85,20 @@ impl Authority {
     }
 }
 
+/// Makes a certificate valid from so many days from now to so many.
+fn valid(params: &mut CertificateParams, from: i64, to: i64) -> Result<()> {
+    let today = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?.as_secs())? / DAY;
+    let at = |days: i64| -> Result<_> {
+        let since = Duration::from_secs(u64::try_from((today + days) * DAY).context("a date before 1970")?);
+        Ok(rcgen::date_time_ymd(1970, 1, 1) + since)
+    };
+    (params.not_before, params.not_after) = (at(from)?, at(to)?);
+    Ok(())
+}
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
 /// The name on certificates of [`Kind::WrongHost`].
 const WRONG_HOST: &str = "wrong.host.example";
 
@@ -97,9 +112,11 @@ fn authority(name: &str) -> CertificateParams {
 
 fn leaf(names: &[String]) -> Result<CertificateParams> {
     let mut params = CertificateParams::default();
+    // As public authorities do it (90 days), so that a wrong clock has its effect.
+    valid(&mut params, -30, 60)?;
     params.distinguished_name.push(DnType::CommonName, names[0].clone());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     for name in names {
         params.subject_alt_names.push(match name.parse() {

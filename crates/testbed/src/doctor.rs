@@ -28,6 +28,12 @@ const NEEDED: &[(&str, &str)] = &[
     ("unbound", "unbound"),
 ];
 
+/// The files that some worlds need: below `/usr/lib`, or in a folder there (that of the processor's architecture).
+const FILES: &[(&str, &str, &str)] = &[
+    ("nginx stream", "nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
+    ("libfaketime", "faketime/libfaketimeMT.so.1", "libfaketime"),
+];
+
 /// The programs that the tests use as independent judges.
 const JUDGES: &[(&str, &str)] = &[("curl", "curl"), ("dig", "dnsutils"), ("openssl", "openssl")];
 
@@ -41,6 +47,11 @@ pub fn examine() -> Vec<Finding> {
             needed,
         })
         .collect();
+    findings.extend(FILES.iter().map(|&(what, end, package)| Finding {
+        what: what.into(),
+        fault: (!is_below_usr_lib(end)).then(|| format!("not found; install the package {package}")),
+        needed: true,
+    }));
     findings.push(Finding { what: "namespaces".into(), fault: namespaces_fault(), needed: true });
     findings.push(Finding { what: "/dev/net/tun".into(), fault: tun_fault(), needed: true });
     let probe = measure::find_probe().err().map(|error| error.to_string());
@@ -60,6 +71,12 @@ fn is_installed(program: &str) -> bool {
     // `/usr/sbin` is where daemons are, and not everybody's PATH has it.
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.into_iter().any(|folder| folder.join(program).is_file())
+}
+
+fn is_below_usr_lib(end: &str) -> bool {
+    let lib = Path::new("/usr/lib");
+    let folders = std::fs::read_dir(lib).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    folders.chain([lib.to_owned()]).any(|folder| folder.join(end).is_file())
 }
 
 fn namespaces_fault() -> Option<String> {

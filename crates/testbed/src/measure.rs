@@ -83,7 +83,7 @@ pub fn measure(
     database: &Path,
 ) -> Result<Said> {
     let truth = scenario.truth.at(&vantage.name, phase);
-    let mut command = check(world, scenario, &truth, probe, database);
+    let mut command = check(world, scenario, (&vantage.name, &truth), probe, database)?;
     let Output { status, stdout, stderr } = command.arg("--json").output().context("run the probe")?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Said { exit_code: status.code(), stdout: text(stdout), stderr: text(stderr) })
@@ -91,14 +91,22 @@ pub fn measure(
 
 /// Measures all inputs and lets the probe talk to the terminal.
 pub fn show(world: &World, scenario: &Scenario, probe: &Path, database: &Path) -> Result<Option<i32>> {
-    let status = check(world, scenario, &scenario.truth, probe, database).status().context("run the probe")?;
+    let vantage = scenario.vantage.first().map_or("", |vantage| &vantage.name);
+    let mut command = check(world, scenario, (vantage, &scenario.truth), probe, database)?;
+    let status = command.status().context("run the probe")?;
     Ok(status.code())
 }
 
-fn check(world: &World, scenario: &Scenario, truth: &Truth, probe: &Path, database: &Path) -> Command {
-    let mut command = world.client_command("timeout");
+fn check(
+    world: &World,
+    scenario: &Scenario,
+    (vantage, truth): (&str, &Truth),
+    probe: &Path,
+    database: &Path,
+) -> Result<Command> {
+    let mut command = world.client_command_at(vantage, "timeout")?;
     command.args(["--kill-after=5", LONGEST_RUN]).arg(probe).arg("check");
     command.args(truth.measure.iter().map(|expectation| &expectation.input)).args(&scenario.arguments);
     command.arg("--yes").arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
-    command
+    Ok(command)
 }

@@ -23,14 +23,16 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace with its loopback device up and without IPv6.
-    pub fn create(name: &str) -> Result<Self> {
+    /// Makes a namespace with its loopback device up, with IPv6 or without.
+    pub fn create(name: &str, ipv6: bool) -> Result<Self> {
         run(Command::new("ip").args(["netns", "add", name]))?;
         let namespace = Self { name: name.into() };
         namespace.inside(|| {
-            // The worlds of today are IPv4 only; without this hosts would give themselves link-local addresses.
+            // Where there is no IPv6, hosts would give themselves link-local addresses; where there is, nobody asks the TUN
+            // device whether an address is taken (RFC 4862 section 5.4).
+            let (setting, value) = if ipv6 { ("accept_dad", "0") } else { ("disable_ipv6", "1") };
             for device in ["all", "default"] {
-                let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6"), "1");
+                let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/{setting}"), value);
             }
         })?;
         namespace.ip("link set lo up\n")?;
@@ -73,19 +75,16 @@ impl Namespace {
 
     /// Gives the host its addresses and sends everything else to the router.
     pub fn address(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Result<()> {
-        let mut script = String::new();
+        let (mut script, mut v6) = (String::new(), false);
         for address in addresses {
             writeln!(script, "address add {address} dev uplink")?;
+            v6 |= address.is_ipv6();
         }
         script.push_str("route add default dev uplink\n");
+        if v6 {
+            script.push_str("route add ::/0 dev uplink\n");
+        }
         self.ip(&script)
-    }
-
-    /// As [`Self::address`], with a gateway that the routing table names, as a home network has it.
-    pub fn address_with_gateway(&self, address: IpAddr, gateway: IpAddr) -> Result<()> {
-        self.ip(&format!(
-            "address add {address} peer {gateway} dev uplink\nroute add default via {gateway} dev uplink\n"
-        ))
     }
 
     /// Makes the host take every address for its own, save that of `peer`, with which it talks.

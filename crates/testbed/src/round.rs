@@ -49,7 +49,7 @@ impl Round<'_> {
         let world = World::start(self.scenario, self.seed)?;
         let mut runs = Vec::new();
         for phase in &self.scenario.phase {
-            world.enter(&phase.name);
+            world.enter(&phase.name)?;
             runs.extend(self.phase(&world, phase)?);
         }
         if let Some(out) = self.out {

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 
 use crate::scenario::censor::{Action, Match};
-use crate::scenario::{Broken, Line, ResolverMode, Scenario, Serves, Site};
+use crate::scenario::{Broken, Censor, Line, Place, Scenario, Serves, Site, When};
 
 /// Refuses what a world cannot do.
 pub fn check(scenario: &Scenario) -> Result<()> {
@@ -17,11 +17,12 @@ pub fn check(scenario: &Scenario) -> Result<()> {
 /// What a world lacks for a scenario, if anything.
 pub fn obstacle(scenario: &Scenario) -> Option<String> {
     let whole = [
-        (scenario.vantage.len() != 1, "several vantages"),
-        (scenario.ipv6, "IPv6"),
-        (!scenario.vpn.is_empty(), "VPN servers"),
-        (scenario.resolver == ResolverMode::Recursive, "a resolver that recurses"),
-        (scenario.lie.iter().any(|lie| !lie.when.phases.is_empty()), "a resolver that changes its mind"),
+        (is_apart(scenario), "rules of the router for some vantages only, or for the lines of several"),
+        (scenario.lie.iter().any(|lie| changes(&lie.when)), "a resolver that changes its mind"),
+        (
+            scenario.fault.iter().any(|fault| is_of_hosts(&fault.broken) && is_timed(&fault.when)),
+            "a host's fault by the clock",
+        ),
     ];
     let whole = whole.into_iter().find(|(needed, _)| *needed).map(|(_, what)| what.to_owned());
     let lines = [&scenario.link.access, &scenario.link.isp, &scenario.link.home, &scenario.link.abroad];
@@ -51,15 +52,35 @@ fn of_action(action: &Action) -> Option<String> {
 }
 
 fn of_fault(broken: &Broken) -> Option<String> {
-    matches!(broken, Broken::NoRoute | Broken::BrokenIpv6 | Broken::ClockWrong { .. }).then(|| format!("{broken:?}"))
+    matches!(broken, Broken::BrokenIpv6).then(|| format!("{broken:?}"))
+}
+
+fn is_timed(when: &When) -> bool {
+    when.after_ms > 0 || when.for_ms.is_some()
+}
+
+fn changes(when: &When) -> bool {
+    !when.phases.is_empty() || is_timed(when)
+}
+
+/// Whether the hosts carry it out, not the router.
+fn is_of_hosts(broken: &Broken) -> bool {
+    matches!(broken, Broken::LinkDown | Broken::NoRoute | Broken::ClockWrong { .. })
+}
+
+/// Today's router knows the lines of the first vantage by their place, and makes no difference between vantages.
+fn is_apart(scenario: &Scenario) -> bool {
+    let near = |censor: &Censor| matches!(censor.at, Place::Access | Place::Isp);
+    let faults = || scenario.fault.iter().filter(|fault| !is_of_hosts(&fault.broken));
+    let named =
+        faults().any(|f| !f.when.vantages.is_empty()) || scenario.censor.iter().any(|c| !c.when.vantages.is_empty());
+    named || (scenario.vantage.len() > 1 && (faults().next().is_some() || scenario.censor.iter().any(near)))
 }
 
 fn of_site(site: &Site) -> Option<String> {
-    use Serves::{Alert, Eof, Interception, Junk, Mute, Proxy, Reset};
-    let kind = matches!(site.serves, Alert | Eof | Interception | Junk | Mute | Proxy | Reset);
-    let needs =
-        kind || site.http3 || !site.answers_at.is_empty() || site.addresses.iter().any(|address| address.is_ipv6());
-    needs.then(|| format!("the site {} ({:?}, HTTP/3, answers per vantage or IPv6)", site.name, site.serves))
+    let odd = site.http3 && (site.serves != Serves::Page || !site.https);
+    (odd || site.at == Place::Access)
+        .then(|| format!("the site {} (HTTP/3 of what is no page, or at the access line)", site.name))
 }
 
 #[cfg(test)]
@@ -71,8 +92,16 @@ mod tests {
         let mut scenario = Scenario::plain("own");
         assert_eq!(obstacle(&scenario), None);
         scenario.site.push(Site { http3: true, ..Site::named("quic.example.org") });
+        assert_eq!(obstacle(&scenario), None);
+        scenario.site[0].serves = Serves::Drip;
         assert!(obstacle(&scenario).unwrap().contains("quic.example.org"));
-        scenario.ipv6 = true;
-        assert_eq!(obstacle(&scenario).unwrap(), "IPv6");
+    }
+
+    #[test]
+    fn faults_of_some_vantages_are_the_hosts_and_not_yet_the_router_s() {
+        let fault = |kind: &str| toml::from_str(&format!("broken.kind = '{kind}'\nwhen.vantages = ['home']")).unwrap();
+        let with = |kind| Scenario { fault: vec![fault(kind)], ..Scenario::plain("own") };
+        assert_eq!(obstacle(&with("link_down")), None);
+        assert!(obstacle(&with("gateway_down")).is_some());
     }
 }

@@ -60,6 +60,10 @@ enum Task {
     /// Run something where the client is.
     Shell {
         scenario: String,
+        #[arg(long)]
+        vantage: Option<String>,
+        #[arg(long)]
+        phase: Option<String>,
         #[arg(last = true)]
         command: Vec<String>,
     },
@@ -88,7 +92,9 @@ impl Inside {
                 sandbox::stop_on_signals()?;
                 Ok(if speed::print(&part.figures(&probe)?) { DONE } else { FAILED })
             }
-            Task::Shell { scenario, command } => work_in(&Scenario::find(&scenario, folder)?, &command),
+            Task::Shell { scenario, vantage, phase, command } => {
+                work_in(&Scenario::find(&scenario, folder)?, vantage.as_deref(), phase.as_deref(), &command)
+            }
         }
     }
 }
@@ -120,21 +126,30 @@ fn show(scenario: &Scenario, probe: &Path) -> Result<u8> {
     Ok(if code == Some(scenario.truth.exit_code) { DONE } else { FAILED })
 }
 
-fn work_in(scenario: &Scenario, command: &[String]) -> Result<u8> {
+fn work_in(scenario: &Scenario, vantage: Option<&str>, phase: Option<&str>, command: &[String]) -> Result<u8> {
     let world = World::start(scenario, SEED)?;
+    let first = scenario.vantage.first().map_or("", |vantage| &vantage.name);
+    if let Some(phase) = phase {
+        world.enter(phase)?;
+    }
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
     let (program, arguments) = command.split_first().unwrap_or((&shell, &[]));
     if command.is_empty() {
         eprintln!("This is the client of the scenario {:?}: {}", scenario.name, scenario.description);
         eprintln!("Try `curl -v https://example.com/` or `dig x.com @8.8.8.8`; the end of the shell ends the world.");
     }
-    let status = world.client_command(program).args(arguments).status().context("run the command")?;
+    let mut command = world.client_command_at(vantage.unwrap_or(first), program)?;
+    let status = command.args(arguments).status().context("run the command")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED))
 }
 
 /// Becomes a shell in the client of a world. Comes back only on failure.
-pub(super) fn shell(scenario: &str, folder: &Path, command: &[String]) -> Result<u8> {
+pub(super) fn shell(scenario: &str, folder: &Path, at: [Option<String>; 2], command: &[String]) -> Result<u8> {
     let mut shell = Command::new(std::env::current_exe()?);
-    shell.arg("--scenarios").arg(folder).args(["inside", "shell", scenario, "--"]).args(command);
+    shell.arg("--scenarios").arg(folder).args(["inside", "shell", scenario]);
+    for (option, value) in ["--vantage", "--phase"].into_iter().zip(at) {
+        shell.args(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+    }
+    shell.arg("--").args(command);
     Err(shell.exec()).context("enter the sandbox")
 }

@@ -53,6 +53,12 @@ enum Command {
     Shell {
         /// The scenario.
         scenario: String,
+        /// At this vantage instead of the first.
+        #[arg(long)]
+        vantage: Option<String>,
+        /// In this phase instead of the first.
+        #[arg(long)]
+        phase: Option<String>,
         /// Run this instead of a shell, and end with it.
         #[arg(last = true)]
         command: Vec<String>,
@@ -134,9 +140,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
             or_obstacle(|| Ok(run::run(&asked.scenarios(&folder)?, &folder, &asked.rounds())?.code()))
         }
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
-        Command::Shell { scenario, command } => or_obstacle(|| {
+        Command::Shell { scenario, vantage, phase, command } => or_obstacle(|| {
             let scenario = Scenario::find(&scenario, &folder)?;
-            inside::shell(&scenario.name, &folder, &command)
+            inside::shell(&scenario.name, &folder, [vantage, phase], &command)
         }),
     }
 }

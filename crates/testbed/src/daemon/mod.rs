@@ -1,7 +1,10 @@
 //! Real daemons in the hosts' namespaces: started, waited for by talking to them, stopped.
 
+pub mod caddy;
 pub mod nginx;
+pub mod odd;
 pub mod unbound;
+pub mod vpn;
 
 use std::fs::File;
 use std::io;
@@ -32,6 +35,8 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// It answers DNS queries over UDP.
     Dns(SocketAddr),
+    /// It is bound to this UDP port.
+    Udp(u16),
 }
 
 /// A running daemon. It is stopped when dropped.
@@ -90,7 +95,15 @@ fn answers(endpoint: Endpoint) -> bool {
     match endpoint {
         Endpoint::Tcp(address) => TcpStream::connect_timeout(&address, ANSWER).is_ok(),
         Endpoint::Dns(address) => answers_dns(address).unwrap_or(false),
+        Endpoint::Udp(port) => ["udp", "udp6"].into_iter().any(|table| is_bound(table, port)),
     }
+}
+
+/// Whether a socket of this network namespace has the port, as the kernel's table says (`proc_pid_net(5)`).
+fn is_bound(table: &str, port: u16) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
+    let end = format!(":{port:04X}");
+    text.lines().skip(1).any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&end)))
 }
 
 /// A query for the addresses of the root, by hand: twelve octets of header, an empty name, type A, class IN.
@@ -104,4 +117,18 @@ fn answers_dns(address: SocketAddr) -> io::Result<bool> {
     let mut answer = [0; 512];
     let length = socket.recv(&mut answer)?;
     Ok(length >= 12 && answer[..2] == QUERY[..2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_port_is_seen_and_a_free_one_is_not() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert!(answers(Endpoint::Udp(port)));
+        drop(socket);
+        assert!(!answers(Endpoint::Udp(port)));
+    }
 }

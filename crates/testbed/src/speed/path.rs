@@ -24,7 +24,7 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let sites = (0..TARGETS).map(|i| Site::named(&name(i))).collect();
     let world = World::start(&scenario("speed-path", sites, links.clone()), 1)?;
     let list = write_list(&world, (0..TARGETS).map(|i| format!("https://{}/", name(i))))?;
-    let mut command = world.client_command(probe);
+    let mut command = world.client_command(probe)?;
     command.arg("run").args(["--yes", "--quiet", "--parallel", &PARALLEL.to_string(), "--rate", &RATE.to_string()]);
     let measured = measure(&world, command, probe, &list)?;
     let (elapsed, bound) = (measured.elapsed.as_secs_f64(), bound(&links));

@@ -1,0 +1,198 @@
+//! A world: the namespaces, the router between them and the daemons in them, as one scenario wants them.
+//!
+//! It has to be made inside the [`sandbox`], one at a time.
+
+mod client;
+mod servers;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::certificates::Authority;
+use crate::controls::Controls;
+use crate::internet::{HELPER, Internet, Places, ROOT_SERVER, topology_of};
+use crate::netns::Namespace;
+use crate::router::{Orders, Router};
+use crate::scenario::{Broken, Fault, Place, ResolverMode, Scenario};
+use crate::{sandbox, support};
+use client::{Client, numbered, resolver_configuration};
+use servers::Servers;
+
+/// Where a world keeps its files; only the sandbox sees it.
+const FOLDER: &str = "/run/testbed/world";
+
+/// The port of the helper abroad.
+const HELPER_PORT: u16 = 8080;
+
+/// A running world. Daemons and router stop when it is dropped.
+#[derive(Debug)]
+pub struct World {
+    clients: Vec<Client>,
+    abroad: Namespace,
+    faults: Vec<Fault>,
+    authority_file: PathBuf,
+    folder: PathBuf,
+    // In the order in which they are to end.
+    _servers: Servers,
+    router: Router,
+}
+
+impl World {
+    /// Makes the world of `scenario` and waits until everything in it answers. Its first phase has begun.
+    pub fn start(scenario: &Scenario, seed: u64) -> Result<Self> {
+        support::check(scenario)?;
+        let internet = Internet::of(scenario, &Controls::load()?)?;
+        sandbox::prepare(&resolver_configuration(&crate::internet::Around::vantage(0)?))?;
+        let folder = PathBuf::from(FOLDER);
+        std::fs::create_dir_all(&folder)?;
+        let authority = Authority::new()?;
+        let authority_file = folder.join("authority.pem");
+        std::fs::write(&authority_file, authority.pem())?;
+
+        let hosts = Hosts::create(scenario, &internet, &folder)?;
+        let router = hosts.connect(scenario, &internet, seed)?;
+        let mut servers = hosts.servers(scenario, &internet, &authority, &folder)?;
+        servers.wait_until_ready()?;
+        let Hosts { clients, abroad, .. } = hosts;
+        let faults = scenario.fault.clone();
+        let world = Self { clients, abroad, faults, authority_file, folder, _servers: servers, router };
+        world.enter(scenario.phase.first().map_or("", |phase| &phase.name))?;
+        Ok(world)
+    }
+
+    /// Begins a phase.
+    pub fn enter(&self, phase: &str) -> Result<()> {
+        self.clients.iter().try_for_each(|client| client.enter(&self.faults, phase))?;
+        self.router.enter(phase);
+        Ok(())
+    }
+
+    /// A command that will run at the first vantage, with a clean environment.
+    pub fn client_command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
+        self.command_of(&self.clients[0], program.as_ref())
+    }
+
+    /// The same at the vantage with this name.
+    pub fn client_command_at(&self, vantage: &str, program: impl AsRef<OsStr>) -> Result<Command> {
+        let client = self.clients.iter().find(|client| client.name == vantage);
+        self.command_of(client.with_context(|| format!("no vantage is called {vantage:?}"))?, program.as_ref())
+    }
+
+    /// The same beside the servers abroad.
+    pub fn abroad_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.abroad.command(program);
+        self.clean(&mut command);
+        command
+    }
+
+    fn command_of(&self, client: &Client, program: &OsStr) -> Result<Command> {
+        client.command(program, |command| self.clean(command))
+    }
+
+    fn clean(&self, command: &mut Command) {
+        let kept = ["PATH", "TERM", "LANG", "RUST_BACKTRACE", "RUST_LOG"];
+        let kept = kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(kept).env("HOME", &self.folder).env("CURL_CA_BUNDLE", &self.authority_file);
+    }
+
+    /// Where the first client is.
+    pub fn client(&self) -> &Namespace {
+        &self.clients[0].namespace
+    }
+
+    /// Where the servers abroad are.
+    pub fn abroad(&self) -> &Namespace {
+        &self.abroad
+    }
+
+    /// Where the helper abroad is reached, once one runs there.
+    pub fn helper_url(&self) -> String {
+        format!("http://{HELPER}:{HELPER_PORT}/")
+    }
+
+    /// The certificate of the world's authority, in PEM.
+    pub fn authority_file(&self) -> &Path {
+        &self.authority_file
+    }
+
+    /// A folder for files that vanish with the world.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The router.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+}
+
+struct Hosts {
+    clients: Vec<Client>,
+    isps: Vec<Namespace>,
+    abroad: Namespace,
+    home: Option<Namespace>,
+}
+
+impl Hosts {
+    fn create(scenario: &Scenario, internet: &Internet, folder: &Path) -> Result<Self> {
+        let ipv6 = scenario.ipv6;
+        let vantages = || scenario.vantage.iter().enumerate();
+        let has_home = !internet.addresses_at(Place::Home).is_empty();
+        Ok(Self {
+            clients: vantages().map(|(n, v)| Client::create(&v.name, n, ipv6, folder)).collect::<Result<_>>()?,
+            isps: vantages().map(|(n, _)| Namespace::create(&numbered("isp", n), ipv6)).collect::<Result<_>>()?,
+            abroad: Namespace::create("abroad", ipv6)?,
+            home: if has_home { Some(Namespace::create("home", ipv6)?) } else { None },
+        })
+    }
+
+    /// Gives every host its addresses, and joins them all by the router. What the router is told of the world is told
+    /// here and nowhere else.
+    fn connect(&self, scenario: &Scenario, internet: &Internet, seed: u64) -> Result<Router> {
+        let (home, isp) = (internet.addresses_at(Place::Home), internet.addresses_at(Place::Isp));
+        let places =
+            Places { home: home.clone(), isp: isp.clone(), vantages: self.clients.iter().map(|c| c.around).collect() };
+        let topology = topology_of(&scenario.link, &places);
+        let mut devices: Vec<_> = topology.links.iter().map(|_| None).collect();
+        for (client, namespace) in self.clients.iter().zip(&self.isps) {
+            devices[client.around.access().0] = Some(client.join()?);
+            devices[client.around.isp().0] = Some(namespace.join()?);
+            let own = isp.iter().copied().filter(|_| client.around.number == 0);
+            namespace.address([client.around.resolver, client.around.portal].into_iter().chain(own))?;
+            if scenario.has(&Broken::CaptivePortal) {
+                namespace.accept_any_address(client.around.client)?;
+            }
+        }
+        devices[crate::internet::ABROAD.0] = Some(self.abroad.join()?);
+        self.abroad.address(addresses_abroad(scenario, internet))?;
+        if let Some(namespace) = &self.home {
+            devices[crate::internet::HOME.0] = Some(namespace.join()?);
+            namespace.address(home)?;
+        }
+        let orders = Orders { faults: scenario.fault.clone(), censors: scenario.censor.clone(), seed };
+        Router::start(topology, devices, &orders)
+    }
+
+    fn servers(
+        &self,
+        scenario: &Scenario,
+        internet: &Internet,
+        authority: &Authority,
+        folder: &Path,
+    ) -> Result<Servers> {
+        let Self { clients, isps, abroad, home } = self;
+        let home = home.as_ref();
+        servers::Site { scenario, internet, authority, folder, clients, isps, abroad, home }.start()
+    }
+}
+
+fn addresses_abroad(scenario: &Scenario, internet: &Internet) -> Vec<std::net::IpAddr> {
+    let mut addresses = internet.addresses_abroad();
+    addresses.extend(scenario.helper.then_some(HELPER));
+    addresses.extend((!scenario.vpn.is_empty()).then_some(crate::daemon::vpn::ADDRESS));
+    addresses.extend((scenario.resolver == ResolverMode::Recursive).then_some(ROOT_SERVER));
+    addresses.into_iter().collect()
+}
