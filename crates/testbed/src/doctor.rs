@@ -28,6 +28,15 @@ const NEEDED: &[(&str, &str)] = &[
     ("unbound", "unbound"),
 ];
 
+/// The programs that some worlds need: those with HTTP/3, and those with VPN servers.
+const SOME: &[(&str, &str)] = &[
+    ("caddy", "caddy"),
+    ("openvpn", "openvpn"),
+    ("wireguard-go", "wireguard-go"),
+    ("wg", "wireguard-tools"),
+    ("charon-systemd", "charon-systemd"),
+];
+
 /// The files that some worlds need: below `/usr/lib`, or in a folder there (that of the processor's architecture).
 const FILES: &[(&str, &str, &str)] = &[
     ("nginx stream", "nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
@@ -35,11 +44,12 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// The programs that the tests use as independent judges.
-const JUDGES: &[(&str, &str)] = &[("curl", "curl"), ("dig", "dnsutils"), ("openssl", "openssl")];
+const JUDGES: &[(&str, &str)] = &[("curl", "curl"), ("dig", "dnsutils"), ("openssl", "openssl"), ("perl", "perl-base")];
 
 /// Looks at everything.
 pub fn examine() -> Vec<Finding> {
-    let programs = NEEDED.iter().map(|&tool| (tool, true)).chain(JUDGES.iter().map(|&tool| (tool, false)));
+    let others = SOME.iter().chain(JUDGES).map(|&tool| (tool, false));
+    let programs = NEEDED.iter().map(|&tool| (tool, true)).chain(others);
     let mut findings: Vec<Finding> = programs
         .map(|((program, package), needed)| Finding {
             what: program.into(),
@@ -50,7 +60,7 @@ pub fn examine() -> Vec<Finding> {
     findings.extend(FILES.iter().map(|&(what, end, package)| Finding {
         what: what.into(),
         fault: (!is_below_usr_lib(end)).then(|| format!("not found; install the package {package}")),
-        needed: true,
+        needed: false,
     }));
     findings.push(Finding { what: "namespaces".into(), fault: namespaces_fault(), needed: true });
     findings.push(Finding { what: "/dev/net/tun".into(), fault: tun_fault(), needed: true });

@@ -1,4 +1,4 @@
-//! VPN servers abroad: `OpenVPN`, `WireGuard` (in user space) and IKEv2, all at [`ADDRESS`], at their usual ports.
+//! VPN servers abroad: `OpenVPN`, `WireGuard` (in user space) and `IKEv2`, all at [`ADDRESS`], at their usual ports.
 //!
 //! Keys are no secrets here: scenarios and clients have to know them.
 

@@ -1,7 +1,7 @@
 //! Where everything is: the addresses of vantages and their ISPs, and the links that join them.
 //!
 //! Vantage number `i` has the client `100.64.(10+i).2` behind the gateway `.1`, a router of its ISP at
-//! `100.64.(128+i).1`, and the ISP's resolver and portal at `100.64.i.53` and `.80`: all of the block that carriers share
+//! `100.64.(128+i).1` (further ones, where a line has more, count on), and the ISP's resolver and portal at `100.64.i.53` and `.80`: all of the block that carriers share
 //! among customers (RFC 6598). With IPv6 the client has `2a0d:a740:i::2`, a global address chosen freely: no packet of a
 //! world leaves it.
 
@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result};
 
-use crate::router::path::{Link, LinkId, Topology};
-use crate::scenario::{Links, Place};
+use crate::router::path::{Hop, Link, LinkId, Topology};
+use crate::scenario::{Line, Links, Place};
 
 /// The first client's address.
 pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 10, 2));
@@ -89,8 +89,13 @@ impl Around {
         }
     }
 
-    fn routers(&self) -> [[u8; 4]; 2] {
-        [[100, 64, 10 + self.number, 1], [100, 64, 128 + self.number, 1]]
+    /// The routers on the client's line: its gateway, then those of its ISP.
+    fn router(&self, number: u8) -> Hop {
+        let n = self.number;
+        match number {
+            0 => Hop::at([100, 64, 10 + n, 1], [0x2a0d, 0xa740, n.into(), 0, 0, 0, 0, 1]),
+            further => Hop::at([100, 64, 128 + n, further], [0x2a0d, 0xa740, n.into(), 0xff, 0, 0, 0, further.into()]),
+        }
     }
 }
 
@@ -106,25 +111,43 @@ pub struct Places {
 }
 
 /// The links of a world of one vantage, with these hosts in the country.
-pub fn topology(delays: &Links, at_home: BTreeSet<IpAddr>) -> Topology {
+pub fn topology(lines: &Links, at_home: BTreeSet<IpAddr>) -> Topology {
     let places = Places { home: at_home, vantages: Around::vantage(0).into_iter().collect(), ..Places::default() };
-    topology_of(delays, &places)
+    topology_of(lines, &places)
 }
 
 /// The links of a world and the routers on them, in the order of their [`LinkId`]s.
-pub fn topology_of(delays: &Links, at: &Places) -> Topology {
-    let line = |place, name: String, delay: &crate::scenario::Line, hops: &[[u8; 4]]| Link {
-        name,
-        delay: delay.delay(place),
-        hops: hops.iter().map(|&hop| hop.into()).collect(),
+pub fn topology_of(lines: &Links, at: &Places) -> Topology {
+    let access = |v: &Around| {
+        let hops = (0..lines.access.routers(Place::Access)).map(|number| v.router(number)).collect();
+        Link { vantage: Some(v.number.into()), ..link(format!("access-{}", v.number), Place::Access, &lines.access, hops) }
     };
-    let access = |v: &Around| line(Place::Access, format!("access-{}", v.number), &delays.access, &v.routers());
-    let isp = |v: &Around| line(Place::Isp, format!("isp-{}", v.number), &delays.isp, &[]);
+    let isp = |v: &Around| {
+        let hops = routers(lines.isp.routers(Place::Isp), |number| {
+            Hop::at([100, 64, v.number, number], [0x2a0d, 0xa740, v.number.into(), 0xfe, 0, 0, 0, number.into()])
+        });
+        Link { vantage: Some(v.number.into()), ..link(format!("isp-{}", v.number), Place::Isp, &lines.isp, hops) }
+    };
+    let abroad = routers(lines.abroad.routers(Place::Abroad), |number| {
+        Hop::at([154, 54, 30, number], [0x2001, 0x550, 2, 0, 0, 0, 0, number.into()])
+    });
+    let home = routers(lines.home.routers(Place::Home), |number| {
+        Hop::at([203, 99, 40, number], [0x2400, 0xad00, 0, 0, 0, 0, 0, number.into()])
+    });
     let mut links: Vec<Link> = at.vantages.iter().take(1).flat_map(|v| [access(v), isp(v)]).collect();
-    links.push(line(Place::Abroad, "abroad".into(), &delays.abroad, &[[154, 54, 30, 2], [154, 54, 30, 1]]));
-    links.push(line(Place::Home, "home".into(), &delays.home, &[]));
+    links.push(link("abroad".into(), Place::Abroad, &lines.abroad, abroad));
+    links.push(link("home".into(), Place::Home, &lines.home, home));
     links.extend(at.vantages.iter().skip(1).flat_map(|v| [access(v), isp(v)]));
     Topology { links, places: places_of(at), default: ABROAD }
+}
+
+fn link(name: String, place: Place, line: &Line, hops: Vec<Hop>) -> Link {
+    Link { name, place, vantage: None, delay: line.delay(place), line: line.clone(), hops }
+}
+
+/// So many routers, from the host to the core, the last of them number 1.
+fn routers(count: u8, router: impl Fn(u8) -> Hop) -> Vec<Hop> {
+    (1..=count).rev().map(router).collect()
 }
 
 fn places_of(at: &Places) -> HashMap<IpAddr, LinkId> {
@@ -165,7 +188,7 @@ mod tests {
         assert_eq!(topology.links.len(), 8);
         assert_eq!((topology.link(ABROAD).name.as_str(), topology.link(HOME).name.as_str()), ("abroad", "home"));
         for vantage in vantages {
-            assert_eq!(topology.link(vantage.access()).hops[0], vantage.gateway);
+            assert_eq!(topology.link(vantage.access()).hops[0].v4, vantage.gateway);
             assert_eq!(topology.route(vantage.client), Some(vantage.access()));
             assert_eq!(topology.route(vantage.resolver), Some(vantage.isp()));
             assert_eq!(topology.link(vantage.isp()).name, format!("isp-{}", vantage.number));

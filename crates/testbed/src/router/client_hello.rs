@@ -20,6 +20,8 @@ const HANDSHAKE: u8 = 0x16;
 const CLIENT_HELLO: u8 = 0x01;
 /// Extension `server_name` (RFC 6066, section 3).
 const SERVER_NAME: u16 = 0x0000;
+/// Extension `encrypted_client_hello` (RFC 9849).
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 /// The only kind of name that there is (RFC 6066, section 3).
 const HOST_NAME: u8 = 0x00;
 
@@ -34,10 +36,48 @@ pub fn read(stream: &[u8]) -> Hello {
     }
 }
 
+/// Reads the start of a handshake that is in no records: that of QUIC (RFC 9001 section 4).
+pub fn read_handshake(bytes: &[u8]) -> Hello {
+    match server_name(&mut Bytes(bytes)) {
+        Ok(Some(name)) => Hello::Name(name),
+        Ok(None) | Err(Stop::NoHello) => Hello::Nameless,
+        Err(Stop::Short) => Hello::Unfinished,
+    }
+}
+
+/// What else a whole `ClientHello` shows of its client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// Whether it has the extension `encrypted_client_hello`.
+    pub ech: bool,
+    /// Its cipher suites, in its order.
+    pub cipher_suites: Vec<u16>,
+}
+
+/// The traits of the `ClientHello` at the start of a TCP stream; `None` while it is not whole.
+pub fn traits(stream: &[u8]) -> Option<Traits> {
+    let handshake = join_records(stream);
+    let mut bytes = Bytes(&handshake.bytes);
+    bytes.skip(1 + 3 + 2 + 32).ok()?;
+    bytes.vector_8().ok()?;
+    let suites = bytes.vector_16().ok()?;
+    bytes.vector_8().ok()?;
+    let mut extensions = Bytes(bytes.vector_16().ok()?);
+    let mut ech = false;
+    while let Ok(kind) = extensions.u16() {
+        ech |= kind == ENCRYPTED_CLIENT_HELLO;
+        extensions.vector_16().ok()?;
+    }
+    let cipher_suites = suites.chunks_exact(2).map(|suite| u16::from_be_bytes([suite[0], suite[1]])).collect();
+    Some(Traits { ech, cipher_suites })
+}
+
 /// Why reading ended before the answer was known.
 #[derive(Debug)]
-enum Stop {
+pub enum Stop {
+    /// The bytes end.
     Short,
+    /// It is no greeting.
     NoHello,
 }
 
@@ -68,9 +108,9 @@ fn server_name(bytes: &mut Bytes<'_>) -> Result<Option<String>, Stop> {
         return Err(Stop::NoHello);
     }
     bytes.skip(3 + 2 + 32)?; // length, legacy version, random
-    bytes.skip_vector_8()?; // session id
-    bytes.skip_vector_16()?; // cipher suites
-    bytes.skip_vector_8()?; // compression methods
+    bytes.vector_8()?; // session id
+    bytes.vector_16()?; // cipher suites
+    bytes.vector_8()?; // compression methods
     let mut left = usize::from(bytes.u16()?);
     while left >= 4 {
         let (kind, length) = (bytes.u16()?, bytes.u16()?);
@@ -93,10 +133,11 @@ fn host_name(bytes: &mut Bytes<'_>) -> Result<String, Stop> {
 }
 
 /// A cursor that says when the bytes end.
-struct Bytes<'a>(&'a [u8]);
+pub struct Bytes<'a>(pub &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
+    /// The next octets.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
         let (head, tail) = self.0.split_at_checked(count).ok_or(Stop::Short)?;
         self.0 = tail;
         Ok(head)
@@ -106,22 +147,26 @@ impl<'a> Bytes<'a> {
         self.take(count).map(drop)
     }
 
-    fn u8(&mut self) -> Result<u8, Stop> {
+    /// The next octet.
+    pub fn u8(&mut self) -> Result<u8, Stop> {
         self.take(1).map(|b| b[0])
     }
 
-    fn u16(&mut self) -> Result<u16, Stop> {
+    /// The next two octets.
+    pub fn u16(&mut self) -> Result<u16, Stop> {
         self.take(2).map(|b| u16::from_be_bytes([b[0], b[1]]))
     }
 
-    fn skip_vector_8(&mut self) -> Result<(), Stop> {
+    /// A vector behind its length in one octet.
+    pub fn vector_8(&mut self) -> Result<&'a [u8], Stop> {
         let length = usize::from(self.u8()?);
-        self.skip(length)
+        self.take(length)
     }
 
-    fn skip_vector_16(&mut self) -> Result<(), Stop> {
+    /// A vector behind its length in two octets.
+    pub fn vector_16(&mut self) -> Result<&'a [u8], Stop> {
         let length = usize::from(self.u16()?);
-        self.skip(length)
+        self.take(length)
     }
 }
 
@@ -186,6 +231,21 @@ mod tests {
     #[test]
     fn a_hello_without_a_name_is_nameless() {
         assert_eq!(read(&record(&hello(&extension(0x0033, &[7; 20])))), Hello::Nameless);
+    }
+
+    #[test]
+    fn traits_are_those_of_the_whole_greeting() {
+        let plain = record(&padded_hello());
+        assert_eq!(traits(&plain), Some(Traits { ech: false, cipher_suites: vec![0x1301, 0x1302] }));
+        let hidden = record(&hello(&[extension(0x0015, &[0; 40]), extension(0xfe0d, &[1; 90])].concat()));
+        assert!(traits(&hidden).unwrap().ech);
+        assert_eq!(traits(&hidden[..hidden.len() - 1]), None);
+    }
+
+    #[test]
+    fn a_handshake_without_records_has_its_name_too() {
+        assert_eq!(read_handshake(&padded_hello()), Hello::Name("x.com".into()));
+        assert_eq!(read_handshake(&padded_hello()[..60]), Hello::Unfinished);
     }
 
     #[test]

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::chance::draw;
 use super::packet::{Packet, Transport};
-use super::path::LinkId;
-use crate::internet::{ABROAD, ACCESS, ISP};
-use crate::scenario::Broken;
+use super::line::queued;
+use crate::scenario::{Broken, Place};
 
 /// A flow that has been idle for so long is forgotten by a home router (below the minutes that RFC 4787, REQ-5, wants:
 /// a full table is what this is about).
@@ -43,9 +42,9 @@ pub struct Fault {
 #[derive(Debug, Clone, Copy)]
 pub struct Passage {
     /// Where it comes from.
-    pub from: LinkId,
+    pub from: Place,
     /// Where it goes.
-    pub to: LinkId,
+    pub to: Place,
     /// Its length.
     pub length: usize,
     /// The time.
@@ -53,8 +52,8 @@ pub struct Passage {
 }
 
 impl Passage {
-    fn touches(self, link: LinkId) -> bool {
-        self.from == link || self.to == link
+    fn touches(self, place: Place) -> bool {
+        self.from == place || self.to == place
     }
 }
 
@@ -69,24 +68,24 @@ impl Fault {
         self.packets += 1;
         let lost_if = |lost: bool| if lost { Effect::Lost } else { Effect::None };
         match &self.broken {
-            Broken::GatewayDown => lost_if(passage.touches(ACCESS)),
-            Broken::UpstreamDead => lost_if(passage.from != ISP && passage.to != ISP),
-            Broken::AbroadDead => lost_if(passage.touches(ABROAD)),
-            Broken::ResolverDead => lost_if(passage.from == ISP && is_dns_answer(packet)),
-            Broken::ResolverSlow { delay_ms } if passage.from == ISP && is_dns_answer(packet) => {
+            Broken::GatewayDown => lost_if(passage.touches(Place::Access)),
+            Broken::UpstreamDead => lost_if(passage.from != Place::Isp && passage.to != Place::Isp),
+            Broken::AbroadDead => lost_if(passage.touches(Place::Abroad)),
+            Broken::ResolverDead => lost_if(passage.from == Place::Isp && is_dns_answer(packet)),
+            Broken::ResolverSlow { delay_ms } if passage.from == Place::Isp && is_dns_answer(packet) => {
                 Effect::Late(Duration::from_millis(*delay_ms))
             }
             Broken::CaptivePortal => at_portal(packet, passage),
             Broken::AddressDead { addresses } => lost_if(addresses.contains(&packet.destination)),
             Broken::AddressRefuses { addresses } if addresses.contains(&packet.destination) => Effect::Refused,
-            Broken::MtuBlackHole { bytes } => lost_if(passage.touches(ABROAD) && passage.length > *bytes),
-            Broken::Loss { share } => lost_if(passage.touches(ACCESS) && self.chance() < *share),
-            Broken::BrokenIpv6 => lost_if(packet.source.is_ipv6() && passage.touches(ACCESS)),
+            Broken::MtuBlackHole { bytes } => lost_if(passage.touches(Place::Abroad) && passage.length > *bytes),
+            Broken::Loss { share } => lost_if(passage.touches(Place::Access) && self.chance() < *share),
+            Broken::BrokenIpv6 => lost_if(packet.source.is_ipv6() && passage.touches(Place::Access)),
             Broken::NatExhausted { flows } => {
                 let most = *flows;
                 lost_if(!self.has_room(packet, passage, most))
             }
-            Broken::CableCut { delay_ms, loss, rate_kbit } if passage.touches(ABROAD) => {
+            Broken::CableCut { delay_ms, loss, rate_kbit } if passage.touches(Place::Abroad) => {
                 let (delay, loss, rate) = (Duration::from_millis(*delay_ms), *loss, *rate_kbit);
                 self.over_another_cable(passage, delay, loss, rate)
             }
@@ -102,36 +101,26 @@ impl Fault {
         if self.chance() < loss {
             return Effect::Lost;
         }
-        // Bits over kilobits a second are milliseconds.
-        let takes = Duration::from_micros(passage.length as u64 * 8_000 / rate_kbit.max(1));
-        let free = &mut self.line_free[usize::from(passage.from == ABROAD)];
-        let start = free.map_or(passage.now, |at| at.max(passage.now));
-        let waited = start - passage.now;
-        if waited > QUEUE {
-            return Effect::Lost;
-        }
-        *free = Some(start + takes);
-        Effect::Late(waited + takes + delay)
+        let free = &mut self.line_free[usize::from(passage.from == Place::Abroad)];
+        queued(free, passage.length, rate_kbit, passage.now).map_or(Effect::Lost, |wait| Effect::Late(wait + delay))
     }
 
     fn has_room(&mut self, packet: &Packet<'_>, passage: Passage, most: usize) -> bool {
         let Some((source, destination)) = ports(packet) else { return true };
-        let key = if passage.from == ACCESS {
+        let key = if passage.from == Place::Access {
             (packet.source, source, packet.destination, destination)
         } else {
             (packet.destination, destination, packet.source, source)
         };
         self.flows.retain(|_, last| passage.now.saturating_duration_since(*last) < IDLE);
-        let room = self.flows.contains_key(&key) || (passage.from == ACCESS && self.flows.len() < most);
+        let own = self.flows.keys().filter(|flow| flow.0 == key.0).count();
+        let room = self.flows.contains_key(&key) || (passage.from == Place::Access && own < most);
         if room {
             self.flows.insert(key, passage.now);
         }
         room
     }
 }
-
-/// The longest wait for a line of low rate: a queue of a fifth of a second, as home routers and submarine detours have.
-const QUEUE: Duration = Duration::from_millis(200);
 
 fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
     match packet.transport {
@@ -151,7 +140,7 @@ const HTTP: u16 = 80;
 /// Plain web traffic to anywhere ends at the portal; the rest does not leave the ISP.
 fn at_portal(packet: &Packet<'_>, passage: Passage) -> Effect {
     match packet.transport {
-        _ if passage.touches(ISP) => Effect::None,
+        _ if passage.touches(Place::Isp) => Effect::None,
         Transport::Tcp(segment) if segment.destination == HTTP => Effect::ToPortal,
         _ => Effect::Lost,
     }
@@ -167,21 +156,21 @@ mod tests {
         Packet { source, destination, ttl: 64, transport }
     }
 
-    fn effect(broken: &Broken, destination: &str, from: LinkId, to: LinkId) -> Effect {
+    fn effect(broken: &Broken, destination: &str, from: Place, to: Place) -> Effect {
         let passage = Passage { from, to, length: 100, now: Instant::now() };
         Fault::new(broken, 1).effect(&datagram(destination, (5_000, 53)), passage)
     }
 
     #[test]
     fn a_dead_upstream_leaves_the_isp_s_own_servers() {
-        assert_eq!(effect(&Broken::UpstreamDead, "8.8.8.8", ACCESS, ABROAD), Effect::Lost);
-        assert_eq!(effect(&Broken::UpstreamDead, "100.64.0.53", ACCESS, ISP), Effect::None);
+        assert_eq!(effect(&Broken::UpstreamDead, "8.8.8.8", Place::Access, Place::Abroad), Effect::Lost);
+        assert_eq!(effect(&Broken::UpstreamDead, "100.64.0.53", Place::Access, Place::Isp), Effect::None);
     }
 
     #[test]
     fn a_portal_lets_the_isp_s_resolver_through_and_drops_the_rest() {
-        assert_eq!(effect(&Broken::CaptivePortal, "100.64.0.53", ACCESS, ISP), Effect::None);
-        assert_eq!(effect(&Broken::CaptivePortal, "8.8.8.8", ACCESS, ABROAD), Effect::Lost);
+        assert_eq!(effect(&Broken::CaptivePortal, "100.64.0.53", Place::Access, Place::Isp), Effect::None);
+        assert_eq!(effect(&Broken::CaptivePortal, "8.8.8.8", Place::Access, Place::Abroad), Effect::Lost);
     }
 
     #[test]
@@ -189,7 +178,7 @@ mod tests {
         let mut nat = Fault::new(&Broken::NatExhausted { flows: 2 }, 1);
         let start = Instant::now();
         let mut send = |port, after| {
-            let passage = Passage { from: ACCESS, to: ABROAD, length: 100, now: start + Duration::from_secs(after) };
+            let passage = Passage { from: Place::Access, to: Place::Abroad, length: 100, now: start + Duration::from_secs(after) };
             nat.effect(&datagram("8.8.8.8", (port, 443)), passage)
         };
         assert_eq!(
@@ -203,7 +192,7 @@ mod tests {
     fn loss_takes_its_share_and_the_same_one_by_the_same_seed() {
         let lost = |seed| {
             let mut fault = Fault::new(&Broken::Loss { share: 0.1 }, seed);
-            let passage = Passage { from: ACCESS, to: ABROAD, length: 100, now: Instant::now() };
+            let passage = Passage { from: Place::Access, to: Place::Abroad, length: 100, now: Instant::now() };
             let packet = datagram("8.8.8.8", (1, 2));
             (0..1_000).map(|_| fault.effect(&packet, passage) == Effect::Lost).collect::<Vec<_>>()
         };

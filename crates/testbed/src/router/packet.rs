@@ -3,7 +3,7 @@
 //! Parsing and building lean on `etherparse`; only the TTL is changed in place, with the checksum mended as RFC 1624
 //! has it. Nothing here keeps state.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{
     Icmpv4Type, Icmpv6Type, IpHeaders, LaxNetSlice, LaxSlicedPacket, PacketBuilder, PacketBuilderStep, TransportSlice,
@@ -12,6 +12,10 @@ use etherparse::{
 
 /// The TTL of packets that routers and censors make themselves (Linux' default).
 const OWN_TTL: u8 = 64;
+
+/// Protocol numbers (IANA).
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// How much of an offending packet an ICMP error quotes: enough for every header (RFC 1812, section 4.3.2.3).
 pub(super) const ICMP_QUOTE: usize = 128;
@@ -150,6 +154,48 @@ pub fn lower_ttl(bytes: &mut [u8], hops: u8) {
     }
 }
 
+/// Gives a TCP segment or a UDP datagram another source or destination, of the family that it has, and mends the checksums.
+/// Other packets, and those with IPv6 extension headers, stay as they are.
+pub fn readdress(bytes: &mut [u8], source: Option<SocketAddr>, destination: Option<SocketAddr>) -> Option<()> {
+    let is_v4 = bytes.first()? >> 4 == 4;
+    let (transport, protocol, addresses) =
+        if is_v4 { (usize::from(bytes[0] & 0xf) * 4, *bytes.get(9)?, 12) } else { (40, *bytes.get(6)?, 8) };
+    let sum = transport
+        + match protocol {
+            TCP => 16,
+            UDP => 6,
+            _ => return None,
+        };
+    let has_sum = protocol == TCP || bytes.get(sum..sum + 2)? != [0, 0];
+    let length = if is_v4 { 4 } else { 16 };
+    for (end, which) in [(source, 0), (destination, 1)] {
+        let Some(end) = end.filter(|end| end.is_ipv4() == is_v4) else { continue };
+        let address = match end.ip() {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        let (ip_sum, transport_sum) = (is_v4.then_some(10), has_sum.then_some(sum));
+        overwrite(bytes, addresses + which * length, &address, [ip_sum, transport_sum])?;
+        overwrite(bytes, transport + which * 2, &end.port().to_be_bytes(), [None, transport_sum])?;
+    }
+    Some(())
+}
+
+/// Writes octets (an even number, at an even place) and mends the checksums that cover them.
+fn overwrite(bytes: &mut [u8], at: usize, new: &[u8], sums: [Option<usize>; 2]) -> Option<()> {
+    for (n, word) in new.chunks(2).enumerate() {
+        let at = at + 2 * n;
+        let before = u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?);
+        let after = u16::from_be_bytes(word.try_into().ok()?);
+        for sum in sums.into_iter().flatten() {
+            let old = u16::from_be_bytes(bytes.get(sum..sum + 2)?.try_into().ok()?);
+            bytes[sum..sum + 2].copy_from_slice(&mended(old, before, after).to_be_bytes());
+        }
+        bytes[at..at + 2].copy_from_slice(word);
+    }
+    Some(())
+}
+
 /// A checksum after one 16-bit word of the data changed (RFC 1624, equation 3).
 fn mended(sum: u16, before: u16, after: u16) -> u16 {
     let mut total = u32::from(!sum) + u32::from(!before) + u32::from(after);
@@ -255,6 +301,31 @@ mod tests {
             assert_eq!(bytes[8], 64 - hops);
             assert!(header_is_intact(&bytes), "after {hops} hops");
         }
+    }
+
+    /// The packet that `write` makes, rewritten, and made with the other ends from the start.
+    #[test]
+    fn a_packet_with_other_ends_is_as_if_it_had_been_made_with_them() {
+        let (client, server, other) = ([100, 64, 10, 2], [8, 8, 8, 8], [100, 64, 0, 53]);
+        let udp = |to: [u8; 4], port| {
+            let mut bytes = Vec::new();
+            PacketBuilder::ipv4(client, to, 64).udp(4_000, port).write(&mut bytes, b"query").unwrap();
+            bytes
+        };
+        let mut datagram = udp(server, 53);
+        readdress(&mut datagram, None, Some((IpAddr::from(other), 5_353).into())).unwrap();
+        assert_eq!(datagram, udp(other, 5_353));
+
+        let tcp = |from: [u8; 16], port| {
+            let mut bytes = Vec::new();
+            let tcp = PacketBuilder::ipv6(from, [7; 16], 64).tcp(port, 4_000, 1, 2);
+            tcp.write(&mut bytes, b"odd").unwrap();
+            bytes
+        };
+        let mut segment = tcp([1; 16], 443);
+        readdress(&mut segment, Some((IpAddr::from([2; 16]), 8_443).into()), None).unwrap();
+        assert_eq!(segment, tcp([2; 16], 8_443));
+        assert_eq!(readdress(&mut [0x45, 0, 0], None, None), None);
     }
 
     #[test]

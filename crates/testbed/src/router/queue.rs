@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+use super::line::Arrivals;
 use super::path::LinkId;
 
 /// Largest packet that is carried: what the hosts' links allow.
@@ -111,6 +112,17 @@ impl Queue {
         self.count += 1;
         self.heap.push(Entry { due, number: self.count, stage, frame });
         true
+    }
+
+    /// Sends a frame on its way that arrives at these times, which may be none. Says whether there was room.
+    pub fn push_all(&mut self, arrivals: Arrivals, stage: Stage, frame: Frame) -> bool {
+        let [Some(first), second] = arrivals else {
+            self.recycle(frame);
+            return true;
+        };
+        let double = second.map(|at| (at, self.copy(frame.bytes())));
+        let fits = self.push(first, stage, frame);
+        double.is_none_or(|(at, copy)| self.push(at, stage, copy)) && fits
     }
 
     /// The next frame that has arrived by `now`, with the time at which it was due.

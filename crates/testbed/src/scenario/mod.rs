@@ -175,6 +175,20 @@ impl Line {
         };
         Duration::from_secs_f64(self.delay_ms.unwrap_or(usual) / 1_000.0)
     }
+
+    /// The number of routers on a line at this place.
+    pub fn routers(&self, at: Place) -> u8 {
+        let usual = match at {
+            Place::Access | Place::Abroad => 2,
+            Place::Isp | Place::Home => 0,
+        };
+        self.hops.unwrap_or(usual)
+    }
+
+    /// Whether packets may be lost, late, doubled or out of order on it.
+    pub fn is_uneven(&self) -> bool {
+        *self != Self { delay_ms: self.delay_ms, hops: self.hops, ..Self::default() }
+    }
 }
 
 /// How the ISP's resolver knows names.

@@ -16,6 +16,19 @@ pub fn can_run() -> bool {
     obstacle.is_none()
 }
 
+/// Whether worlds can be made here that need these besides (by their names in `testbed doctor`). If not, it says so.
+#[allow(dead_code, reason = "not every test file needs them")]
+pub fn can_run_with(things: &[&str]) -> bool {
+    let mut found = testbed::doctor::examine();
+    found.retain(|finding| things.contains(&finding.what.as_str()));
+    assert_eq!(found.len(), things.len(), "the doctor does not know all of {things:?}");
+    let fault = found.into_iter().find_map(|finding| finding.fault);
+    if let Some(fault) = &fault {
+        eprintln!("skipped: {fault}");
+    }
+    fault.is_none() && can_run()
+}
+
 /// What a shell script printed in the client of a scenario.
 #[allow(dead_code, reason = "not every test file looks from inside")]
 pub fn in_client(scenario: &str, script: &str) -> String {
@@ -31,6 +44,12 @@ pub fn in_client(scenario: &str, script: &str) -> String {
 /// What a shell script printed in the client of a world that this text describes (sites, censors, faults).
 #[allow(dead_code, reason = "not every test file makes worlds of its own")]
 pub fn in_world(world: &str, script: &str) -> String {
+    in_world_at(world, &[], script)
+}
+
+/// The same with further options of `testbed shell`.
+#[allow(dead_code, reason = "not every test file makes worlds of its own")]
+pub fn in_world_at(world: &str, options: &[&str], script: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let family = folder.path().join("own");
     std::fs::create_dir(&family).unwrap();
@@ -39,7 +58,7 @@ pub fn in_world(world: &str, script: &str) -> String {
     );
     std::fs::write(family.join("own.toml"), text).unwrap();
     let mut command = testbed();
-    command.arg("--scenarios").arg(folder.path()).args(["shell", "own", "--", "sh", "-c", script]);
+    command.arg("--scenarios").arg(folder.path()).args(["shell", "own"]).args(options).args(["--", "sh", "-c", script]);
     let Output { status, stdout, stderr } = command.output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     eprintln!("{status}\n{stdout}\n{stderr}");

@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::client_hello::{self, Hello};
 use super::super::packet::{Packet, Transport};
-use super::parse;
-use crate::scenario::censor::{Match, Protocol};
+use super::quic::Crypto;
+use super::{parse, protocol};
+use crate::scenario::censor::{Known, Match, Protocol};
 
 /// The longest start of a stream that is kept while a name is awaited.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -52,8 +53,21 @@ pub fn by_address(rule: &Match, server: SocketAddr, tcp: bool) -> Sight {
     Sight::from(protocol && !spared && any_or(addresses, &server.ip()) && any_or(ports, &server.port()))
 }
 
+/// A flow of which nothing is known but its ends, where that is all that a rule asks for.
+pub fn by_ends(rule: &Match, server: SocketAddr, tcp: bool) -> Option<Sight> {
+    match rule {
+        Match::Ip { .. } => Some(by_address(rule, server, tcp)),
+        Match::NotAllowlisted { destinations, .. } if destinations.contains(&server.ip()) => Some(Sight::Other),
+        Match::NotAllowlisted { protocols, .. } if protocols.is_empty() => Some(Sight::Match),
+        _ => None,
+    }
+}
+
 /// A packet that has no ports: only a rule on addresses knows it.
 pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
+    if let Match::NotAllowlisted { destinations, .. } = rule {
+        return !destinations.contains(&packet.destination);
+    }
     let Match::Ip { addresses, ports, protocol, except } = rule else { return false };
     let echo = matches!(packet.transport, Transport::Echo(..));
     let protocol = protocol.is_none_or(|wanted| wanted == Protocol::Icmp && echo);
@@ -61,17 +75,36 @@ pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
     protocol && ports.is_empty() && !except.contains(&destination) && any_or(addresses, &destination)
 }
 
-/// A datagram of the client.
-pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8]) -> Sight {
-    let Match::Dns { names, types, resolvers } = rule else { return Sight::Other };
-    if server.port() != DNS || !any_or(resolvers, &server.ip()) {
+/// A datagram of the client. `crypto` is what its flow has shown of a QUIC handshake.
+pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mut Crypto) -> Sight {
+    // A further question, or another first message of a tunnel, may come from the same port: such flows are never settled.
+    let or_unknown = |hit: bool| if hit { Sight::Match } else { Sight::Unknown };
+    match rule {
+        Match::Dns { names, types, resolvers } if server.port() == DNS && any_or(resolvers, &server.ip()) => {
+            let asked = parse::question(payload);
+            or_unknown(asked.is_some_and(|asked| is_listed(names, &asked.name) && any_or(types, &asked.kind)))
+        }
+        Match::Quic { names, ports } if any_or(ports, &server.port()) => initial(names, payload, crypto),
+        Match::Openvpn => or_unknown(protocol::is_openvpn(payload)),
+        Match::Wireguard => or_unknown(protocol::is_wireguard(payload)),
+        Match::Ikev2 => or_unknown(protocol::is_ikev2(server.port(), payload)),
+        Match::NotAllowlisted { protocols, .. } => {
+            let known = protocol::known_datagram(server.port(), payload);
+            Sight::from(known.is_none_or(|known| !protocols.contains(&known)))
+        }
+        _ => Sight::Other,
+    }
+}
+
+fn initial(names: &[String], payload: &[u8], crypto: &mut Crypto) -> Sight {
+    if crypto.add(payload).is_none() {
         return Sight::Other;
     }
-    let question = parse::question(payload);
-    // A further question may come from the same port: no flow of DNS is ever settled.
-    match question {
-        Some(asked) if is_listed(names, &asked.name) && any_or(types, &asked.kind) => Sight::Match,
-        _ => Sight::Unknown,
+    match client_hello::read_handshake(&crypto.start()) {
+        _ if names.is_empty() => Sight::Match,
+        Hello::Name(name) => Sight::from(is_listed(names, &name)),
+        Hello::Nameless => Sight::Other,
+        Hello::Unfinished => Sight::Unknown,
     }
 }
 
@@ -98,6 +131,13 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
             let Some(asked) = bytes.get(2..).and_then(parse::question) else { return unfinished(bytes) };
             Sight::from(is_listed(names, &asked.name) && any_or(types, &asked.kind))
         }
+        Match::Openvpn => protocol::is_openvpn_stream(bytes).map_or(Sight::Unknown, Sight::from),
+        Match::FullyEncrypted => Sight::from(protocol::is_fully_encrypted(bytes)),
+        Match::NotAllowlisted { protocols, .. } => {
+            let dns = (server.port() == DNS).then_some(Some(Known::Dns));
+            let Some(known) = dns.or_else(|| protocol::known(bytes)) else { return Sight::Unknown };
+            Sight::from(known.is_none_or(|known| !protocols.contains(&known)))
+        }
         _ => Sight::Other,
     }
 }
@@ -107,15 +147,23 @@ fn unfinished(bytes: &[u8]) -> Sight {
 }
 
 fn greeting(rule: &Match, bytes: &[u8]) -> Sight {
-    let Match::Tls { names, except, reassemble, .. } = rule else { return Sight::Other };
-    match client_hello::read(bytes) {
-        Hello::Unfinished if *reassemble => unfinished(bytes),
-        Hello::Name(name) => {
-            let spared = !except.is_empty() && is_listed(except, &name);
-            Sight::from(is_listed(names, &name) && !spared)
+    let Match::Tls { names, except, reassemble, ech, cipher_suites, .. } = rule else { return Sight::Other };
+    let by_name = match client_hello::read(bytes) {
+        Hello::Unfinished if *reassemble => return unfinished(bytes),
+        Hello::Name(name) => is_listed(names, &name) && (except.is_empty() || !is_listed(except, &name)),
+        Hello::Nameless => names.is_empty() && bytes.first() == Some(&0x16),
+        Hello::Unfinished => false,
+    };
+    if !by_name || (ech.is_none() && cipher_suites.is_empty()) {
+        return Sight::from(by_name);
+    }
+    match client_hello::traits(bytes) {
+        Some(traits) => {
+            let ech = ech.is_none_or(|wanted| wanted == traits.ech);
+            Sight::from(ech && (cipher_suites.is_empty() || *cipher_suites == traits.cipher_suites))
         }
-        Hello::Nameless if names.is_empty() && bytes.first() == Some(&0x16) => Sight::Match,
-        Hello::Unfinished | Hello::Nameless => Sight::Other,
+        None if *reassemble => unfinished(bytes),
+        None => Sight::Other,
     }
 }
 

@@ -4,6 +4,8 @@ mod forge;
 mod matching;
 mod pace;
 mod parse;
+mod protocol;
+mod quic;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +16,7 @@ use super::packet::{Packet, Segment, Transport, reset_back, reset_onward};
 use crate::scenario::censor::{Action, Censor, Ends, Match, Rcode, Tuple};
 use matching::Sight;
 use pace::Pace;
+use quic::Crypto;
 
 /// Flows that are remembered at once; beyond that all are forgotten, as a box does that is overrun.
 const MEMORY: usize = 65_536;
@@ -40,6 +43,8 @@ pub enum Ruling {
     Late(Duration),
     /// It vanishes.
     Drop,
+    /// It goes to another server.
+    Divert(SocketAddr),
     /// Packets are sent to the client and to the server; the packet itself goes on or vanishes.
     Answer {
         /// Whether the packet goes on.
@@ -77,6 +82,8 @@ impl Flow {
 enum State {
     /// The client's bytes so far, and the sequence number that comes next.
     Listening { next: u32, bytes: Vec<u8> },
+    /// What the client's QUIC Initials have shown so far.
+    Initials(Crypto),
     /// Looked at, and left alone.
     Clear,
     /// Everything of it vanishes.
@@ -133,6 +140,7 @@ impl Filter {
         match self.flows.get(&flow) {
             Some(State::Condemned) if !is_syn(view) => Ruling::Drop,
             Some(State::Paced) => self.pace.rule(view, (self.seed, flow)),
+            Some(State::Clear) if self.is_settled_by_one_datagram(flow) => Ruling::Pass,
             _ if view.upward => self.look(view, flow),
             _ => Ruling::Pass,
         }
@@ -141,6 +149,11 @@ impl Filter {
     fn without_ports(&self, view: &View<'_>) -> Ruling {
         let hit = view.upward && matching::without_ports(&self.rule.matches, view.packet);
         if hit && self.rule.action == Action::Drop { Ruling::Drop } else { Ruling::Pass }
+    }
+
+    /// Whether a datagram that is not what the rule is about speaks for all that follow it.
+    fn is_settled_by_one_datagram(&self, flow: Flow) -> bool {
+        !flow.tcp && matches!(self.rule.matches, Match::Quic { .. } | Match::NotAllowlisted { .. })
     }
 
     fn look(&mut self, view: &View<'_>, flow: Flow) -> Ruling {
@@ -156,14 +169,25 @@ impl Filter {
 
     /// What the packet, with those before it, shows of the flow.
     fn sight(&mut self, view: &View<'_>, flow: Flow) -> Sight {
-        if let Match::Ip { .. } = self.rule.matches {
-            return matching::by_address(&self.rule.matches, flow.server, flow.tcp);
+        if let Some(sight) = matching::by_ends(&self.rule.matches, flow.server, flow.tcp) {
+            return sight;
         }
         match view.packet.transport {
-            Transport::Udp { payload, .. } => matching::by_datagram(&self.rule.matches, flow.server, payload),
+            Transport::Udp { payload, .. } => self.datagram(flow, payload),
             Transport::Tcp(segment) => self.stream(flow, &segment),
             Transport::Echo(..) | Transport::Other => Sight::Other,
         }
+    }
+
+    fn datagram(&mut self, flow: Flow, payload: &[u8]) -> Sight {
+        if !matches!(self.rule.matches, Match::Quic { .. }) {
+            return matching::by_datagram(&self.rule.matches, flow.server, payload, &mut Crypto::default());
+        }
+        if !matches!(self.flows.get(&flow), Some(State::Initials(_))) {
+            self.remember(flow, State::Initials(Crypto::default()));
+        }
+        let Some(State::Initials(crypto)) = self.flows.get_mut(&flow) else { return Sight::Other };
+        matching::by_datagram(&self.rule.matches, flow.server, payload, crypto)
     }
 
     fn stream(&mut self, flow: Flow, segment: &Segment<'_>) -> Sight {
@@ -200,7 +224,8 @@ impl Filter {
             Action::Police { .. } | Action::Shape { .. } | Action::Degrade { .. } | Action::Freeze { .. } => {
                 State::Paced
             }
-            _ if self.rule.on_path || is_syn(view) || !flow.tcp => State::Clear,
+            Action::Divert { .. } => State::Clear,
+            _ if self.rule.on_path || is_syn(view) || self.is_one_by_one(flow) => State::Clear,
             _ => State::Condemned,
         };
         let paced = matches!(after, State::Paced);
@@ -208,7 +233,16 @@ impl Filter {
         if paced { self.pace.rule(view, (self.seed, flow)) } else { self.act(view) }
     }
 
+    /// Whether each datagram of a flow is judged by itself, and answers are let through.
+    fn is_one_by_one(&self, flow: Flow) -> bool {
+        !flow.tcp && matches!(self.rule.matches, Match::Dns { .. } | Match::Ip { .. })
+    }
+
     fn act(&self, view: &View<'_>) -> Ruling {
+        if let Action::Divert { to, port } = self.rule.action {
+            let own = Flow::of(view).map_or(0, |flow| flow.server.port());
+            return Ruling::Divert(SocketAddr::new(to, port.unwrap_or(own)));
+        }
         let (back, onward) = self.forged(view);
         if back.is_empty() && onward.is_empty() {
             return if self.rule.on_path { Ruling::Pass } else { Ruling::Drop };
