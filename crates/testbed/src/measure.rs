@@ -108,5 +108,8 @@ fn check(
     command.args(["--kill-after=5", LONGEST_RUN]).arg(probe).arg("check");
     command.args(truth.measure.iter().map(|expectation| &expectation.input)).args(&scenario.arguments);
     command.arg("--yes").arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
+    if let Some(helper) = world.helper_url() {
+        command.args(["--helper", &helper]);
+    }
     Ok(command)
 }

@@ -11,7 +11,7 @@ use crate::label::{self, Label, Origin};
 use crate::measure::{Said, measure};
 use crate::scenario::{Phase, Scenario, Split, Vantage};
 use crate::truth::Difference;
-use crate::world::World;
+use crate::world::{Making, World};
 
 /// Which round.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct Round<'a> {
     pub seed: u64,
     /// The probe's binary.
     pub probe: &'a Path,
+    /// Where captures of all links are left, if they are wanted.
+    pub captures: Option<&'a Path>,
     /// Where databases, lines and labels are left, if they are wanted.
     pub out: Option<&'a Path>,
 }
@@ -46,7 +48,8 @@ pub struct Run {
 impl Round<'_> {
     /// Makes the world and measures in it.
     pub fn run(self) -> Result<Vec<Run>> {
-        let world = World::start(self.scenario, self.seed)?;
+        let making = Making { seed: self.seed, captures: self.captures, probe: Some(self.probe) };
+        let world = World::start(self.scenario, making)?;
         let mut runs = Vec::new();
         for phase in &self.scenario.phase {
             world.enter(&phase.name)?;

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 
 use crate::scenario::censor::{Action, Match};
-use crate::scenario::{Broken, Censor, Line, Place, Scenario, Serves, Site, When};
+use crate::scenario::{Broken, Censor, Place, Scenario, Serves, Site, When};
 
 /// Refuses what a world cannot do.
 pub fn check(scenario: &Scenario) -> Result<()> {
@@ -17,7 +17,6 @@ pub fn check(scenario: &Scenario) -> Result<()> {
 /// What a world lacks for a scenario, if anything.
 pub fn obstacle(scenario: &Scenario) -> Option<String> {
     let whole = [
-        (is_apart(scenario), "rules of the router for some vantages only, or for the lines of several"),
         (scenario.lie.iter().any(|lie| changes(&lie.when)), "a resolver that changes its mind"),
         (
             scenario.fault.iter().any(|fault| is_of_hosts(&fault.broken) && is_timed(&fault.when)),
@@ -25,34 +24,18 @@ pub fn obstacle(scenario: &Scenario) -> Option<String> {
         ),
     ];
     let whole = whole.into_iter().find(|(needed, _)| *needed).map(|(_, what)| what.to_owned());
-    let lines = [&scenario.link.access, &scenario.link.isp, &scenario.link.home, &scenario.link.abroad];
-    let line = || {
-        lines.into_iter().any(is_uneven).then(|| "jitter, loss, reordering, duplicates, rates or hops of a line".into())
+    whole.or_else(|| scenario.censor.iter().find_map(of_censor)).or_else(|| scenario.site.iter().find_map(of_site))
+}
+
+/// Only the first packet of a flow can still go elsewhere.
+fn of_censor(censor: &Censor) -> Option<String> {
+    let is_late = match censor.matches {
+        Match::Ip { .. } | Match::Dns { .. } => false,
+        Match::NotAllowlisted { ref protocols, .. } => !protocols.is_empty(),
+        _ => true,
     };
-    let censor = || scenario.censor.iter().find_map(|censor| of_match(&censor.matches).or(of_action(&censor.action)));
-    let fault = || scenario.fault.iter().find_map(|fault| of_fault(&fault.broken));
-    let site = || scenario.site.iter().find_map(of_site);
-    whole.or_else(line).or_else(censor).or_else(fault).or_else(site)
-}
-
-fn is_uneven(line: &Line) -> bool {
-    *line != Line { delay_ms: line.delay_ms, ..Line::default() }
-}
-
-fn of_match(matches: &Match) -> Option<String> {
-    match matches {
-        Match::Ip { .. } | Match::Dns { .. } | Match::Http { .. } | Match::Text { .. } => None,
-        Match::Tls { ech: None, cipher_suites, .. } if cipher_suites.is_empty() => None,
-        other => Some(format!("a rule on {other:?}")),
-    }
-}
-
-fn of_action(action: &Action) -> Option<String> {
-    matches!(action, Action::Divert { .. }).then(|| "diverting to another host".into())
-}
-
-fn of_fault(broken: &Broken) -> Option<String> {
-    matches!(broken, Broken::BrokenIpv6).then(|| format!("{broken:?}"))
+    let diverts = matches!(censor.action, Action::Divert { .. });
+    (diverts && is_late).then(|| format!("diverting what has begun already: {:?}", censor.matches))
 }
 
 fn is_timed(when: &When) -> bool {
@@ -66,15 +49,6 @@ fn changes(when: &When) -> bool {
 /// Whether the hosts carry it out, not the router.
 fn is_of_hosts(broken: &Broken) -> bool {
     matches!(broken, Broken::LinkDown | Broken::NoRoute | Broken::ClockWrong { .. })
-}
-
-/// Today's router knows the lines of the first vantage by their place, and makes no difference between vantages.
-fn is_apart(scenario: &Scenario) -> bool {
-    let near = |censor: &Censor| matches!(censor.at, Place::Access | Place::Isp);
-    let faults = || scenario.fault.iter().filter(|fault| !is_of_hosts(&fault.broken));
-    let named =
-        faults().any(|f| !f.when.vantages.is_empty()) || scenario.censor.iter().any(|c| !c.when.vantages.is_empty());
-    named || (scenario.vantage.len() > 1 && (faults().next().is_some() || scenario.censor.iter().any(near)))
 }
 
 fn of_site(site: &Site) -> Option<String> {
@@ -98,10 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_some_vantages_are_the_hosts_and_not_yet_the_router_s() {
-        let fault = |kind: &str| toml::from_str(&format!("broken.kind = '{kind}'\nwhen.vantages = ['home']")).unwrap();
-        let with = |kind| Scenario { fault: vec![fault(kind)], ..Scenario::plain("own") };
-        assert_eq!(obstacle(&with("link_down")), None);
-        assert!(obstacle(&with("gateway_down")).is_some());
+    fn what_has_begun_cannot_be_diverted() {
+        let censor = |kind: &str| {
+            toml::from_str(&format!("match.kind = '{kind}'\naction = {{ kind = 'divert', to = '100.64.0.80' }}")).unwrap()
+        };
+        let with = |kind| Scenario { censor: vec![censor(kind)], ..Scenario::plain("own") };
+        assert_eq!((obstacle(&with("ip")), obstacle(&with("dns"))), (None, None));
+        assert!(obstacle(&with("tls")).unwrap().contains("begun"));
     }
 }

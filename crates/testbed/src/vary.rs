@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_a_scenario_says_itself_is_kept() {
         let mut line = Line { delay_ms: Some(7.0), ..Line::default() };
-        let before = line.clone();
+        let before = line;
         vary_line(&mut line, &mut StdRng::seed_from_u64(1), 10.0..20.0);
         assert_eq!(line, before);
     }

@@ -11,7 +11,7 @@ use super::run::Part;
 use super::{DONE, FAILED, WRONG};
 use crate::round::{Round, Run};
 use crate::scenario::{Scenario, Split, families};
-use crate::world::World;
+use crate::world::{Making, World};
 use crate::{measure, sandbox, speed, vary};
 
 /// The seed of worlds in which nobody asks for one.
@@ -41,6 +41,8 @@ enum Task {
         vary: bool,
         #[arg(long)]
         out: Option<PathBuf>,
+        #[arg(long)]
+        capture: Option<PathBuf>,
         /// Print what differs from the truth.
         #[arg(long)]
         talk: bool,
@@ -58,15 +60,29 @@ enum Task {
         probe: PathBuf,
     },
     /// Run something where the client is.
-    Shell {
-        scenario: String,
-        #[arg(long)]
-        vantage: Option<String>,
-        #[arg(long)]
-        phase: Option<String>,
-        #[arg(last = true)]
-        command: Vec<String>,
-    },
+    Shell(Shell),
+}
+
+/// Where a shell is opened, and in what world.
+#[derive(Debug, Args)]
+pub(super) struct Shell {
+    /// The scenario.
+    pub(super) scenario: String,
+    /// At this vantage instead of the first.
+    #[arg(long)]
+    pub(super) vantage: Option<String>,
+    /// In this phase instead of the first.
+    #[arg(long)]
+    pub(super) phase: Option<String>,
+    /// The seed of all chance in the world.
+    #[arg(long, default_value_t = SEED)]
+    pub(super) seed: u64,
+    /// Keep captures (pcap-ng) of every link in this folder.
+    #[arg(long)]
+    pub(super) capture: Option<PathBuf>,
+    /// Run this instead of a shell, and end with it.
+    #[arg(last = true)]
+    pub(super) command: Vec<String>,
 }
 
 impl Inside {
@@ -76,12 +92,13 @@ impl Inside {
             sandbox::enter(self.parent)?;
         }
         match self.task {
-            Task::Measure { scenario, probe, seed, vary, out, talk } => {
+            Task::Measure { scenario, probe, seed, vary, out, capture, talk } => {
                 sandbox::stop_on_signals()?;
                 let path = Scenario::path(&scenario, folder)?;
                 let scenario = if vary { vary::read(&path, seed)? } else { Scenario::read(&path)? };
                 let split = split_of(&scenario, folder)?;
-                let round = Round { scenario: &scenario, split, seed, probe: &probe, out: out.as_deref() };
+                let (out, captures) = (out.as_deref(), capture.as_deref());
+                let round = Round { scenario: &scenario, split, seed, probe: &probe, out, captures };
                 Ok(judge(&scenario, &round.run()?, talk))
             }
             Task::Show { scenario, probe } => {
@@ -92,9 +109,7 @@ impl Inside {
                 sandbox::stop_on_signals()?;
                 Ok(if speed::print(&part.figures(&probe)?) { DONE } else { FAILED })
             }
-            Task::Shell { scenario, vantage, phase, command } => {
-                work_in(&Scenario::find(&scenario, folder)?, vantage.as_deref(), phase.as_deref(), &command)
-            }
+            Task::Shell(shell) => work_in(&Scenario::find(&shell.scenario, folder)?, &shell),
         }
     }
 }
@@ -121,35 +136,40 @@ fn judge(scenario: &Scenario, runs: &[Run], talk: bool) -> u8 {
 }
 
 fn show(scenario: &Scenario, probe: &Path) -> Result<u8> {
-    let world = World::start(scenario, SEED)?;
+    let world = World::start(scenario, Making { seed: SEED, probe: Some(probe), captures: None })?;
     let code = measure::show(&world, scenario, probe, &world.folder().join("demo.sqlite"))?;
     Ok(if code == Some(scenario.truth.exit_code) { DONE } else { FAILED })
 }
 
-fn work_in(scenario: &Scenario, vantage: Option<&str>, phase: Option<&str>, command: &[String]) -> Result<u8> {
-    let world = World::start(scenario, SEED)?;
+fn work_in(scenario: &Scenario, at: &Shell) -> Result<u8> {
+    let probe = measure::find_probe().ok().filter(|_| scenario.helper);
+    let making = Making { seed: at.seed, captures: at.capture.as_deref(), probe: probe.as_deref() };
+    let world = World::start(scenario, making)?;
     let first = scenario.vantage.first().map_or("", |vantage| &vantage.name);
-    if let Some(phase) = phase {
+    if let Some(phase) = &at.phase {
         world.enter(phase)?;
     }
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
-    let (program, arguments) = command.split_first().unwrap_or((&shell, &[]));
-    if command.is_empty() {
+    let (program, arguments) = at.command.split_first().unwrap_or((&shell, &[]));
+    if at.command.is_empty() {
         eprintln!("This is the client of the scenario {:?}: {}", scenario.name, scenario.description);
         eprintln!("Try `curl -v https://example.com/` or `dig x.com @8.8.8.8`; the end of the shell ends the world.");
     }
-    let mut command = world.client_command_at(vantage.unwrap_or(first), program)?;
+    let mut command = world.client_command_at(at.vantage.as_deref().unwrap_or(first), program)?;
     let status = command.args(arguments).status().context("run the command")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED))
 }
 
 /// Becomes a shell in the client of a world. Comes back only on failure.
-pub(super) fn shell(scenario: &str, folder: &Path, at: [Option<String>; 2], command: &[String]) -> Result<u8> {
+pub(super) fn shell(at: Shell, folder: &Path) -> Result<u8> {
     let mut shell = Command::new(std::env::current_exe()?);
-    shell.arg("--scenarios").arg(folder).args(["inside", "shell", scenario]);
-    for (option, value) in ["--vantage", "--phase"].into_iter().zip(at) {
+    shell.arg("--scenarios").arg(folder).args(["inside", "shell", &at.scenario, "--seed", &at.seed.to_string()]);
+    for (option, value) in [("--vantage", at.vantage), ("--phase", at.phase)] {
         shell.args(value.into_iter().flat_map(|value| [option.to_owned(), value]));
     }
-    shell.arg("--").args(command);
+    if let Some(folder) = at.capture {
+        shell.arg("--capture").arg(std::path::absolute(folder)?);
+    }
+    shell.arg("--").args(at.command);
     Err(shell.exec()).context("enter the sandbox")
 }

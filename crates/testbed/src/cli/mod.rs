@@ -50,19 +50,7 @@ enum Command {
     /// Name the scenarios
     List,
     /// Open a shell where the client of a scenario is
-    Shell {
-        /// The scenario.
-        scenario: String,
-        /// At this vantage instead of the first.
-        #[arg(long)]
-        vantage: Option<String>,
-        /// In this phase instead of the first.
-        #[arg(long)]
-        phase: Option<String>,
-        /// Run this instead of a shell, and end with it.
-        #[arg(last = true)]
-        command: Vec<String>,
-    },
+    Shell(inside::Shell),
     /// Measure the figures that the project promises, with a release build of the probe
     Speed {
         /// Only these parts.
@@ -115,6 +103,9 @@ struct Run {
     /// Keep databases, output and labels in this folder.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Keep captures (pcap-ng) of every link there, too.
+    #[arg(long, requires = "out")]
+    captures: bool,
 }
 
 /// Parses the command line and does what it says.
@@ -140,9 +131,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
             or_obstacle(|| Ok(run::run(&asked.scenarios(&folder)?, &folder, &asked.rounds())?.code()))
         }
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
-        Command::Shell { scenario, vantage, phase, command } => or_obstacle(|| {
-            let scenario = Scenario::find(&scenario, &folder)?;
-            inside::shell(&scenario.name, &folder, [vantage, phase], &command)
+        Command::Shell(shell) => or_obstacle(|| {
+            let scenario = Scenario::find(&shell.scenario, &folder)?;
+            inside::shell(inside::Shell { scenario: scenario.name, ..shell }, &folder)
         }),
     }
 }
@@ -171,7 +162,7 @@ impl Run {
             per_scenario: self.count.is_none(),
             vary: self.count.is_some(),
             jobs: self.jobs,
-            out: self.out.clone(),
+            keep: self.out.clone().map(|out| run::Keep { out, captures: self.captures }),
             talk: true,
         }
     }

@@ -27,10 +27,19 @@ pub(super) struct Rounds {
     pub(super) vary: bool,
     /// Worlds at the same time.
     pub(super) jobs: NonZeroUsize,
-    /// Where databases, output and labels are kept, if they are.
-    pub(super) out: Option<PathBuf>,
+    /// What is kept, if anything.
+    pub(super) keep: Option<Keep>,
     /// Whether the differences from the truth are printed.
     pub(super) talk: bool,
+}
+
+/// What is kept of the rounds, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Keep {
+    /// The folder for databases, output and labels.
+    pub(super) out: PathBuf,
+    /// Whether captures are kept with them.
+    pub(super) captures: bool,
 }
 
 impl Rounds {
@@ -70,7 +79,7 @@ pub(super) fn run(scenarios: &[Scenario], folder: &Path, rounds: &Rounds) -> Res
         let end = round(&scenarios[scenario], folder, &probe, seed, rounds)?;
         Ok((scenario, end))
     })?;
-    if let Some(out) = &rounds.out {
+    if let Some(Keep { out, .. }) = &rounds.keep {
         gather_labels(out, &work, scenarios)?;
     }
     let tally = report(scenarios, &ended, !rounds.vary);
@@ -145,9 +154,12 @@ fn round(scenario: &Scenario, folder: &Path, probe: &Path, seed: u64, rounds: &R
     if rounds.vary {
         inside.arg("--vary");
     }
-    if let Some(out) = &rounds.out {
+    if let Some(Keep { out, captures }) = &rounds.keep {
         let out = std::path::absolute(out.join(round_name(scenario, seed)))?;
         std::fs::create_dir_all(&out)?;
+        if *captures {
+            inside.arg("--capture").arg(out.join("captures"));
+        }
         inside.arg("--out").arg(out);
     }
     if rounds.talk {

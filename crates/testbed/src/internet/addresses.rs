@@ -23,6 +23,8 @@ pub const ISP_RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 53));
 pub const PORTAL: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 80));
 /// Where the helper abroad is, if there is one: an address of a common hosting company.
 pub const HELPER: IpAddr = IpAddr::V4(Ipv4Addr::new(139, 59, 208, 246));
+/// Its IPv6 address, where there is IPv6.
+pub const HELPER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2a03, 0xb0c0, 3, 0xd0, 0, 0, 0, 0x246));
 /// A server of the root zone, and in these worlds of all below it: that of a.root-servers.net.
 pub const ROOT_SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 41, 0, 4));
 
@@ -117,32 +119,36 @@ pub fn topology(lines: &Links, at_home: BTreeSet<IpAddr>) -> Topology {
 }
 
 /// The links of a world and the routers on them, in the order of their [`LinkId`]s.
-pub fn topology_of(lines: &Links, at: &Places) -> Topology {
+pub fn topology_of(given: &Links, at: &Places) -> Topology {
     let access = |v: &Around| {
-        let hops = (0..lines.access.routers(Place::Access)).map(|number| v.router(number)).collect();
-        Link { vantage: Some(v.number.into()), ..link(format!("access-{}", v.number), Place::Access, &lines.access, hops) }
+        let hops = (0..given.access.routers(Place::Access)).map(|number| v.router(number)).collect();
+        Link { vantage: Some(v.number.into()), ..link(format!("access-{}", v.number), Place::Access, &given.access, hops) }
     };
     let isp = |v: &Around| {
-        let hops = routers(lines.isp.routers(Place::Isp), |number| {
+        let hops = routers(given.isp.routers(Place::Isp), |number| {
             Hop::at([100, 64, v.number, number], [0x2a0d, 0xa740, v.number.into(), 0xfe, 0, 0, 0, number.into()])
         });
-        Link { vantage: Some(v.number.into()), ..link(format!("isp-{}", v.number), Place::Isp, &lines.isp, hops) }
+        Link { vantage: Some(v.number.into()), ..link(format!("isp-{}", v.number), Place::Isp, &given.isp, hops) }
     };
-    let abroad = routers(lines.abroad.routers(Place::Abroad), |number| {
+    let abroad = routers(given.abroad.routers(Place::Abroad), |number| {
         Hop::at([154, 54, 30, number], [0x2001, 0x550, 2, 0, 0, 0, 0, number.into()])
     });
-    let home = routers(lines.home.routers(Place::Home), |number| {
+    let home = routers(given.home.routers(Place::Home), |number| {
         Hop::at([203, 99, 40, number], [0x2400, 0xad00, 0, 0, 0, 0, 0, number.into()])
     });
     let mut links: Vec<Link> = at.vantages.iter().take(1).flat_map(|v| [access(v), isp(v)]).collect();
-    links.push(link("abroad".into(), Place::Abroad, &lines.abroad, abroad));
-    links.push(link("home".into(), Place::Home, &lines.home, home));
+    links.push(link("abroad".into(), Place::Abroad, &given.abroad, abroad));
+    links.push(link("home".into(), Place::Home, &given.home, home));
     links.extend(at.vantages.iter().skip(1).flat_map(|v| [access(v), isp(v)]));
-    Topology { links, places: places_of(at), default: ABROAD }
+    links.push(link("helper".into(), Place::Abroad, &Line { hops: Some(0), ..Line::default() }, Vec::new()));
+    let helper = LinkId(links.len() - 1);
+    let mut places = places_of(at);
+    places.extend([(HELPER, helper), (HELPER_V6, helper)]);
+    Topology { links, places, default: ABROAD }
 }
 
 fn link(name: String, place: Place, line: &Line, hops: Vec<Hop>) -> Link {
-    Link { name, place, vantage: None, delay: line.delay(place), line: line.clone(), hops }
+    Link { name, place, vantage: None, delay: line.delay(place), line: *line, hops }
 }
 
 /// So many routers, from the host to the core, the last of them number 1.
@@ -185,7 +191,8 @@ mod tests {
     fn every_link_is_at_its_number() {
         let vantages: Vec<Around> = (0..3).map(|n| Around::vantage(n).unwrap()).collect();
         let topology = topology_of(&Links::default(), &Places { vantages: vantages.clone(), ..Places::default() });
-        assert_eq!(topology.links.len(), 8);
+        assert_eq!(topology.links.len(), 9);
+        assert_eq!(topology.route(HELPER), Some(topology.helper()));
         assert_eq!((topology.link(ABROAD).name.as_str(), topology.link(HOME).name.as_str()), ("abroad", "home"));
         for vantage in vantages {
             assert_eq!(topology.link(vantage.access()).hops[0].v4, vantage.gateway);

@@ -209,6 +209,9 @@ impl Core {
         if let Some(hop) = self.topology.expires_before_core(from, packet.ttl) {
             return Fate::answer(from, expired_at(hop, packet, bytes));
         }
+        if passage.is_abroad() {
+            return self.onward(packet, from, to, bytes).after(late);
+        }
         let upward = passage.from == Place::Access || (passage.from == Place::Isp && passage.to != Place::Access);
         let view = View { packet, bytes, upward, now };
         self.censored(&clock, &view, vantage, (from, to)).after(late)
@@ -229,7 +232,7 @@ impl Core {
     ) -> (Effect, Duration) {
         let mut late = Duration::ZERO;
         for (scope, fault) in &mut self.faults {
-            if !scope.holds(clock, vantage, passage.now) {
+            if !scope.holds(clock, vantage, passage.now) || (passage.is_abroad() && !fault.is_of_hosts()) {
                 continue;
             }
             match fault.effect(packet, passage) {
@@ -363,7 +366,7 @@ mod tests {
 
     fn core_of(orders: &Orders) -> Core {
         let topology = topology(&Links::default(), std::collections::BTreeSet::new());
-        Core::new(topology, vec![None, None, None, None], orders, Arc::default()).unwrap()
+        Core::new(topology, (0..5).map(|_| None).collect(), orders, Arc::default()).unwrap()
     }
 
     fn core(text: &str) -> Core {

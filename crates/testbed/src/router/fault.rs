@@ -52,6 +52,11 @@ pub struct Passage {
 }
 
 impl Passage {
+    /// Whether it neither begins nor ends in the country.
+    pub fn is_abroad(self) -> bool {
+        self.from == Place::Abroad && self.to == Place::Abroad
+    }
+
     fn touches(self, place: Place) -> bool {
         self.from == place || self.to == place
     }
@@ -61,6 +66,11 @@ impl Fault {
     /// A fault whose chances are drawn by `seed`.
     pub fn new(broken: &Broken, seed: u64) -> Self {
         Self { broken: broken.clone(), seed, packets: 0, line_free: [None; 2], flows: HashMap::new() }
+    }
+
+    /// Whether it is a fault of hosts, which everybody meets, and not one of the country's lines.
+    pub fn is_of_hosts(&self) -> bool {
+        matches!(self.broken, Broken::AddressDead { .. } | Broken::AddressRefuses { .. })
     }
 
     /// Its effect on one packet.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::chance::draw;
 use super::path::Link;
+use crate::scenario::Line;
 
 /// How much later a packet is that others overtake: more than packets of one train are apart.
 const OVERTAKEN: Duration = Duration::from_millis(10);
@@ -34,19 +35,20 @@ impl Direction {
 
     /// Carries a packet of `length` octets that enters `link` now.
     pub fn carry(&mut self, link: &Link, length: usize, now: Instant) -> Arrivals {
+        let usual = now + link.delay;
         if !link.line.is_uneven() {
-            return [Some(now + link.delay), None];
+            return [Some(usual), None];
         }
         self.packets += 1;
-        let line = &link.line;
-        if self.chance("loss") < line.loss {
+        let Line { jitter_ms, loss, reorder, duplicate, rate_kbit, .. } = link.line;
+        if self.chance("loss") < loss {
             return [None, None];
         }
-        let Some(wait) = self.wait(length, line.rate_kbit, now) else { return [None, None] };
-        let jitter = Duration::from_secs_f64(line.jitter_ms / 1_000.0 * self.chance("jitter"));
-        let arrival = now + wait + link.delay + jitter;
-        let arrival = if self.chance("reorder") < line.reorder { arrival + OVERTAKEN } else { self.in_order(arrival) };
-        [Some(arrival), (self.chance("duplicate") < line.duplicate).then_some(arrival)]
+        let Some(wait) = self.wait(length, rate_kbit, now) else { return [None, None] };
+        let jitter = Duration::from_secs_f64(jitter_ms / 1_000.0 * self.chance("jitter"));
+        let arrival = usual + wait + jitter;
+        let arrival = if self.chance("reorder") < reorder { arrival + OVERTAKEN } else { self.in_order(arrival) };
+        [Some(arrival), (self.chance("duplicate") < duplicate).then_some(arrival)]
     }
 
     fn chance(&self, of: &str) -> f64 {
@@ -84,16 +86,16 @@ pub fn queued(free: &mut Option<Instant>, length: usize, rate_kbit: u64, now: In
 mod tests {
     use super::*;
     use crate::internet::{ABROAD, topology};
-    use crate::scenario::{Line, Links};
+    use crate::scenario::Links;
 
-    fn link(line: Line) -> Link {
-        let lines = Links { abroad: Line { delay_ms: Some(20.0), ..line }, ..Links::default() };
-        topology(&lines, std::collections::BTreeSet::new()).link(ABROAD).clone()
+    fn with(line: Line) -> Link {
+        let given = Links { abroad: Line { delay_ms: Some(20.0), ..line }, ..Links::default() };
+        topology(&given, std::collections::BTreeSet::new()).link(ABROAD).clone()
     }
 
     fn carried(line: Line, count: u64) -> Vec<[Option<u128>; 2]> {
-        let (link, start, mut direction) = (link(line), Instant::now(), Direction::new(1));
-        let mut carry = |n| direction.carry(&link, 1_000, start + Duration::from_millis(n));
+        let (wire, start, mut direction) = (with(line), Instant::now(), Direction::new(1));
+        let mut carry = |n| direction.carry(&wire, 1_000, start + Duration::from_millis(n));
         (0..count).map(|n| carry(n).map(|at| at.map(|at| (at - start).as_millis()))).collect()
     }
 

@@ -75,6 +75,11 @@ impl Topology {
         known.or_else(|| (!is_bogon(destination)).then_some(self.default))
     }
 
+    /// The link of the helper abroad: the last.
+    pub fn helper(&self) -> LinkId {
+        LinkId(self.links.len() - 1)
+    }
+
     /// The link with this id.
     pub fn link(&self, id: LinkId) -> &Link {
         &self.links[id.0]

@@ -145,7 +145,7 @@ pub struct Links {
 }
 
 /// What a line does to packets, each way.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Line {
     /// Milliseconds one way; if none is given: access 2, ISP 0, home 5, abroad 23.

@@ -9,7 +9,7 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::{Account, Figure, Target, as_f64, measure, scenario, write_list};
 use crate::scenario::{Line, Links, Site};
-use crate::world::World;
+use crate::world::{Making, World};
 
 /// Targets measured.
 pub const TARGETS: usize = 10_000;
@@ -20,7 +20,7 @@ const ADDRESSES: u8 = 32;
 /// Lines that take no time.
 fn links() -> Links {
     let line = Line { delay_ms: Some(0.0), ..Line::default() };
-    Links { access: line.clone(), isp: line.clone(), home: line.clone(), abroad: line }
+    Links { access: line, isp: line, home: line, abroad: line }
 }
 
 /// Runs and gives processor time and memory.
@@ -29,7 +29,7 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let site =
         |address: &String| -> Result<Site> { Ok(Site { addresses: vec![address.parse()?], ..Site::named(address) }) };
     let sites = addresses.iter().map(site).collect::<Result<Vec<_>>>()?;
-    let world = World::start(&scenario("speed-local", sites, links()), 1)?;
+    let world = World::start(&scenario("speed-local", sites, links()), Making { seed: 1, ..Making::default() })?;
     let urls = addresses.iter().cycle().take(TARGETS).enumerate();
     let list = write_list(&world, urls.map(|(i, address)| format!("https://{address}/{i}")))?;
     let mut command = world.abroad_command(probe);

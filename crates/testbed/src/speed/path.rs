@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Figure, Target, as_f64, measure, scenario, write_list};
 use crate::scenario::{Links, Place, Site};
-use crate::world::World;
+use crate::world::{Making, World};
 
 /// Targets measured.
 pub const TARGETS: usize = 1000;
@@ -22,7 +22,7 @@ const FACTOR: f64 = 1.3;
 pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let links = Links::default();
     let sites = (0..TARGETS).map(|i| Site::named(&name(i))).collect();
-    let world = World::start(&scenario("speed-path", sites, links.clone()), 1)?;
+    let world = World::start(&scenario("speed-path", sites, links.clone()), Making { seed: 1, ..Making::default() })?;
     let list = write_list(&world, (0..TARGETS).map(|i| format!("https://{}/", name(i))))?;
     let mut command = world.client_command(probe)?;
     command.arg("run").args(["--yes", "--quiet", "--parallel", &PARALLEL.to_string(), "--rate", &RATE.to_string()]);

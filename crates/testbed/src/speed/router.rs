@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use super::{Figure, Target, as_f64, scenario};
 use crate::internet::CLIENT;
 use crate::scenario::Links;
-use crate::world::World;
+use crate::world::{Making, World};
 
 /// Bytes sent over one TCP connection.
 const BULK: usize = 150_000_000;
@@ -22,7 +22,7 @@ const DATAGRAM: usize = 120;
 
 /// The figures.
 pub fn figures() -> Result<Vec<Figure>> {
-    let world = World::start(&scenario("speed-router", Vec::new(), Links::default()), 1)?;
+    let world = World::start(&scenario("speed-router", Vec::new(), Links::default()), Making { seed: 1, ..Making::default() })?;
     let megabits = bulk(&world)?;
     let received = datagrams(&world)?;
     let per_second = as_f64(received) / DATAGRAM_TIME.as_secs_f64();

@@ -122,14 +122,7 @@ impl Client {
     pub(super) fn command(&self, program: &OsStr, environment: impl FnOnce(&mut Command)) -> Result<Command> {
         let mut command = match &self.resolvers {
             None => self.namespace.command(program),
-            Some(path) => {
-                let names = Path::new("/etc/resolv.conf").canonicalize().context("find /etc/resolv.conf")?;
-                let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
-                let mut command = self.namespace.command("unshare");
-                command.args(["--mount", "--propagation=private", "--", "sh", "-c", script, "sh"]);
-                command.arg(path).arg(names).arg(program);
-                command
-            }
+            Some(path) => with_resolvers(&self.namespace, path, program)?,
         };
         environment(&mut command);
         let clock = self.state.lock().unwrap_or_else(PoisonError::into_inner).clock;
@@ -139,6 +132,16 @@ impl Client {
         }
         Ok(command)
     }
+}
+
+/// A command in a namespace whose `/etc/resolv.conf` is the file at `resolvers`.
+pub(super) fn with_resolvers(namespace: &Namespace, resolvers: &Path, program: &OsStr) -> Result<Command> {
+    let names = Path::new("/etc/resolv.conf").canonicalize().context("find /etc/resolv.conf")?;
+    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+    let mut command = namespace.command("unshare");
+    command.args(["--mount", "--propagation=private", "--", "sh", "-c", script, "sh"]);
+    command.arg(resolvers).arg(names).arg(program);
+    Ok(command)
 }
 
 /// What a client's system is told of its ISP's resolver.

@@ -6,6 +6,7 @@ mod client;
 mod servers;
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,12 +14,13 @@ use anyhow::{Context as _, Result};
 
 use crate::certificates::Authority;
 use crate::controls::Controls;
-use crate::internet::{HELPER, Internet, Places, ROOT_SERVER, topology_of};
+use crate::daemon::{Daemon, Endpoint};
+use crate::internet::{HELPER, HELPER_V6, Internet, Places, ROOT_SERVER, topology_of};
 use crate::netns::Namespace;
 use crate::router::{Orders, Router};
 use crate::scenario::{Broken, Fault, Place, ResolverMode, Scenario};
 use crate::{sandbox, support};
-use client::{Client, numbered, resolver_configuration};
+use client::{Client, numbered, resolver_configuration, with_resolvers};
 use servers::Servers;
 
 /// Where a world keeps its files; only the sandbox sees it.
@@ -36,13 +38,25 @@ pub struct World {
     authority_file: PathBuf,
     folder: PathBuf,
     // In the order in which they are to end.
+    helper: Option<Daemon>,
     _servers: Servers,
     router: Router,
 }
 
+/// How a world is made, besides what its scenario says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Making<'a> {
+    /// The seed of all chance in it.
+    pub seed: u64,
+    /// The folder for captures of every link, if they are wanted.
+    pub captures: Option<&'a Path>,
+    /// The probe that is to serve as the helper abroad, where the scenario wants one.
+    pub probe: Option<&'a Path>,
+}
+
 impl World {
     /// Makes the world of `scenario` and waits until everything in it answers. Its first phase has begun.
-    pub fn start(scenario: &Scenario, seed: u64) -> Result<Self> {
+    pub fn start(scenario: &Scenario, making: Making<'_>) -> Result<Self> {
         support::check(scenario)?;
         let internet = Internet::of(scenario, &Controls::load()?)?;
         sandbox::prepare(&resolver_configuration(&crate::internet::Around::vantage(0)?))?;
@@ -53,12 +67,16 @@ impl World {
         std::fs::write(&authority_file, authority.pem())?;
 
         let hosts = Hosts::create(scenario, &internet, &folder)?;
-        let router = hosts.connect(scenario, &internet, seed)?;
+        let router = hosts.connect(scenario, &internet, making)?;
         let mut servers = hosts.servers(scenario, &internet, &authority, &folder)?;
         servers.wait_until_ready()?;
+        let helper = match making.probe.filter(|_| scenario.helper) {
+            Some(probe) => Some(hosts.helper(probe, &authority_file, &folder)?),
+            None => None,
+        };
         let Hosts { clients, abroad, .. } = hosts;
         let faults = scenario.fault.clone();
-        let world = Self { clients, abroad, faults, authority_file, folder, _servers: servers, router };
+        let world = Self { clients, abroad, faults, authority_file, folder, helper, _servers: servers, router };
         world.enter(scenario.phase.first().map_or("", |phase| &phase.name))?;
         Ok(world)
     }
@@ -108,9 +126,9 @@ impl World {
         &self.abroad
     }
 
-    /// Where the helper abroad is reached, once one runs there.
-    pub fn helper_url(&self) -> String {
-        format!("http://{HELPER}:{HELPER_PORT}/")
+    /// Where the helper abroad is reached, if one runs there.
+    pub fn helper_url(&self) -> Option<String> {
+        self.helper.as_ref().map(|_| format!("http://{HELPER}:{HELPER_PORT}/"))
     }
 
     /// The certificate of the world's authority, in PEM.
@@ -134,6 +152,7 @@ struct Hosts {
     isps: Vec<Namespace>,
     abroad: Namespace,
     home: Option<Namespace>,
+    helper: Option<Namespace>,
 }
 
 impl Hosts {
@@ -146,12 +165,13 @@ impl Hosts {
             isps: vantages().map(|(n, _)| Namespace::create(&numbered("isp", n), ipv6)).collect::<Result<_>>()?,
             abroad: Namespace::create("abroad", ipv6)?,
             home: if has_home { Some(Namespace::create("home", ipv6)?) } else { None },
+            helper: if scenario.helper { Some(Namespace::create("helper", ipv6)?) } else { None },
         })
     }
 
     /// Gives every host its addresses, and joins them all by the router. What the router is told of the world is told
     /// here and nowhere else.
-    fn connect(&self, scenario: &Scenario, internet: &Internet, seed: u64) -> Result<Router> {
+    fn connect(&self, scenario: &Scenario, internet: &Internet, making: Making<'_>) -> Result<Router> {
         let (home, isp) = (internet.addresses_at(Place::Home), internet.addresses_at(Place::Isp));
         let places =
             Places { home: home.clone(), isp: isp.clone(), vantages: self.clients.iter().map(|c| c.around).collect() };
@@ -172,7 +192,17 @@ impl Hosts {
             devices[crate::internet::HOME.0] = Some(namespace.join()?);
             namespace.address(home)?;
         }
-        let orders = Orders { faults: scenario.fault.clone(), censors: scenario.censor.clone(), seed };
+        if let Some(namespace) = &self.helper {
+            devices[topology.helper().0] = Some(namespace.join()?);
+            namespace.address([HELPER].into_iter().chain(scenario.ipv6.then_some(HELPER_V6)))?;
+        }
+        let orders = Orders {
+            vantages: scenario.vantage.iter().map(|vantage| vantage.name.clone()).collect(),
+            faults: scenario.fault.clone(),
+            censors: scenario.censor.clone(),
+            seed: making.seed,
+            captures: making.captures.map(Path::to_owned),
+        };
         Router::start(topology, devices, &orders)
     }
 
@@ -183,15 +213,31 @@ impl Hosts {
         authority: &Authority,
         folder: &Path,
     ) -> Result<Servers> {
-        let Self { clients, isps, abroad, home } = self;
+        let Self { clients, isps, abroad, home, .. } = self;
         let home = home.as_ref();
         servers::Site { scenario, internet, authority, folder, clients, isps, abroad, home }.start()
     }
 }
 
+/// The helper's server, as anybody would run it on a machine abroad.
+impl Hosts {
+    fn helper(&self, probe: &Path, authority_file: &Path, folder: &Path) -> Result<Daemon> {
+        let namespace = self.helper.as_ref().context("the world has no place for a helper")?;
+        let folder = folder.join("helper");
+        std::fs::create_dir_all(&folder)?;
+        let resolvers = folder.join("resolv.conf");
+        std::fs::write(&resolvers, "nameserver 8.8.8.8\nnameserver 1.1.1.1\n")?;
+        let address = SocketAddr::new(HELPER, HELPER_PORT);
+        let mut command = with_resolvers(namespace, &resolvers, probe.as_os_str())?;
+        command.args(["helper", "serve", "--listen", &address.to_string(), "--ca-file"]).arg(authority_file);
+        let mut daemon = Daemon::start(namespace, command, &folder, vec![Endpoint::Tcp(address)])?;
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+}
+
 fn addresses_abroad(scenario: &Scenario, internet: &Internet) -> Vec<std::net::IpAddr> {
     let mut addresses = internet.addresses_abroad();
-    addresses.extend(scenario.helper.then_some(HELPER));
     addresses.extend((!scenario.vpn.is_empty()).then_some(crate::daemon::vpn::ADDRESS));
     addresses.extend((scenario.resolver == ResolverMode::Recursive).then_some(ROOT_SERVER));
     addresses.into_iter().collect()

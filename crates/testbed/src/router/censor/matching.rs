@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::client_hello::{self, Hello};
 use super::super::packet::{Packet, Transport};
+use super::protocol::Guess;
 use super::quic::Crypto;
 use super::{parse, protocol};
 use crate::scenario::censor::{Known, Match, Protocol};
@@ -134,9 +135,12 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
         Match::Openvpn => protocol::is_openvpn_stream(bytes).map_or(Sight::Unknown, Sight::from),
         Match::FullyEncrypted => Sight::from(protocol::is_fully_encrypted(bytes)),
         Match::NotAllowlisted { protocols, .. } => {
-            let dns = (server.port() == DNS).then_some(Some(Known::Dns));
-            let Some(known) = dns.or_else(|| protocol::known(bytes)) else { return Sight::Unknown };
-            Sight::from(known.is_none_or(|known| !protocols.contains(&known)))
+            let guess = if server.port() == DNS { Guess::Is(Known::Dns) } else { protocol::known(bytes) };
+            match guess {
+                Guess::Is(known) => Sight::from(!protocols.contains(&known)),
+                Guess::Foreign => Sight::Match,
+                Guess::Open => Sight::Unknown,
+            }
         }
         _ => Sight::Other,
     }

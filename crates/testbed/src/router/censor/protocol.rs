@@ -50,7 +50,7 @@ pub fn is_fully_encrypted(payload: &[u8]) -> bool {
     // Ones an octet: at most 3.4 or at least 4.6.
     let is_uneven = f64::from(ones) <= 3.4 * as_f64(length) || f64::from(ones) >= 4.6 * as_f64(length);
     let starts_printable = length >= 6 && payload[..6].iter().all(is_printable);
-    let known = matches!(known(payload), Some(Some(Known::Tls | Known::Http)));
+    let known = matches!(known(payload), Guess::Is(_));
     length > 0 && !(is_uneven || starts_printable || printable * 2 > length || longest > 20 || known)
 }
 
@@ -62,17 +62,25 @@ fn as_f64(count: usize) -> f64 {
 const METHODS: [&[u8]; 9] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"PATCH ", b"PRI "];
 
-/// The protocol of a stream: `None` while that cannot be told, `Some(None)` if it is none of those known.
-pub fn known(stream: &[u8]) -> Option<Option<Known>> {
-    if METHODS.iter().any(|method| stream.starts_with(method)) {
-        return Some(Some(Known::Http));
-    }
+/// What the first bytes of a stream say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// It is this protocol.
+    Is(Known),
+    /// It is none of those known.
+    Foreign,
+    /// More bytes are needed.
+    Open,
+}
+
+/// The protocol of a stream by its first bytes.
+pub fn known(stream: &[u8]) -> Guess {
     match stream {
+        _ if METHODS.iter().any(|method| stream.starts_with(method)) => Guess::Is(Known::Http),
         // A handshake record of any version 3.x (RFC 8446 section 5.1).
-        [0x16, 0x03, ..] => Some(Some(Known::Tls)),
-        _ if stream.len() >= 8 => Some(None),
-        _ if METHODS.iter().any(|method| method.starts_with(stream)) || stream == [0x16] => None,
-        _ => Some(None),
+        [0x16, 0x03, ..] => Guess::Is(Known::Tls),
+        _ if METHODS.iter().any(|method| method.starts_with(stream)) || stream == [0x16] => Guess::Open,
+        _ => Guess::Foreign,
     }
 }
 
@@ -130,10 +138,10 @@ mod tests {
 
     #[test]
     fn streams_are_known_by_their_first_bytes() {
-        assert_eq!(known(b"GET / HTTP/1.1"), Some(Some(Known::Http)));
-        assert_eq!(known(&[0x16, 3, 1]), Some(Some(Known::Tls)));
-        assert_eq!((known(b"GE"), known(&[0x16]), known(b"")), (None, None, None));
-        assert_eq!((known(b"SSH-2.0-x"), known(&[9])), (Some(None), Some(None)));
+        assert_eq!(known(b"GET / HTTP/1.1"), Guess::Is(Known::Http));
+        assert_eq!(known(&[0x16, 3, 1]), Guess::Is(Known::Tls));
+        assert_eq!([known(b"GE"), known(&[0x16]), known(b"")], [Guess::Open; 3]);
+        assert_eq!([known(b"SSH-2.0-x"), known(&[9])], [Guess::Foreign; 2]);
         assert_eq!(known_datagram(443, &[0xc3; 1_200]), Some(Known::Quic));
         assert_eq!(known_datagram(443, &[0x43; 1_200]), None);
     }
