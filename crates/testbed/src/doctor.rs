@@ -44,7 +44,13 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// The programs that the tests use as independent judges.
-const JUDGES: &[(&str, &str)] = &[("curl", "curl"), ("dig", "dnsutils"), ("openssl", "openssl"), ("perl", "perl-base")];
+const JUDGES: &[(&str, &str)] = &[
+    ("curl", "curl"),
+    ("dig", "dnsutils"),
+    ("openssl", "openssl"),
+    ("perl", "perl-base"),
+    ("gtlsclient", "ngtcp2-client"),
+];
 
 /// Looks at everything.
 pub fn examine() -> Vec<Finding> {

@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn what_has_begun_cannot_be_diverted() {
         let censor = |kind: &str| {
-            toml::from_str(&format!("match.kind = '{kind}'\naction = {{ kind = 'divert', to = '100.64.0.80' }}")).unwrap()
+            toml::from_str(&format!("match.kind = '{kind}'\naction = {{ kind = 'divert', to = '100.64.0.80' }}"))
+                .unwrap()
         };
         let with = |kind| Scenario { censor: vec![censor(kind)], ..Scenario::plain("own") };
         assert_eq!((obstacle(&with("ip")), obstacle(&with("dns"))), (None, None));

@@ -1,6 +1,8 @@
-//! Variations of a scenario, drawn by seed: other delays, other parameters of the censor, other names, another order.
+//! Variations of a scenario, drawn by seed: other delays, some loss and jitter, longer or shorter paths, other parameters of
+//! the censor, other names, another order.
 //! What is true stays true.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -59,8 +61,8 @@ fn mentions_below(text: &str, name: &str) -> bool {
 }
 
 fn vary(scenario: &mut Scenario, rng: &mut StdRng) {
-    vary_line(&mut scenario.link.access, rng, 1.0..15.0);
-    vary_line(&mut scenario.link.abroad, rng, 10.0..75.0);
+    vary_line(&mut scenario.link.access, rng, 1.0..15.0, 1..5);
+    vary_line(&mut scenario.link.abroad, rng, 10.0..75.0, 1..9);
     for censor in &mut scenario.censor {
         vary_action(&mut censor.action, rng);
         if let Some(residual) = &mut censor.residual {
@@ -70,10 +72,20 @@ fn vary(scenario: &mut Scenario, rng: &mut StdRng) {
     scenario.truth.measure.shuffle(rng);
 }
 
-/// Draws the delay, if the scenario leaves it to the default.
-fn vary_line(line: &mut Line, rng: &mut StdRng, delays_ms: std::ops::Range<f64>) {
-    let delay = rng.random_range(delays_ms);
+/// The share of packets that a line in order may lose, at most.
+const USUAL_LOSS: f64 = 0.004;
+
+/// Draws the delay and the number of routers if the scenario leaves them to the default, and some loss and jitter if it has
+/// none of them.
+fn vary_line(line: &mut Line, rng: &mut StdRng, delays_ms: Range<f64>, routers: Range<u8>) {
+    let (delay, routers) = (rng.random_range(delays_ms), rng.random_range(routers));
     line.delay_ms.get_or_insert(delay);
+    line.hops.get_or_insert(routers);
+    let (is_clean, loss, jitter) =
+        (rng.random_bool(0.5), rng.random_range(0.0..USUAL_LOSS), rng.random_range(0.0..6.0));
+    if !line.is_uneven() && !is_clean {
+        (line.loss, line.jitter_ms) = (loss, jitter);
+    }
 }
 
 fn vary_action(action: &mut Action, rng: &mut StdRng) {
@@ -127,9 +139,9 @@ mod tests {
 
     #[test]
     fn what_a_scenario_says_itself_is_kept() {
-        let mut line = Line { delay_ms: Some(7.0), ..Line::default() };
+        let mut line = Line { delay_ms: Some(7.0), hops: Some(3), loss: 0.1, ..Line::default() };
         let before = line;
-        vary_line(&mut line, &mut StdRng::seed_from_u64(1), 10.0..20.0);
+        vary_line(&mut line, &mut StdRng::seed_from_u64(1), 10.0..20.0, 1..9);
         assert_eq!(line, before);
     }
 }

@@ -101,7 +101,7 @@ seen! {
     refused_is_injected: asked(r#"kind = "dns", rcode = "refused""#, "") => ["status: REFUSED", "1"];
     an_empty_answer_is_injected: asked(r#"kind = "dns""#, "") => ["status: NOERROR", "1"];
     queries_are_dropped: asked(r#"kind = "drop""#, "") => ["timed out", "1"];
-    
+
     a_transparent_proxy_answers_for_every_resolver: lines(
         &format!("{}\n[[lie]]\nnames = [\"x.com\"]\nanswers = [\"203.99.48.80\"]\n",
             censor(r#"kind = "dns""#, r#"kind = "divert", to = "100.64.0.53""#)),
@@ -136,7 +136,7 @@ seen! {
         &censor(TLS_X, r#"kind = "reset""#),
         &["ip link set uplink mtu 140".into(), fetch(X), fetch(WIKIPEDIA)],
     ) => ["000 35", "200 0"];
-    
+
     a_greeting_is_known_by_its_cipher_suites: {
         let one = "kind = \"tls\", cipher_suites = [0x1301, 0x00ff]";
         let asks = "--tlsv1.3 --tls13-ciphers TLS_AES_128_GCM_SHA256 https://x.com/";
@@ -145,7 +145,7 @@ seen! {
     an_allowlist_of_names_stops_all_others: fetches(
         &censor(r#"kind = "tls", except = ["wikipedia.org"]"#, r#"kind = "drop""#), &[X, WIKIPEDIA])
         => ["000 28", "200 0"];
-    
+
     tls_is_intercepted: fetches(
         &format!("[[site]]\nname = \"mitm.isp.example\"\naddresses = [\"203.99.48.90\"]\nat = \"home\"\n\
                   serves = \"interception\"\ncertificate = \"unknown_authority\"\n{}",
@@ -179,7 +179,7 @@ seen! {
           fetch("-k --connect-to www.wikipedia.org:443:104.244.42.1:443 https://www.wikipedia.org/"), "sleep 5".into(),
           fetch("-k --connect-to www.wikipedia.org:443:104.244.42.1:443 https://www.wikipedia.org/")],
     ) => ["000 35", "000 28", "200 0"];
-    
+
     a_filter_of_one_family_leaves_the_other: {
         let world = "ipv6 = true\n[[site]]\nname = \"six.example.org\"\n\
                      addresses = [\"185.199.40.20\", \"2a04:4e42::20\"]\n";
@@ -214,7 +214,7 @@ seen! {
     a_full_nat_table_lets_no_new_flow_through: lines(&fault(r#"kind = "nat_exhausted", flows = 3"#), &[
         "for i in 1 2 3 4 5 6; do curl -k -sS -m 2 -o /dev/null https://1.1.1.1/ 2>/dev/null && echo in || echo out; done \
          | sort | uniq -c | awk '{ print $2, $1 }'".into()]) => ["in 3", "out 3"];
-    
+
     broken_ipv6_leaves_ipv4: {
         let world = "ipv6 = true\n[[site]]\nname = \"six.example.org\"\n\
                      addresses = [\"185.199.40.20\", \"2a04:4e42::20\"]\n[[fault]]\nbroken.kind = \"broken_ipv6\"\n";

@@ -296,8 +296,7 @@ fn links_routes_and_clocks_break_at_their_vantage_in_their_phase() {
     if !can_run_with(&["libfaketime"]) {
         return;
     }
-    let phases: String =
-        ["fine", "down", "routeless", "late"].iter().map(|p| format!("[[phase]]\nname = \"{p}\"\n")).collect();
+    let phases: String = ["fine", "down", "routeless", "late"].map(|p| format!("[[phase]]\nname = \"{p}\"\n")).concat();
     let world = phases
         + "[[vantage]]\nname = \"a\"\n[[vantage]]\nname = \"b\"\n\
            [[fault]]\nbroken.kind = \"link_down\"\nwhen = { phases = [\"down\"], vantages = [\"b\"] }\n\

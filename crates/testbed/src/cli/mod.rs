@@ -3,6 +3,7 @@
 //! The commands that need a world start this program again inside the sandbox (`inside`, hidden), one process a world,
 //! and read its exit code: 0 done, 1 failed, 2 usage, 3 cannot run here, 4 the probe said something that is not true.
 
+mod benchmark;
 mod inside;
 mod run;
 
@@ -47,6 +48,8 @@ enum Command {
     Demo(Demo),
     /// Run the probe in scenarios and compare its words with the truth
     Run(Run),
+    /// Run all scenarios, score the verdicts and report (minutes; with variations, hours)
+    Benchmark(benchmark::Benchmark),
     /// Name the scenarios
     List,
     /// Open a shell where the client of a scenario is
@@ -130,6 +133,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Run(asked) => {
             or_obstacle(|| Ok(run::run(&asked.scenarios(&folder)?, &folder, &asked.rounds())?.code()))
         }
+        Command::Benchmark(benchmark) => or_obstacle(|| benchmark.run(&folder)),
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell(shell) => or_obstacle(|| {
             let scenario = Scenario::find(&shell.scenario, &folder)?;

@@ -122,7 +122,10 @@ pub fn topology(lines: &Links, at_home: BTreeSet<IpAddr>) -> Topology {
 pub fn topology_of(given: &Links, at: &Places) -> Topology {
     let access = |v: &Around| {
         let hops = (0..given.access.routers(Place::Access)).map(|number| v.router(number)).collect();
-        Link { vantage: Some(v.number.into()), ..link(format!("access-{}", v.number), Place::Access, &given.access, hops) }
+        Link {
+            vantage: Some(v.number.into()),
+            ..link(format!("access-{}", v.number), Place::Access, &given.access, hops)
+        }
     };
     let isp = |v: &Around| {
         let hops = routers(given.isp.routers(Place::Isp), |number| {

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 use url::Host;
 
 pub use addresses::{
-    ABROAD, ACCESS, Around, CLIENT, GATEWAY, HELPER, HELPER_V6, HOME, ISP, ISP_RESOLVER, PORTAL, Places, ROOT_SERVER, topology,
-    topology_of,
+    ABROAD, ACCESS, Around, CLIENT, GATEWAY, HELPER, HELPER_V6, HOME, ISP, ISP_RESOLVER, PORTAL, Places, ROOT_SERVER,
+    topology, topology_of,
 };
 
 use crate::controls::{CaptiveCheck, Controls};

@@ -485,7 +485,8 @@ mod tests {
 
     #[test]
     fn a_diverted_packet_goes_to_another_host_and_its_answer_looks_like_the_first_one_s() {
-        let text = "[[censor]]\nmatch = { kind = 'ip', ports = [443] }\naction = { kind = 'divert', to = '100.64.0.80' }\n";
+        let text =
+            "[[censor]]\nmatch = { kind = 'ip', ports = [443] }\naction = { kind = 'divert', to = '100.64.0.80' }\n";
         let mut core = core(text);
         let onward = fate(&mut core, &syn([8, 8, 8, 8], 443)).onward.unwrap();
         let portal: SocketAddr = "100.64.0.80:443".parse().unwrap();

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::chance::draw;
-use super::packet::{Packet, Transport};
 use super::line::queued;
+use super::packet::{Packet, Transport};
 use crate::scenario::{Broken, Place};
 
 /// A flow that has been idle for so long is forgotten by a home router (below the minutes that RFC 4787, REQ-5, wants:
@@ -188,7 +188,12 @@ mod tests {
         let mut nat = Fault::new(&Broken::NatExhausted { flows: 2 }, 1);
         let start = Instant::now();
         let mut send = |port, after| {
-            let passage = Passage { from: Place::Access, to: Place::Abroad, length: 100, now: start + Duration::from_secs(after) };
+            let passage = Passage {
+                from: Place::Access,
+                to: Place::Abroad,
+                length: 100,
+                now: start + Duration::from_secs(after),
+            };
             nat.effect(&datagram("8.8.8.8", (port, 443)), passage)
         };
         assert_eq!(

@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn packets_are_lost_and_doubled_in_their_shares() {
         let seen = carried(Line { loss: 0.2, duplicate: 0.1, ..Line::default() }, 1_000);
-        let (arrived, twice) = (seen.iter().flatten().flatten().count(), seen.iter().filter(|a| a[1].is_some()).count());
+        let (arrived, twice) =
+            (seen.iter().flatten().flatten().count(), seen.iter().filter(|a| a[1].is_some()).count());
         assert!((760..=840).contains(&(arrived - twice)), "{arrived} of 1,000");
         assert!((50..=110).contains(&twice), "{twice} twice");
     }

@@ -143,7 +143,10 @@ mod tests {
         let world = topology();
         let before = |ttl| world.expires_before_core(LinkId(0), ttl).map(|hop| hop.v4);
         let after = |ttl| world.expires_after_core(LinkId(1), ttl).map(|hop| hop.v4);
-        assert_eq!([before(1), before(2), before(3)], [Some([100, 64, 10, 1].into()), Some([100, 64, 1, 1].into()), None]);
+        assert_eq!(
+            [before(1), before(2), before(3)],
+            [Some([100, 64, 10, 1].into()), Some([100, 64, 1, 1].into()), None]
+        );
         assert_eq!([after(1), after(2), after(3)], [Some([154, 54, 1, 1].into()), Some([154, 54, 1, 2].into()), None]);
         assert_eq!((world.near(0, Place::Access), world.near(1, Place::Access)), (Some(LinkId(0)), None));
     }

@@ -22,7 +22,8 @@ const DATAGRAM: usize = 120;
 
 /// The figures.
 pub fn figures() -> Result<Vec<Figure>> {
-    let world = World::start(&scenario("speed-router", Vec::new(), Links::default()), Making { seed: 1, ..Making::default() })?;
+    let world =
+        World::start(&scenario("speed-router", Vec::new(), Links::default()), Making { seed: 1, ..Making::default() })?;
     let megabits = bulk(&world)?;
     let received = datagrams(&world)?;
     let per_second = as_f64(received) / DATAGRAM_TIME.as_secs_f64();

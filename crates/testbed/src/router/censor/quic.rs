@@ -84,7 +84,9 @@ fn crypto_frames(payload: &[u8]) -> Vec<(u64, Vec<u8>)> {
             // CRYPTO
             0x06 => {
                 let Some((offset, length)) = varint(&mut bytes).zip(varint(&mut bytes)) else { break };
-                let Some(piece) = usize::try_from(length).ok().and_then(|length| bytes.take(length).ok()) else { break };
+                let Some(piece) = usize::try_from(length).ok().and_then(|length| bytes.take(length).ok()) else {
+                    break;
+                };
                 found.push((offset, piece.to_vec()));
             }
             _ => break,
