@@ -59,7 +59,7 @@ pub struct Expectation {
     pub state: Vec<State>,
     /// The cause that is true, then others that are right to say where the vantage point cannot tell them apart.
     pub cause: Vec<Cause>,
-    /// The mechanism that has to be found, or one below it. None: there must be none.
+    /// The mechanism that has to be found, or one below it. None: none has to be, and none may but those of `mechanisms`.
     #[serde(default)]
     pub mechanism: Option<String>,
     /// All causes that hold, if there are more than the first of `cause`.
@@ -253,9 +253,16 @@ impl Expectation {
     fn allows_mechanisms(&self, said: &Value) -> bool {
         let Some(said) = said.as_array() else { return false };
         match &self.mechanism {
-            None => said.is_empty(),
+            None => said.iter().filter_map(Value::as_str).all(|found| self.is_at_work(found)),
             Some(wanted) => said.iter().filter_map(Value::as_str).any(|found| is_below(found, wanted)),
         }
+    }
+}
+
+impl Expectation {
+    /// Whether a mechanism is one of those at work, however deeply it is named.
+    fn is_at_work(&self, found: &str) -> bool {
+        self.mechanisms.iter().any(|known| is_below(found, known) || is_below(known, found))
     }
 }
 

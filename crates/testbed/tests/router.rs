@@ -13,10 +13,11 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 
 const X: &str = "[[site]]\nname = \"x.com\"\naddresses = [\"104.244.42.1\"]\nhttp = \"page\"\n";
 
-/// 200 questions for x.com to a resolver abroad, 3 ms apart, numbered by the identifier of the message.
+/// 200 questions to a resolver abroad, 3 ms apart, numbered by the identifier of the message. They are for its version, which
+/// it refuses to tell: an answer with records would have their remaining time to live in it.
 const QUESTIONS: &str = r#"perl -MIO::Socket::INET -e '
     $s = IO::Socket::INET->new(LocalPort => 5000, PeerAddr => "8.8.8.8:53", Proto => "udp");
-    for $n (1..200) { $s->send(pack("n6", $n, 0x100, 1, 0, 0, 0) . "\1x\3com\0\0\1\0\1"); select(undef, undef, undef, 0.003) }
+    for $n (1..200) { $s->send(pack("n6", $n, 0x100, 1, 0, 0, 0) . "\7version\4bind\0\0\20\0\3"); select(undef, undef, undef, 0.003) }
     sleep 1'"#;
 
 /// A captured packet: whether its host sent it, when (milliseconds from the first), and its bytes.

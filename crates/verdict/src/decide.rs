@@ -99,6 +99,7 @@ fn state_and_cause(found: &[Finding], p: Probabilities) -> (State, Cause) {
     match p {
         _ if fired("http.server_refuses") => (State::Ok, Cause::ServerSide),
         p if fired("control.same_refusal") && p.ok >= threshold.ok => (State::Ok, Cause::ServerSide),
+        _ if fired("http.small_segments_pass") => (State::Impaired, Cause::Isp),
         p if works && p.ok >= threshold.ok => (State::Ok, Cause::None),
         p if determinate && p.blocked >= threshold.blocked => (State::Blocked, Cause::Interference),
         p if p.blocked >= threshold.likely_blocked => (State::LikelyBlocked, Cause::Interference),
@@ -129,7 +130,7 @@ fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> BT
     }
     causes.insert(Cause::Interference, interference(state, found, p));
     causes.insert(Cause::Target, p.down);
-    causes.insert(if cause == Cause::ServerSide { cause } else { Cause::None }, p.ok);
+    causes.insert(if matches!(cause, Cause::ServerSide | Cause::Isp) { cause } else { Cause::None }, p.ok);
     causes.retain(|_, probability| *probability >= CAUSE_FLOOR);
     causes
 }

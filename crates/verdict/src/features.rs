@@ -188,10 +188,14 @@ impl<'a> Features<'a> {
         if proven.is_empty() || proven.contains(&address) {
             return true;
         }
+        self.given_beside(&proven).contains(&address)
+    }
+
+    /// Addresses given by others than the system's resolver, where these are proven. What comes over UDP, anybody on the
+    /// way can have sent: over HTTPS is believed alone, if it gave one of the proven.
+    pub fn given_beside(&self, proven: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
         let over_https = self.given_over_https();
-        // What comes over UDP, anybody on the way can have sent.
-        let givers = if over_https.is_disjoint(&proven) { self.given_by_others() } else { over_https };
-        givers.contains(&address)
+        if over_https.is_disjoint(proven) { self.given_by_others() } else { over_https }
     }
 
     /// Addresses given by others over HTTPS, where nobody on the way can answer in their place.

@@ -55,6 +55,7 @@ fn purpose(row: &Observation) -> String {
         Purpose::Comparison => "for comparison, ",
         Purpose::Retry => "the target's name once more, ",
         Purpose::InnocentSni => "an innocent name at the same address, ",
+        Purpose::SmallSegments => "in small segments, ",
         Purpose::InnocentHost => "an innocent host at the same address, ",
         Purpose::HttpsCopy => "the same over TLS, ",
         Purpose::RandomName => "a name that cannot exist, ",

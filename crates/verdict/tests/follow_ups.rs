@@ -75,6 +75,45 @@ fn a_page_in_the_clear_like_the_sites_own_is_ok() {
 }
 
 #[test]
+fn short_pages_are_not_alike_for_being_short() {
+    let own = "<title>Rivers</title><h1>The rivers of Europe, from the source to the sea</h1>";
+    let denied = "<title>Access Denied</title><h1>This page is not for you, says the law</h1>";
+    is(
+        &compared(in_clear(200, denied), over_tls(200, own)),
+        State::LikelyBlocked,
+        Cause::Interference,
+        &["http.blockpage"],
+    );
+    is(&compared(in_clear(200, own), over_tls(200, own)), State::Ok, Cause::None, &[]);
+}
+
+/// A response over TLS that began and did not end, `brought` octets of it, and what came of it in small segments.
+fn stalled(brought: u64, in_small: Option<Outcome>) -> World {
+    let start = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+    let http = |body_length| Http { body_length, ..page("https://site.example/", 200, "") };
+    let start = start.tls(Purpose::Main, GENUINE, Outcome::Ok, heard());
+    let start = start.then_request(Purpose::Main, GENUINE, failed(TIMEOUT), http(brought));
+    match in_small {
+        Some(outcome) => start.requests(Purpose::SmallSegments, GENUINE, outcome, http(90_000), 80.0),
+        None => start,
+    }
+}
+
+#[test]
+fn a_response_that_stalls_is_no_block_where_small_segments_bring_it() {
+    let verdict = stalled(0, Some(Outcome::Ok)).helper_answers().helper_verifies(GENUINE).judged();
+    is(&verdict, State::Impaired, Cause::Isp, &[]);
+    assert!(fired(&verdict, "http.small_segments_pass"), "{verdict:#?}");
+}
+
+#[test]
+fn a_response_that_stalls_in_segments_of_any_size_is_frozen() {
+    let start = stalled(0, Some(failed(TIMEOUT))).helper_answers();
+    let verdict = start.helper_gets(GENUINE, over_tls(200, &genuine_body())).judged();
+    is(&verdict, State::LikelyBlocked, Cause::Interference, &["tls.freeze"]);
+}
+
+#[test]
 fn a_page_that_sends_to_tls_or_that_tls_has_not_is_no_block_page() {
     let refresh = r#"<meta http-equiv="refresh" content="0; url=https://site.example/">"#;
     let body = genuine_body();

@@ -1,11 +1,13 @@
 //! TCP connections: one address, one deadline, the class of error by `errno`.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_record::{Failure, Outcome};
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::tap::Tapped;
@@ -25,13 +27,24 @@ impl Drive {
     /// Opens a connection. The clock of the deadline starts now, not when leave was asked for.
     pub async fn connect(
         &self,
-        _admission: Admission,
+        admission: Admission,
         address: SocketAddr,
         deadline: Duration,
     ) -> Result<Tapped, Fault> {
+        self.connect_in(admission, address, deadline, None).await
+    }
+
+    /// The same; the peer is told to send segments of at most so many octets, if that is asked for.
+    pub async fn connect_in(
+        &self,
+        _admission: Admission,
+        address: SocketAddr,
+        deadline: Duration,
+        segments: Option<u32>,
+    ) -> Result<Tapped, Fault> {
         super::stays_here(address.ip());
         self.meter().connection();
-        match timeout(deadline, TcpStream::connect(address)).await {
+        match timeout(deadline, dial(address, segments)).await {
             Ok(Ok(stream)) => {
                 // Without it a request that follows the handshake waits for the peer's delayed acknowledgement. Where
                 // the option is refused the connection is merely slower.
@@ -42,6 +55,13 @@ impl Drive {
             Err(_) => Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))),
         }
     }
+}
+
+async fn dial(address: SocketAddr, segments: Option<u32>) -> io::Result<TcpStream> {
+    let Some(octets) = segments else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    SockRef::from(&socket).set_tcp_mss(octets)?;
+    socket.connect(address).await
 }
 
 /// Says how long was waited.

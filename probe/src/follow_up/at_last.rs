@@ -22,7 +22,9 @@ const PLAIN_PORT: u16 = 80;
 /// same rows; whoever calls this makes each kind once.
 pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Experiment> {
     let rows = Rows::of(observations, hop);
-    [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.slow(innocent)].into_iter().flatten().collect()
+    let wanted =
+        [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
+    wanted.into_iter().flatten().collect()
 }
 
 /// The rows of a hop.
@@ -120,6 +122,13 @@ impl<'a> Rows<'a> {
             && !self.others.is_empty()
             && !self.others.iter().any(|&other| is_near(other, at.ip()));
         is_odd.then_some(Experiment::ProxyCheck { address: at })
+    }
+
+    /// A response began and did not end: its head is short, and what follows is in packets as long as the path's ends allow.
+    fn small_segments(&self) -> Option<Experiment> {
+        let (row, http) = self.request()?;
+        let stalled = http.status.is_some() && row.outcome == Outcome::Failed(Failure::GenericTimeoutError);
+        Some(Experiment::SmallSegments { address: address(row).filter(|_| stalled)? })
     }
 
     fn slow(&self, innocent: &str) -> Option<Experiment> {
@@ -275,8 +284,12 @@ mod tests {
         let slow = Experiment::SlowName { address: "203.0.113.9:443".parse().unwrap(), own };
         assert_eq!(Hop::given(OWN, Ok(OWN)).verified(4_000.0).wants(), [slow]);
         let plain = Experiment::SlowPlain { address: "203.0.113.9:80".parse().unwrap() };
+        let small = Experiment::SmallSegments { address: "203.0.113.9:80".parse().unwrap() };
         let late = Outcome::Failed(Failure::GenericTimeoutError);
-        assert!(Hop::given(OWN, Ok(OWN)).answers(15_000.0, late, Some(200), None).wants().contains(&plain));
+        let wants = Hop::given(OWN, Ok(OWN)).answers(15_000.0, late, Some(200), None).wants();
+        assert!(wants.contains(&plain) && wants.contains(&small));
+        let silent = Hop::given(OWN, Ok(OWN)).answers(15_000.0, late, None, None).wants();
+        assert!(!silent.contains(&small), "nothing says that a response began");
         let reset = Outcome::Failed(Failure::ConnectionReset);
         assert!(!Hop::given(OWN, Ok(OWN)).answers(15_000.0, reset, Some(200), None).wants().contains(&plain));
     }

@@ -71,6 +71,11 @@ pub enum Experiment {
         /// Where it was slow.
         address: SocketAddr,
     },
+    /// Do long packets vanish on the way? The same once more, in small segments.
+    SmallSegments {
+        /// Where a response began and did not end.
+        address: SocketAddr,
+    },
 }
 
 impl Experiment {

@@ -34,11 +34,13 @@ pub(super) struct Round {
     pub(super) http: Duration,
     /// Whether a request is made although the chain is not valid for the name that was offered.
     pub(super) trusts_anyone: bool,
+    /// The longest segments that the peer is told to send, octets.
+    pub(super) segments: Option<u32>,
 }
 
 impl Round {
     pub(super) fn new(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
-        Self { hop, purpose, tcp: limits.tcp, tls: limits.tls, http: limits.http, trusts_anyone: false }
+        Self { hop, purpose, tcp: limits.tcp, tls: limits.tls, http: limits.http, trusts_anyone: false, segments: None }
     }
 
     /// A round of follow-ups: after a failure nobody waits that long again.
@@ -118,7 +120,7 @@ impl Walk {
     /// One connection, as far as it gets.
     pub(super) async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
         let place = round.place(Some(self.log.connection()), Some(address));
-        let tcp = self.tcp(place, address, round.tcp).await;
+        let tcp = self.tcp(place, address, round).await;
         let channel = match (tcp, &goal.tls) {
             (Ok(stream), None) => Ok(Channel::Plain(stream)),
             (Ok(stream), Some(offer)) => {

@@ -17,6 +17,10 @@ use crate::follow_up::{Experiment, ROUNDS, SLOW_ROUNDS, over_tls};
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Segments that every path carries: the size that TCP uses when it knows nothing of a path (RFC 9293 section 3.7.1), in
+/// packets of 576 octets, which every IPv4 host has to accept (RFC 791 section 3.1).
+const SMALL_SEGMENT: u32 = 536;
+
 impl Walk {
     /// Makes the follow-ups that the hop's rows ask for: each kind once in a measurement.
     pub(super) async fn settle(
@@ -54,6 +58,10 @@ impl Walk {
             Experiment::ProxyCheck { address } => self.proxy_check(hop, *address, goal).await,
             Experiment::SlowName { address, own } => self.slow_name(hop, *address, own, goal).await,
             Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
+            Experiment::SmallSegments { address } => {
+                let round = Round { segments: Some(SMALL_SEGMENT), ..self.round(hop, Purpose::SmallSegments) };
+                self.try_out(round, *address, goal).await;
+            }
         }
     }
 
@@ -149,7 +157,7 @@ impl Walk {
     /// Whether the known answer comes from that address; another answer is a failure, and its row says so.
     async fn is_answered(&self, round: Round, address: SocketAddr, page: &KnownPage) -> bool {
         let place = round.place(Some(self.log.connection()), Some(address));
-        let Ok(stream) = self.tcp(place, address, round.tcp).await else { return false };
+        let Ok(stream) = self.tcp(place, address, round).await else { return false };
         let is_known = |fetch: &Fetch| {
             fetch.seen.status == Some(page.status) && fetch.seen.body.as_deref().unwrap_or(&[]) == page.body.as_bytes()
         };

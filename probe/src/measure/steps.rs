@@ -68,7 +68,7 @@ impl Walk {
     }
 
     /// A TCP connection. `Err` says why the next step cannot be made.
-    pub(super) async fn tcp(&self, place: Place, address: SocketAddr, limit: Duration) -> Result<Tapped, NotRun> {
+    pub(super) async fn tcp(&self, place: Place, address: SocketAddr, round: Round) -> Result<Tapped, NotRun> {
         let admission = match self.refusal(address.ip()) {
             Some(reason) => Err(reason),
             None => self.cut.guard(self.drive.admit()).await,
@@ -76,7 +76,7 @@ impl Walk {
         let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tcp))?;
         let ticket = self.log.begin();
         let end = |outcome, detail| self.log.end(ticket, place, outcome, detail, StepData::Tcp);
-        match self.cut.guard(self.drive.connect(admission, address, limit)).await {
+        match self.cut.guard(self.drive.connect_in(admission, address, round.tcp, round.segments)).await {
             Ok(Ok(stream)) => {
                 end(Outcome::Ok, None);
                 Ok(stream)

@@ -44,6 +44,8 @@ named! {
         RandomName = "random_name",
         /// Follow-up: what only an unrelated operator can answer, asked at the target's address.
         ProxyCheck = "proxy_check",
+        /// Follow-up: what was wanted once more, over a connection whose TCP takes small segments only.
+        SmallSegments = "small_segments",
     }
 }
 

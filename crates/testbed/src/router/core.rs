@@ -255,7 +255,8 @@ impl Core {
         (from, to): (LinkId, LinkId),
     ) -> Fate {
         let (mut late, mut added, mut elsewhere) = (Duration::ZERO, Vec::new(), None);
-        let places = [from, to].map(|link| self.topology.link(link).place);
+        let place = |link: LinkId| self.topology.link(link).place;
+        let mut places = [place(from), place(to)];
         for (n, (scope, at, filter)) in self.censors.iter_mut().enumerate() {
             if !places.contains(at) || !scope.holds(clock, vantage, view.now) {
                 continue;
@@ -269,7 +270,10 @@ impl Core {
             match ruling {
                 Ruling::Drop => return Fate { onward: None, answers: added },
                 Ruling::Late(more) => late += more,
-                Ruling::Divert(server) => elsewhere = Some(server),
+                Ruling::Divert(server) => {
+                    elsewhere = Some(server);
+                    places = [places[0], self.topology.route(server.ip()).map_or(places[1], place)];
+                }
                 Ruling::Answer { pass, back, onward } => {
                     added.extend(back.into_iter().map(|bytes| (from, bytes)));
                     added.extend(onward.into_iter().map(|bytes| (to, bytes)));

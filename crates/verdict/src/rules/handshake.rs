@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Failure, FirstBytes, Purpose};
+use faultline_record::{Failure, FirstBytes, Purpose, Tls};
 
 use super::{Finding, listed};
 use crate::features::{Connection, Features};
@@ -33,7 +33,8 @@ fn addresses(connections: &[&Connection<'_>]) -> Vec<IpAddr> {
 
 /// Whether the peer said anything at all in TLS: an alert or a wrong certificate counts (science reference, row 19).
 pub(super) fn spoke(connection: &Connection<'_>) -> bool {
-    connection.verified() || connection.tls_data().is_some_and(|tls| tls.bytes_received > 0)
+    let is_foreign = |tls: &Tls| matches!(tls.first_bytes, Some(FirstBytes::Http | FirstBytes::NotTls));
+    connection.verified() || connection.tls_data().is_some_and(|tls| tls.bytes_received > 0 && !is_foreign(tls))
 }
 
 /// How the peer fell silent, and the mechanism's name for it; `None` when it spoke, which is another matter.

@@ -15,6 +15,9 @@ use crate::features::{Connection, Features, PlainPage};
 /// Bodies whose lengths differ by less are alike (OONI's ts-017: body proportion above 0.7; the science reference,
 /// section 4.2: a change of more than 30 % finds 95 % of block pages at 1.4 % false positives).
 const ALIKE: f64 = 0.7;
+/// Bodies shorter than this are as long as each other by chance: error pages and block pages have some hundred octets (set
+/// by hand; OONI's rule knows no such bound).
+const TELLING: u64 = 1_024;
 /// Words of a title that count: OONI's rule compares words of five letters and more.
 const LETTERS: usize = 5;
 /// Headers that say nothing about who sent them (those that OONI's ts-017 calls common, and those of every message).
@@ -74,7 +77,7 @@ pub(super) fn compare(features: &Features<'_>) -> Option<Finding> {
 }
 
 fn differs(features: &Features<'_>, page: &PlainPage<'_>, copy: &Connection<'_>) -> Finding {
-    let others = features.given_by_others();
+    let others = features.given_beside(&BTreeSet::from([copy.address]));
     let is_alone = page
         .row
         .address
@@ -130,11 +133,8 @@ fn bodies(page: &Http, copy: &Http) -> Likeness {
     }
     let titles = (title(page), title(copy));
     let has_same_title = matches!(&titles, (Some(one), Some(other)) if share_a_word(one, other));
-    if has_same_title || are_alike(page.body_length, copy.body_length) || share_a_header(page, copy) {
-        Likeness::Same
-    } else {
-        Likeness::Other
-    }
+    let is_as_long = page.body_length.max(copy.body_length) >= TELLING && are_alike(page.body_length, copy.body_length);
+    if has_same_title || is_as_long || share_a_header(page, copy) { Likeness::Same } else { Likeness::Other }
 }
 
 /// Whether the shorter length is nearly that of the longer.

@@ -146,12 +146,16 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     let row = connection.http?;
     let failure = row.outcome.failure()?;
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("failure", &failure)];
+    let began = row.http().is_some_and(|http| http.status.is_some());
+    if let Some(whole) = small_segments(features, connection).filter(|_| began) {
+        return Some(Finding::new("http.small_segments_pass", vec![row.seq, whole], fields));
+    }
     if connection.tls.is_some() {
         let finding = Finding::new("http.failure_inside_tls", vec![row.seq], fields);
-        return Some(if failure == Failure::GenericTimeoutError {
-            finding.pointing_at("http.timeout")
-        } else {
-            finding
+        return Some(match failure {
+            Failure::GenericTimeoutError if began => finding.pointing_at("tls.freeze"),
+            Failure::GenericTimeoutError => finding.pointing_at("http.timeout"),
+            _ => finding,
         });
     }
     let (id, mechanism) = match failure {
@@ -162,6 +166,13 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     };
     let differential = host_differential(features, connection, failure, mechanism);
     differential.or_else(|| Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism)))
+}
+
+/// The row of the whole response that came from the same address in small segments, if one did.
+fn small_segments(features: &Features<'_>, connection: &Connection<'_>) -> Option<u32> {
+    let at = |c: &&Connection<'_>| c.address == connection.address && c.tls.is_some() == connection.tls.is_some();
+    let mut requests = features.with_purpose(Purpose::SmallSegments).filter(at).filter_map(|c| c.http);
+    requests.find(|row| row.outcome.is_ok()).map(|row| row.seq)
 }
 
 /// The same address, requests for the target's host and for an innocent one, alternating.

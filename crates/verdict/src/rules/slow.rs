@@ -16,6 +16,8 @@ use crate::features::{Connection, Features};
 const FACTOR: f64 = 3.0;
 /// Rounds of each kind that must have been made.
 const ROUNDS_WANTED: usize = 4;
+/// The longest TLS record (RFC 8446, 5.1), octets.
+const RECORD: u64 = 1 << 14;
 /// A handshake that takes so much longer than another is no matter of the server's load, milliseconds.
 const HANDSHAKE_MS: f64 = 150.0;
 
@@ -31,8 +33,20 @@ fn by_name(features: &Features<'_>) -> Option<Finding> {
     let (slow, fast) = transfers(&own, &innocent).or_else(|| handshakes(&own, &innocent))?;
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("addresses", &address), ("slow", &slow), ("fast", &fast)];
-    let rows = rows(&own, &innocent);
-    Some(Finding::new("tls.slow_differential", rows, fields).pointing_at("tls.throttle.sni"))
+    let mechanism = if are_frozen(&own) { "tls.freeze" } else { "tls.throttle.sni" };
+    Some(Finding::new("tls.slow_differential", rows(&own, &innocent), fields).pointing_at(mechanism))
+}
+
+/// Whether no response ended, and all stopped at the same place, as far as whole records show it (RFC 8446, 5.1: at most
+/// 2^14 octets each). What is merely slow brings a little more each time.
+fn are_frozen(own: &[&Connection<'_>]) -> bool {
+    let stopped = |connection: &&Connection<'_>| {
+        let failed = connection.http.is_some_and(|row| row.outcome.failure().is_some());
+        connection.http_data().filter(|http| failed && http.status.is_some()).map(|http| http.body_length)
+    };
+    let Some(lengths) = own.iter().map(stopped).collect::<Option<Vec<u64>>>() else { return false };
+    let (least, most) = (lengths.iter().min(), lengths.iter().max());
+    least.zip(most).is_some_and(|(least, most)| most - least < RECORD)
 }
 
 fn by_plain(features: &Features<'_>) -> Option<Finding> {
