@@ -36,6 +36,12 @@ pub struct Detection {
     pub blocking_called_down: Share,
     /// `insufficient`, of what is blocked.
     pub blocking_called_insufficient: Share,
+    /// Named as a cause or called blocked, of all labels with interference: also where the target works all the same.
+    pub interference_found: Share,
+    /// Positive, of targets that work and that nobody interferes with.
+    pub healthy_called_blocking: Share,
+    /// `down`, or the target or its server named as the cause, of targets that fail by themselves.
+    pub site_side_named: Share,
     /// Labels on neither side: interference with a target that works, or under an outage. Positive of them.
     pub neither_called_blocking: Share,
 }
@@ -65,9 +71,28 @@ impl Detection {
             blocking_called_outage: Share::of(blocked(), |row| is_down(row) || is_insufficient(row)),
             blocking_called_down: Share::of(blocked(), is_down),
             blocking_called_insufficient: Share::of(blocked(), is_insufficient),
+            interference_found: Share::of(with_interference(rows), |row| {
+                said(row).is_positive() || said(row).cause == Cause::Interference
+            }),
+            healthy_called_blocking: Share::of(
+                on(Side::Benign).filter(|row| row.label.state == State::Ok),
+                is_positive,
+            ),
+            site_side_named: Share::of(site_side(rows), |row| {
+                said(row).state == State::Down || matches!(said(row).cause, Cause::Target | Cause::ServerSide)
+            }),
             neither_called_blocking: Share::of(on(Side::Neither), is_positive),
         }
     }
+}
+
+fn with_interference<'a>(rows: &[&'a Row]) -> impl Iterator<Item = &'a Row> {
+    rows.iter().copied().filter(|row| row.label.causes.contains(&Cause::Interference))
+}
+
+fn site_side<'a>(rows: &[&'a Row]) -> impl Iterator<Item = &'a Row> {
+    let is_own = |row: &&Row| matches!(row.label.cause, Cause::Target | Cause::ServerSide);
+    rows.iter().copied().filter(is_own).filter(|row| row.label.state != State::Ok)
 }
 
 fn outages<'a>(rows: &[&'a Row]) -> impl Iterator<Item = &'a Row> {

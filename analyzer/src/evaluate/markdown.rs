@@ -22,7 +22,7 @@ const BASELINE: usize = 5;
 /// A figure of detection with the words for it.
 type Figure = (&'static str, fn(&Detection) -> Share);
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 17] = [
     ("state is among the accepted", |of| of.accept),
     ("sensitivity: blocked or likely blocked, of what is blocked", |of| of.sensitivity),
     ("specificity: neither, of what is benign", |of| of.specificity),
@@ -36,6 +36,9 @@ const FIGURES: [Figure; 14] = [
     ("blocking called outage (`down` or `insufficient`)", |of| of.blocking_called_outage),
     ("blocking called `down`", |of| of.blocking_called_down),
     ("blocking called `insufficient`", |of| of.blocking_called_insufficient),
+    ("interference found: called blocked or named as the cause, of all of it", |of| of.interference_found),
+    ("healthy target called blocked", |of| of.healthy_called_blocking),
+    ("failure of the site's own called `down` or laid to the site", |of| of.site_side_named),
     ("called blocked where interference holds beside something else", |of| of.neither_called_blocking),
 ];
 
@@ -149,12 +152,16 @@ fn families(families: &[FamilyScores]) -> String {
         "specificity",
         "outage called blocking",
         "layer",
+        "interference found",
+        "healthy called blocked",
+        "laid to the site",
     ];
     let rows = families.iter().map(|of| {
         let split = of.splits.iter().map(|split| split.name()).collect::<Vec<_>>().join(", ");
         let told = &of.detection;
         let shares = [told.accept, told.accept_cause, told.sensitivity, told.specificity, told.outage_called_blocking];
-        let shares = shares.into_iter().chain([of.mechanisms.layer]).map(brief);
+        let who = [told.interference_found, told.healthy_called_blocking, told.site_side_named];
+        let shares = shares.into_iter().chain([of.mechanisms.layer]).chain(who).map(brief);
         [cell(&of.family), split].into_iter().chain(shares).collect()
     });
     let table = table(&names.map(String::from), rows);

@@ -13,8 +13,8 @@ use rusqlite::{Params, Row, Transaction};
 
 use crate::error::RecordError;
 use crate::model::{
-    Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, PaceMark, Run, RunId, RunSummary,
-    StepData, Witnessed,
+    Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, PaceMark, Purpose, Run, RunId,
+    RunSummary, StepData, Witnessed,
 };
 use crate::schema::MIGRATIONS;
 use crate::tables;
@@ -32,7 +32,8 @@ pub struct Filter {
     pub run: Option<RunId>,
     /// This one only.
     pub id: Option<MeasurementId>,
-    /// Load HTTP bodies too; without, `body` is `None` and the lengths tell.
+    /// Load HTTP bodies too; without, `body` is `None` and the lengths tell. Measurements that hold a page against a copy of
+    /// it (purpose `https_copy`) always have theirs: verdicts compare them.
     pub with_bodies: bool,
 }
 
@@ -156,22 +157,33 @@ impl Reader {
         certificates: &mut HashMap<[u8; 32], Arc<Certificate>>,
     ) -> Result<(), RecordError> {
         let id = measurement.id.as_bytes();
-        let (mut has_dns, mut has_tls) = (false, false);
+        let (mut has_dns, mut has_tls, mut bodies) = (false, false, Vec::new());
         self.each(&SELECTS.observations, [id], |row| {
-            let (mut seen, body) = rows::observation(self.file(), row)?;
-            if let (StepData::Http(http), Some(key), true) = (&mut seen.data, body, filter.with_bodies) {
-                http.body = Some(self.body(&key)?);
-            }
+            let (seen, body) = rows::observation(self.file(), row)?;
+            bodies.extend(body.map(|key| (measurement.observations.len(), key)));
             has_dns |= seen.dns().is_some();
             has_tls |= seen.tls().is_some();
             measurement.observations.push(seen);
             Ok(true)
         })?;
+        if filter.with_bodies || measurement.observations.iter().any(|row| row.purpose == Purpose::HttpsCopy) {
+            self.load_bodies(measurement, bodies)?;
+        }
         if has_dns {
             self.load_answers(measurement)?;
         }
         if has_tls {
             self.load_chains(measurement, certificates)?;
+        }
+        Ok(())
+    }
+
+    /// By place in the measurement.
+    fn load_bodies(&self, measurement: &mut Measurement, keys: Vec<(usize, [u8; 32])>) -> Result<(), RecordError> {
+        for (place, key) in keys {
+            if let StepData::Http(http) = &mut measurement.observations[place].data {
+                http.body = Some(self.body(&key)?);
+            }
         }
         Ok(())
     }

@@ -22,13 +22,16 @@ const DATAGRAM: usize = 120;
 
 /// The figures.
 pub fn figures() -> Result<Vec<Figure>> {
+    let start = Instant::now();
     let world =
         World::start(&scenario("speed-router", Vec::new(), Links::default()), Making { seed: 1, ..Making::default() })?;
+    let started = start.elapsed().as_secs_f64();
     let megabits = bulk(&world)?;
     let received = datagrams(&world)?;
     let per_second = as_f64(received) / DATAGRAM_TIME.as_secs_f64();
     let lost = world.router().counters().overflowed.load(Ordering::Relaxed);
     Ok(vec![
+        Figure::new("world, start until every server answers", started, "s", Target::AtMost(2.0)),
         Figure::new("router, one TCP connection at 50 ms", megabits, "Mbit/s", Target::AtLeast(200.0)),
         Figure::new("router, datagrams carried", per_second, "packets/s", Target::AtLeast(19_900.0)),
         Figure::new("router, packets lost for want of room", as_f64(usize::try_from(lost)?), "packets", Target::Any),

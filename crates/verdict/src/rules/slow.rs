@@ -33,12 +33,13 @@ fn by_name(features: &Features<'_>) -> Option<Finding> {
     let (slow, fast) = transfers(&own, &innocent).or_else(|| handshakes(&own, &innocent))?;
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("addresses", &address), ("slow", &slow), ("fast", &fast)];
-    let mechanism = if are_frozen(&own) { "tls.freeze" } else { "tls.throttle.sni" };
+    let every = [at(features, Purpose::Main, address, true), own.clone()].concat();
+    let mechanism = if are_frozen(&every) { "tls.freeze" } else { "tls.throttle.sni" };
     Some(Finding::new("tls.slow_differential", rows(&own, &innocent), fields).pointing_at(mechanism))
 }
 
 /// Whether no response ended, and all stopped at the same place, as far as whole records show it (RFC 8446, 5.1: at most
-/// 2^14 octets each). What is merely slow brings a little more each time.
+/// 2^14 octets each). What is merely slow brings more the longer one waits, and the first request waits longer than the rest.
 fn are_frozen(own: &[&Connection<'_>]) -> bool {
     let stopped = |connection: &&Connection<'_>| {
         let failed = connection.http.is_some_and(|row| row.outcome.failure().is_some());
