@@ -230,6 +230,7 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Web(_) => "dns, tcp, http",
         Endpoint::Tcp { .. } => "dns, tcp",
         Endpoint::Tls { .. } => "dns, tcp, tls",
+        Endpoint::Quic { .. } => "dns, quic",
         Endpoint::Dns { .. } => "dns",
     }
 }

@@ -175,6 +175,7 @@ pub(crate) fn operation_name(step: Step) -> &'static str {
         Step::Tcp => "connect",
         Step::Tls => "handshake",
         Step::Http => "round_trip",
+        Step::Quic => "quic_handshake",
     }
 }
 
@@ -198,12 +199,12 @@ fn observation(connection: &Connection, id: MeasurementId, seen: &Observation) -
         seen.port,
     ])?;
     dns(&mut row, seen.dns())?;
-    tls(&mut row, seen.tls())?;
+    tls(&mut row, seen.tls().or(seen.quic()))?;
     http(&mut row, seen.http(), body)?;
     row.store()?;
     match &seen.data {
         StepData::Dns(dns) => dns_answers(connection, id, seen.seq, &dns.answers),
-        StepData::Tls(tls) => chain(connection, id, seen.seq, &tls.chain),
+        StepData::Tls(tls) | StepData::Quic(tls) => chain(connection, id, seen.seq, &tls.chain),
         StepData::Tcp | StepData::Http(_) => Ok(()),
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use faultline_record::{
-    Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose, Tls,
+    Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose, Step,
+    Tls,
 };
 
 /// One connection's steps.
@@ -20,6 +21,32 @@ pub struct Connection<'a> {
     pub tls: Option<&'a Observation>,
     /// The request, if one was planned.
     pub http: Option<&'a Observation>,
+}
+
+/// One QUIC handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Quic<'a> {
+    /// Where it went.
+    pub address: IpAddr,
+    /// The row.
+    pub row: &'a Observation,
+    /// What it saw.
+    pub tls: &'a Tls,
+}
+
+impl Quic<'_> {
+    /// Whether the peer said anything at all, be it a certificate of its own or a refusal.
+    pub fn spoke(&self) -> bool {
+        self.row.outcome.is_ok() || self.tls.bytes_received > 0
+    }
+}
+
+/// Those that were tried, by their rows.
+fn handshakes_of<'a>(rows: &[&'a Observation], family: Option<Family>) -> Vec<Quic<'a>> {
+    let of = |row: &&'a Observation| Some(Quic { address: row.address?, row, tls: row.quic()? });
+    let tried = |quic: &Quic<'_>| quic.row.outcome.not_run().is_none();
+    let all = rows.iter().filter_map(of).filter(tried);
+    all.filter(|quic| family.is_none_or(|wanted| Family::of(quic.address) == wanted)).collect()
 }
 
 /// One question to a resolver.
@@ -38,6 +65,8 @@ pub struct Helper<'a> {
     pub lookups: Vec<Lookup<'a>>,
     /// Its connections.
     pub connections: Vec<Connection<'a>>,
+    /// Its QUIC handshakes.
+    pub quic: Vec<Quic<'a>>,
 }
 
 impl<'a> Helper<'a> {
@@ -48,6 +77,7 @@ impl<'a> Helper<'a> {
         Some(Self {
             lookups: rows.iter().filter_map(|&row| Some(Lookup { row, dns: row.dns()? })).collect(),
             connections: of_family(connections(rows), family),
+            quic: handshakes_of(rows, family),
         })
     }
 }
@@ -69,6 +99,8 @@ pub struct Features<'a> {
     pub others: Vec<Lookup<'a>>,
     /// Every connection that was tried.
     pub connections: Vec<Connection<'a>>,
+    /// Every QUIC handshake that was tried.
+    pub quic: Vec<Quic<'a>>,
     /// A redirect that cannot be followed.
     pub dead_end: Option<&'a Observation>,
     /// What a helper outside saw of the same host, if one answered.
@@ -77,6 +109,8 @@ pub struct Features<'a> {
     pub led_here: Vec<(&'a Observation, &'a Http)>,
     /// Names that cannot exist, asked of the system's resolver.
     pub random: Vec<Lookup<'a>>,
+    /// The name, asked of the target's own host, which is no resolver.
+    pub nobody: Vec<Lookup<'a>>,
     /// Unencrypted responses of all hops, with their copies over TLS.
     pub plain_pages: Vec<PlainPage<'a>>,
 }
@@ -145,8 +179,13 @@ impl<'a> Features<'a> {
             redirected: last > 0,
             led_here: in_the_clear.collect(),
             random: lookups(Purpose::RandomName).filter(Lookup::tried).collect(),
+            quic: handshakes_of(&rows, family),
+            nobody: lookups(Purpose::NoResolver).filter(Lookup::tried).collect(),
             plain_pages: PlainPage::of(measurement, last),
-            system: lookups(Purpose::Main).filter(Lookup::tried).collect(),
+            system: last_words(
+                lookups(Purpose::Main).filter(Lookup::tried),
+                &lookups(Purpose::Retry).collect::<Vec<_>>(),
+            ),
             others: lookups(Purpose::Comparison).filter(Lookup::tried).collect(),
             connections,
         }
@@ -162,12 +201,19 @@ impl<'a> Features<'a> {
         self.connections.iter().filter(move |connection| connection.purpose == purpose)
     }
 
+    /// QUIC handshakes of that purpose.
+    pub fn quic_with(&self, purpose: Purpose) -> impl Iterator<Item = &Quic<'a>> {
+        self.quic.iter().filter(move |quic| quic.row.purpose == purpose)
+    }
+
     /// Addresses that hold a certificate that is valid for the name.
     pub fn proven(&self) -> BTreeSet<IpAddr> {
         self.connections
             .iter()
             .filter(|c| !matches!(c.purpose, Purpose::InnocentSni | Purpose::ProxyCheck) && c.verified())
             .map(|c| c.address)
+            .chain(self.quic_with(Purpose::Main).filter(|quic| quic.row.outcome.is_ok()).map(|quic| quic.address))
+            .chain(self.quic_with(Purpose::Comparison).filter(|quic| quic.row.outcome.is_ok()).map(|quic| quic.address))
             .collect()
     }
 
@@ -271,14 +317,26 @@ impl Connection<'_> {
     }
 }
 
+/// Each question's answer, or that of the last time when it was asked again for want of one.
+fn last_words<'a>(first: impl Iterator<Item = Lookup<'a>>, again: &[Lookup<'a>]) -> Vec<Lookup<'a>> {
+    let last = |lookup: Lookup<'a>| {
+        let is_same = |other: &&Lookup<'a>| {
+            (other.dns.query_type, &other.dns.hostname) == (lookup.dns.query_type, &lookup.dns.hostname)
+                && other.tried()
+        };
+        again.iter().rev().find(is_same).copied().unwrap_or(lookup)
+    };
+    first.map(last).collect()
+}
+
 /// Connections of a hop, in order of their number.
 fn connections<'a>(rows: &[&'a Observation]) -> Vec<Connection<'a>> {
     let numbers: BTreeSet<u32> = rows.iter().filter_map(|row| row.connection).collect();
     let connection = |number: u32| {
         let own = || rows.iter().copied().filter(move |row| row.connection == Some(number));
         let step = |step| own().find(move |row| row.step() == step);
-        let tcp = step(faultline_record::Step::Tcp)?;
-        let (tls, http) = (step(faultline_record::Step::Tls), step(faultline_record::Step::Http));
+        let tcp = step(Step::Tcp)?;
+        let (tls, http) = (step(Step::Tls), step(Step::Http));
         Some(Connection { address: tcp.address?, purpose: tcp.purpose, tcp, tls, http })
     };
     numbers.into_iter().filter_map(connection).collect()
@@ -291,9 +349,10 @@ fn of_family(connections: Vec<Connection<'_>>, family: Option<Family>) -> Vec<Co
 /// The host of the hop: what was asked of resolvers, else what was offered or requested, else the target's own.
 fn host_of(measurement: &Measurement, rows: &[&Observation]) -> (String, u16) {
     let (own, own_port) = measurement.target.endpoint.host_and_port();
-    let port = rows.iter().find(|row| row.step() == faultline_record::Step::Tcp).and_then(|row| row.port);
+    let is_connection = |row: &&&Observation| matches!(row.step(), Step::Tcp | Step::Quic);
+    let port = rows.iter().find(is_connection).and_then(|row| row.port);
     let asked = rows.iter().find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
-    let offered = || rows.iter().find_map(|row| row.tls().and_then(|tls| tls.sni.clone()));
+    let offered = || rows.iter().find_map(|row| row.tls().or(row.quic()).and_then(|tls| tls.sni.clone()));
     let host = match (asked.or_else(offered), &measurement.target.endpoint) {
         (Some(host), _) => host,
         (None, Endpoint::Dns { name, .. }) => name.clone(),

@@ -83,7 +83,7 @@ fn data_json(data: &StepData) -> Vec<(&'static str, Value)> {
             ("replies", dns.replies.into()),
             ("answers", dns.answers.iter().map(answer_json).collect::<Vec<_>>().into()),
         ],
-        StepData::Tls(tls) => vec![
+        StepData::Tls(tls) | StepData::Quic(tls) => vec![
             ("sni", tls.sni.clone().into()),
             ("tls_version", tls.version.clone().into()),
             ("cipher_suite", tls.cipher_suite.clone().into()),

@@ -29,7 +29,8 @@ pub fn row(row: &Observation) -> String {
     let (what, came) = match &row.data {
         StepData::Dns(dns) => (question(dns), answers(dns)),
         StepData::Tcp => (format!("TCP connection to {}", place(row)), "connected".to_owned()),
-        StepData::Tls(tls) => (handshake(row, tls), tls_result(tls)),
+        StepData::Tls(tls) => (handshake("TLS", row, tls), tls_result(tls)),
+        StepData::Quic(tls) => (handshake("QUIC", row, tls), tls_result(tls)),
         StepData::Http(http) => (format!("request for {} at {}", http.url, place(row)), response(http)),
     };
     let mut text = format!("row {}: {}{what}, ", row.seq, purpose(row));
@@ -55,6 +56,8 @@ fn purpose(row: &Observation) -> String {
         Purpose::Comparison => "for comparison, ",
         Purpose::Retry => "the target's name once more, ",
         Purpose::InnocentSni => "an innocent name at the same address, ",
+        Purpose::TcpCopy => "the same over TCP, ",
+        Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
         Purpose::InnocentHost => "an innocent host at the same address, ",
         Purpose::HttpsCopy => "the same over TLS, ",
@@ -106,10 +109,10 @@ fn late_answers(dns: &Dns) -> String {
     text
 }
 
-fn handshake(row: &Observation, tls: &Tls) -> String {
+fn handshake(protocol: &str, row: &Observation, tls: &Tls) -> String {
     match &tls.sni {
-        Some(name) => format!("TLS handshake with {}, name {name} offered", place(row)),
-        None => format!("TLS handshake with {}, no name offered", place(row)),
+        Some(name) => format!("{protocol} handshake with {}, name {name} offered", place(row)),
+        None => format!("{protocol} handshake with {}, no name offered", place(row)),
     }
 }
 
@@ -133,11 +136,13 @@ fn response(http: &Http) -> String {
 /// What was seen although the step failed.
 fn seen_despite(data: &StepData) -> String {
     match data {
-        StepData::Tls(Tls { chain, .. }) if !chain.is_empty() => {
+        StepData::Tls(Tls { chain, .. }) | StepData::Quic(Tls { chain, .. }) if !chain.is_empty() => {
             format!(", {} was shown", certificate(&chain[0]))
         }
         StepData::Tls(Tls { first_bytes: Some(first), .. }) => format!(", {} came", first_bytes(*first)),
-        StepData::Tls(Tls { bytes_received: 0, .. }) => ", nothing came".to_owned(),
+        StepData::Tls(Tls { bytes_received: 0, .. }) | StepData::Quic(Tls { bytes_received: 0, .. }) => {
+            ", nothing came".to_owned()
+        }
         StepData::Http(Http { status: Some(status), .. }) => format!(", status {status} came"),
         _ => String::new(),
     }

@@ -11,7 +11,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use faultline_record::{Certificate, Failure, Outcome, Tls};
@@ -59,6 +59,7 @@ pub(super) struct TlsSetup {
     plain: Arc<ClientConfig>,
     /// Verifies by itself; for DoH.
     strict: ClientConfig,
+    genuine: Arc<rustls::client::WebPkiServerVerifier>,
 }
 
 impl TlsSetup {
@@ -68,15 +69,33 @@ impl TlsSetup {
         let genuine = rustls::client::WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witness { genuine: genuine.clone() });
+        let verifier: Arc<dyn ServerCertVerifier> =
+            Arc::new(Witness { genuine: genuine.clone(), keeper: Keeper::Task });
         let web = config(&provider, verifier.clone(), &[b"h2", b"http/1.1"])?;
         let plain = config(&provider, verifier, &[])?;
-        let strict = config(&provider, genuine, &[])?;
-        Ok(Self { web: Arc::new(web), plain: Arc::new(plain), strict })
+        let strict = config(&provider, genuine.clone(), &[])?;
+        Ok(Self { web: Arc::new(web), plain: Arc::new(plain), strict, genuine })
     }
 
     pub(super) fn strict(&self) -> ClientConfig {
         self.strict.clone()
+    }
+
+    /// A configuration for one handshake of QUIC's, and what its verifier will have seen.
+    pub(super) fn recording(
+        &self,
+        alpn: &[&[u8]],
+    ) -> (ClientConfig, impl FnOnce() -> (Vec<Arc<Certificate>>, Verdict)) {
+        let slot = Arc::new(Mutex::new(None));
+        let witness = Witness { genuine: self.genuine.clone(), keeper: Keeper::Shared(Arc::clone(&slot)) };
+        let mut config = (*self.plain).clone();
+        config.dangerous().set_certificate_verifier(Arc::new(witness));
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        let presented = move || {
+            let seen: Option<Presented> = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            seen.map_or((Vec::new(), Ok(())), |seen| (seen.chain, seen.verdict))
+        };
+        (config, presented)
     }
 
     fn connector(&self, alpn: Alpn) -> TlsConnector {
@@ -130,11 +149,37 @@ fn config(
     Ok(config)
 }
 
+/// The verdict on a chain.
+pub(super) type Verdict = Result<(), Fault>;
+
 /// What the verifier saw of one handshake.
 #[derive(Debug)]
 struct Presented {
     chain: Vec<Arc<Certificate>>,
-    verdict: Result<(), Fault>,
+    verdict: Verdict,
+}
+
+/// Where a verifier leaves what it saw.
+#[derive(Debug)]
+enum Keeper {
+    /// With the task that drives the handshake.
+    Task,
+    /// With whoever else holds this.
+    Shared(Arc<Mutex<Option<Presented>>>),
+}
+
+impl Keeper {
+    fn keep(&self, presented: Presented) -> Result<(), Error> {
+        match self {
+            Self::Shared(slot) => *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented),
+            // Outside of a handshake of ours nobody would look at the verdict: refuse.
+            Self::Task => PRESENTED
+                .try_with(|slot| slot.replace(Some(presented)))
+                .map(drop)
+                .map_err(|_| Error::General("nobody keeps the chain".into()))?,
+        }
+        Ok(())
+    }
 }
 
 tokio::task_local! {
@@ -146,6 +191,7 @@ tokio::task_local! {
 #[derive(Debug)]
 struct Witness {
     genuine: Arc<rustls::client::WebPkiServerVerifier>,
+    keeper: Keeper,
 }
 
 impl ServerCertVerifier for Witness {
@@ -166,9 +212,7 @@ impl ServerCertVerifier for Witness {
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map(|_| ())
             .map_err(|error| Fault::new(Outcome::Failed(verdict_failure(&error, &chain)), error));
-        let kept = PRESENTED.try_with(|slot| slot.replace(Some(Presented { chain, verdict })));
-        // Outside of a handshake of ours nobody would look at the verdict: refuse.
-        kept.map(|_| ServerCertVerified::assertion()).map_err(|_| Error::General("nobody keeps the chain".into()))
+        self.keeper.keep(Presented { chain, verdict }).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -232,7 +276,7 @@ impl Drive {
 }
 
 /// What a literal address offers: nothing (RFC 6066, section 3).
-fn sni(name: &ServerName<'_>) -> Option<String> {
+pub(super) fn sni(name: &ServerName<'_>) -> Option<String> {
     match name {
         ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
         _ => None,
@@ -251,6 +295,14 @@ fn look_at_wire(seen: &mut Tls, passed: &Passed) {
         Some(tls::FirstBytes::NotTls) => Some(FirstBytes::NotTls),
         None => None,
     };
+}
+
+/// What a finished handshake of QUIC's agreed on. QUIC is TLS 1.3 and nothing older (RFC 9001 section 4.2).
+pub(super) fn look_at_quic(seen: &mut Tls, connection: &quinn::Connection) {
+    let data =
+        connection.handshake_data().and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+    seen.version = Some("TLSv1.3".to_owned());
+    seen.alpn = data.and_then(|data| data.protocol).map(|protocol| String::from_utf8_lossy(&protocol).into_owned());
 }
 
 fn look_at_session(seen: &mut Tls, stream: &TlsStream<Tapped>) {

@@ -24,7 +24,7 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    wanted.into_iter().flatten().collect()
+    wanted.into_iter().flatten().chain(rows.no_resolver()).collect()
 }
 
 /// The rows of a hop.
@@ -122,6 +122,20 @@ impl<'a> Rows<'a> {
             && !self.others.is_empty()
             && !self.others.iter().any(|&other| is_near(other, at.ip()));
         is_odd.then_some(Experiment::ProxyCheck { address: at })
+    }
+
+    /// An address was proven that the system did not give: its answer was not the name's. Whose was it?
+    fn no_resolver(&self) -> Option<Experiment> {
+        let is_proof = |row: &&&Observation| {
+            matches!(row.purpose, Purpose::Comparison | Purpose::HttpsCopy)
+                && row.tls().is_some()
+                && row.outcome.is_ok()
+        };
+        let proven = self.all.iter().filter(is_proof).filter_map(|row| row.address);
+        proven
+            .into_iter()
+            .find(|address| !self.system.contains(address))
+            .map(|address| Experiment::NoResolver { address })
     }
 
     /// A response began and did not end: its head is short, and what follows is in packets as long as the path's ends allow.
@@ -239,6 +253,19 @@ mod tests {
         fn wants(self) -> Vec<Experiment> {
             at_last(&self.0, 0, "example.com")
         }
+    }
+
+    #[test]
+    fn a_proven_address_that_the_system_did_not_give_asks_who_answers_there() {
+        let asks = Experiment::NoResolver { address: ELSEWHERE.parse().unwrap() };
+        let proves = |purpose, address: &str| {
+            let tls = Tls { sni: Some("x.example".into()), ..Tls::default() };
+            let hop = Hop::given(OWN, Ok(ELSEWHERE));
+            hop.push(purpose, Some(address), 9.0, Outcome::Ok, StepData::Tls(tls)).wants()
+        };
+        assert!(proves(Purpose::Comparison, "198.51.100.7:443").contains(&asks));
+        assert!(!proves(Purpose::Comparison, "203.0.113.9:443").contains(&asks), "the system gave it, too");
+        assert!(!proves(Purpose::Main, "198.51.100.7:443").contains(&asks));
     }
 
     #[test]

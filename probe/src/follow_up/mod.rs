@@ -71,6 +71,25 @@ pub enum Experiment {
         /// Where it was slow.
         address: SocketAddr,
     },
+    /// Does somebody on the way answer in a resolver's place? The name is asked of a host that is none.
+    NoResolver {
+        /// The target's own, at an address that was proven.
+        address: IpAddr,
+    },
+    /// Is it the name, over QUIC? Handshakes with the same address for an innocent name and for the target's own, in turns.
+    QuicDifferential {
+        /// Where the handshake failed.
+        address: SocketAddr,
+        /// The name it failed for.
+        own: String,
+    },
+    /// Does the host live? The same name at the same address over TCP and TLS.
+    TcpCopy {
+        /// Where QUIC failed.
+        address: SocketAddr,
+        /// The name it failed for.
+        own: String,
+    },
     /// Do long packets vanish on the way? The same once more, in small segments.
     SmallSegments {
         /// Where a response began and did not end.
@@ -98,6 +117,8 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
                 sni_differential(rows.clone(), innocent),
                 tcp_retry(rows.clone()),
                 host_differential(rows.clone()),
+                quic_differential(rows.clone(), innocent),
+                tcp_copy(rows.clone()),
                 forged_certificate(rows),
             ]
         })
@@ -111,6 +132,25 @@ fn sni_differential<'a>(mut rows: impl Iterator<Item = &'a Observation>, innocen
         let asks = row.outcome.failure().is_some_and(is_cut_short) && own != innocent;
         asks.then_some(Experiment::SniDifferential { address: address(row)?, own })
     })
+}
+
+/// The first QUIC handshake for a name that nobody answered, where none was answered at all.
+fn silent_quic<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<(SocketAddr, String)> {
+    let tried = rows.filter(|row| row.quic().is_some());
+    if tried.clone().any(|row| row.outcome == Outcome::Ok) {
+        return None;
+    }
+    let mut silent = tried.filter(|row| row.outcome.failure() == Some(Failure::GenericTimeoutError));
+    silent.find_map(|row| Some((address(row)?, row.quic()?.sni.clone()?)))
+}
+
+fn quic_differential<'a>(rows: impl Iterator<Item = &'a Observation> + Clone, innocent: &str) -> Option<Experiment> {
+    let (address, own) = silent_quic(rows).filter(|(_, own)| own != innocent)?;
+    Some(Experiment::QuicDifferential { address, own })
+}
+
+fn tcp_copy<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
+    silent_quic(rows).map(|(address, own)| Experiment::TcpCopy { address, own })
 }
 
 /// Failures that an observer of the ClientHello can bring about.

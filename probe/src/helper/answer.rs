@@ -36,21 +36,34 @@ fn names(rows: &[Observation]) -> HelperNames {
 }
 
 fn connections(rows: &[Observation]) -> Vec<HelperAddress> {
-    let tcp = rows.iter().filter(|row| row.step() == Step::Tcp);
-    tcp.filter_map(|row| {
+    let made = rows.iter().filter(|row| matches!(row.step(), Step::Tcp | Step::Quic));
+    made.filter_map(|row| {
+        if row.step() == Step::Quic {
+            return Some(by_quic(row, row.address?, row.port?));
+        }
         let of_connection = |other: &&Observation| other.step() == Step::Tls && other.connection == row.connection;
         let tls = rows.iter().filter(|other| other.connection.is_some()).find(of_connection);
         let tls = tls.map_or(Outcome::NotRun(NotRun::NotNeeded), |row| row.outcome);
         Some(HelperAddress {
             address: row.address?,
             port: row.port?,
-            from: if row.purpose == Purpose::Main { Origin::Helper } else { Origin::Client },
+            from: origin(row),
             tcp: StepEnd(row.outcome),
             tls: StepEnd(tls),
             verified: tls.is_ok(),
         })
     })
     .collect()
+}
+
+/// QUIC is a handshake from the first packet on: there is no connection before it.
+fn by_quic(row: &Observation, address: IpAddr, port: u16) -> HelperAddress {
+    let (tcp, tls) = (StepEnd(Outcome::NotRun(NotRun::NotNeeded)), StepEnd(row.outcome));
+    HelperAddress { address, port, from: origin(row), tcp, tls, verified: row.outcome.is_ok() }
+}
+
+fn origin(row: &Observation) -> Origin {
+    if row.purpose == Purpose::Main { Origin::Helper } else { Origin::Client }
 }
 
 fn page(row: &Observation) -> Option<HelperPage> {

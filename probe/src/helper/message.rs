@@ -21,7 +21,7 @@ pub const ADDRESSES: usize = 8;
 pub struct HelperQuestion {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What to try, as a URL (`https://`, `http://`, `tls://`, `tcp://`).
+    /// What to try, as a URL (`https://`, `http://`, `tls://`, `quic://`, `tcp://`).
     pub endpoint: String,
     /// The endpoint's host, once more: a question whose two halves disagree is refused.
     pub host: String,
@@ -78,9 +78,9 @@ pub struct HelperAddress {
     pub port: u16,
     /// Who named the address.
     pub from: Origin,
-    /// How the connection ended.
+    /// How the connection ended; not run where QUIC was asked for.
     pub tcp: StepEnd,
-    /// How the handshake ended.
+    /// How the handshake ended, over TCP or of QUIC's.
     pub tls: StepEnd,
     /// The handshake ended well and the certificate is valid for the name.
     pub verified: bool,

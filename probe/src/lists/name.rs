@@ -10,6 +10,8 @@ pub fn endpoint_name(endpoint: &Endpoint) -> String {
         Endpoint::Web(url) => format!("{}{}", web_authority(url), web_path(url)),
         Endpoint::Tls { .. } if port == 443 => host.to_string(),
         Endpoint::Tcp { .. } | Endpoint::Tls { .. } => format!("{host}:{port}"),
+        Endpoint::Quic { .. } if port == 443 => format!("quic:{host}"),
+        Endpoint::Quic { .. } => format!("quic:{host}:{port}"),
         Endpoint::Dns { name, .. } => format!("{name}@{host}"),
     }
 }
@@ -38,6 +40,7 @@ mod tests {
             ("https://dawn.com/?q=1", "dawn.com/?q=1"),
             ("tls://example.org:443", "example.org"),
             ("tls://example.org:853", "example.org:853"),
+            ("quic://example.org:443", "quic:example.org"),
             ("tcp://192.0.2.1:443", "192.0.2.1:443"),
             ("dns://9.9.9.9/x.com", "x.com@9.9.9.9"),
         ] {

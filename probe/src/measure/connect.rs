@@ -22,6 +22,8 @@ pub(super) struct Goal {
     pub(super) tls: Option<Offer>,
     /// A request, if there is to be one.
     pub(super) url: Option<Url>,
+    /// By QUIC, and not over TCP.
+    pub(super) quic: bool,
 }
 
 /// Which round connections belong to, and how long each step may take.
@@ -101,13 +103,17 @@ impl Walk {
     pub(super) fn leave_out(&self, round: Round, addresses: &[IpAddr], goal: &Goal) {
         for &address in addresses {
             let place = round.place(None, Some(SocketAddr::new(address, goal.port)));
-            self.log.skip(place, NotRun::AddressCap, StepData::Tcp);
+            let data = if goal.quic { StepData::Quic(Tls::default()) } else { StepData::Tcp };
+            self.log.skip(place, NotRun::AddressCap, data);
         }
     }
 
     /// There is nothing to connect to: every planned step has a row that says so.
     pub(super) fn skip_all(&self, round: Round, goal: &Goal, reason: NotRun) {
         let place = round.place(None, None);
+        if goal.quic {
+            return self.log.skip(place, reason, StepData::Quic(Tls::default()));
+        }
         self.log.skip(place, reason, StepData::Tcp);
         if goal.tls.is_some() {
             self.log.skip(place, reason, StepData::Tls(Tls::default()));
@@ -120,6 +126,12 @@ impl Walk {
     /// One connection, as far as it gets.
     pub(super) async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
         let place = round.place(Some(self.log.connection()), Some(address));
+        if let (true, Some(offer)) = (goal.quic, &goal.tls) {
+            return match self.quic(place, address, offer, round).await {
+                Ok(()) => Reached::had(),
+                Err(reason) => Reached::stopped(reason),
+            };
+        }
         let tcp = self.tcp(place, address, round).await;
         let channel = match (tcp, &goal.tls) {
             (Ok(stream), None) => Ok(Channel::Plain(stream)),

@@ -10,6 +10,7 @@ use super::Walk;
 use super::connect::{Goal, Reached};
 use super::log::Place;
 use super::resolve::query_type;
+use super::steps::sni_of;
 use crate::drive::{Scrubber, is_bogon};
 use crate::helper::message::{ADDRESSES, HelperAddress, HelperAnswer, HelperNames, HelperPage, HelperQuestion};
 
@@ -53,6 +54,7 @@ impl Walk {
     /// redirect's destination stays here: a site may have put into it what it knows of the visitor.
     fn question(&self, hop: u16, host: &HostName, goal: &Goal, given: &[IpAddr]) -> HelperQuestion {
         let plain = plain(host);
+        let scheme = if goal.quic { "quic" } else { "tls" };
         let endpoint = match (&goal.url, &goal.tls) {
             (Some(url), _) => {
                 let mut url = url.clone();
@@ -62,8 +64,8 @@ impl Walk {
                 }
                 url.into()
             }
-            (None, Some(offer)) if offer.host == plain => format!("tls://{host}:{}", goal.port),
-            (None, Some(offer)) => format!("tls://{host}:{}?sni={}", goal.port, offer.host),
+            (None, Some(offer)) if offer.host == plain => format!("{scheme}://{host}:{}", goal.port),
+            (None, Some(offer)) => format!("{scheme}://{host}:{}?sni={}", goal.port, offer.host),
             (None, None) => format!("tcp://{host}:{}", goal.port),
         };
         let public = given.iter().copied().filter(|&address| self.dials_bogons || !is_bogon(address));
@@ -120,12 +122,13 @@ impl Walk {
     fn write_connection(&self, place: Place, goal: &Goal, tried: &HelperAddress, page: Option<&HelperPage>) {
         let address = Some(SocketAddr::new(tried.address, tried.port));
         let place = Place { connection: Some(self.log.connection()), address, ..place };
-        self.write(place, tried.tcp.0, None, StepData::Tcp);
+        if !goal.quic {
+            self.write(place, tried.tcp.0, None, StepData::Tcp);
+        }
         if let Some(offer) = &goal.tls {
-            let is_name = offer.host.parse::<IpAddr>().is_err();
-            let tls = Tls { sni: is_name.then(|| offer.host.clone()), ..Tls::default() };
+            let tls = Tls { sni: sni_of(offer), ..Tls::default() };
             let outcome = if tried.verified { Outcome::Ok } else { failed(tried.tls.0) };
-            self.write(place, outcome, None, StepData::Tls(tls));
+            self.write(place, outcome, None, if goal.quic { StepData::Quic(tls) } else { StepData::Tls(tls) });
         }
         if let (Some(url), Some(page)) = (&goal.url, page) {
             let location = page.location.iter().map(|location| ("location".to_owned(), location.clone()));

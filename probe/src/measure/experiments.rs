@@ -58,6 +58,9 @@ impl Walk {
             Experiment::ProxyCheck { address } => self.proxy_check(hop, *address, goal).await,
             Experiment::SlowName { address, own } => self.slow_name(hop, *address, own, goal).await,
             Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
+            Experiment::QuicDifferential { address, own } => self.quic_differential(hop, *address, own).await,
+            Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
+            Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
             Experiment::SmallSegments { address } => {
                 let round = Round { segments: Some(SMALL_SEGMENT), ..self.round(hop, Purpose::SmallSegments) };
                 self.try_out(round, *address, goal).await;
@@ -69,7 +72,7 @@ impl Walk {
     async fn offer(&self, hop: u16, purpose: Purpose, address: SocketAddr, host: &str, goal: &Goal) {
         let Some(offer) = &goal.tls else { return };
         let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
-        let goal = Goal { port: address.port(), tls: Some(offer), url: None };
+        let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: false };
         self.try_out(self.round(hop, purpose), address, &goal).await;
     }
 
@@ -90,8 +93,19 @@ impl Walk {
         }
     }
 
+    async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
+        let innocent = self.drive.config().innocent_sni.clone();
+        for _ in 0..ROUNDS {
+            for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
+                let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
+                let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: true };
+                self.try_out(self.round(hop, purpose), address, &goal).await;
+            }
+        }
+    }
+
     async fn tcp_retry(&self, hop: u16, address: SocketAddr, goal: &Goal) {
-        let goal = Goal { port: goal.port, tls: None, url: None };
+        let goal = Goal { port: goal.port, tls: None, url: None, quic: false };
         // When the wait is cut short, the connection's own row says so.
         let _ = self.cut.guard(tokio::time::sleep(RETRY_AFTER)).await;
         self.try_out(Round::new(hop, Purpose::Retry, &self.drive.config().limits), address, &goal).await;
@@ -105,7 +119,7 @@ impl Walk {
         }
         for _ in 0..ROUNDS {
             for (purpose, url) in [(Purpose::InnocentHost, &innocent), (Purpose::Retry, own)] {
-                let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()) };
+                let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()), quic: false };
                 self.try_out(self.round(hop, purpose), address, &goal).await;
             }
         }
@@ -133,6 +147,14 @@ impl Walk {
         let _ = self.dns(hop, Purpose::RandomName, planned, self.drive.ask_system(&question)).await;
     }
 
+    async fn no_resolver(&self, hop: u16, address: IpAddr, goal: &Goal) {
+        let Some(host) = goal.host().map(str::to_owned) else { return };
+        let (question, label) = (Question::new(&host, QueryType::A), address.to_string());
+        let planned = question.unanswered(Engine::Udp, &label);
+        // The row is all that is wanted.
+        let _ = self.dns(hop, Purpose::NoResolver, planned, self.drive.ask_udp(&question, &label, address)).await;
+    }
+
     /// One stranger after the other, as long as each is answered for.
     async fn proxy_check(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let strangers = &self.drive.config().strangers;
@@ -147,7 +169,7 @@ impl Walk {
         }
         for name in &strangers.names {
             let offer = Offer { host: name.clone(), alpn: Alpn::None };
-            let goal = Goal { port: address.port(), tls: Some(offer), url: None };
+            let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: false };
             if !self.try_out(round, address, &goal).await.at_goal {
                 break;
             }
@@ -181,7 +203,7 @@ impl Walk {
         for _ in 0..SLOW_ROUNDS {
             for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
                 let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone() };
+                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), quic: false };
                 let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
                 self.try_out(round, address, &goal).await;
             }
@@ -214,5 +236,5 @@ fn encrypted(goal: &Goal) -> Option<Goal> {
     let host = url.domain()?.to_owned();
     url.set_scheme("https").ok()?;
     let offer = Offer { host, alpn: Alpn::Web };
-    Some(Goal { port: 443, tls: Some(offer), url: Some(url) })
+    Some(Goal { port: 443, tls: Some(offer), url: Some(url), quic: false })
 }

@@ -292,7 +292,7 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
             let offer = Offer { host: plain(&host), alpn: Alpn::Web };
             ((url.scheme() == "https").then_some(offer), Some(url.clone()))
         }
-        Endpoint::Tls { sni, .. } => {
+        Endpoint::Tls { sni, .. } | Endpoint::Quic { sni, .. } => {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
             (Some(Offer { host: name, alpn: Alpn::None }), None)
         }
@@ -302,5 +302,5 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
         HostName::Name(name) if is_localhost(&name) => HostName::Address(Ipv4Addr::LOCALHOST.into()),
         host => host,
     };
-    (host, Goal { port, tls, url })
+    (host, Goal { port, tls, url, quic: matches!(endpoint, Endpoint::Quic { .. }) })
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use faultline_record::{Engine, Family, NotRun, Purpose, QueryType};
+use faultline_record::{Engine, Failure, Family, NotRun, Purpose, QueryType};
 use futures_util::future::join_all;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -12,6 +12,11 @@ use crate::drive::{Answered, PublicResolver, Question, SYSTEM};
 
 /// Public resolvers asked by UDP, each of another provider.
 const BY_UDP: usize = 2;
+
+/// How often the system's resolver is asked again that was silent. Stub resolvers ask again, too (resolv.conf(5) has two
+/// attempts a server); on a line that loses a tenth of all packets each way, one question in five is lost, and one in a hundred
+/// and fifty three times running.
+const TRIES_MORE: usize = 2;
 
 /// Comparisons under way beside the measurement proper; they end in the addresses that were found.
 pub(super) type Comparisons = AbortOnDropHandle<Vec<IpAddr>>;
@@ -28,8 +33,17 @@ impl Walk {
     /// Asks the system's resolver for the addresses of one family: those of its first reply.
     pub(super) async fn resolve(&self, hop: u16, host: &str, family: Family) -> Result<Vec<IpAddr>, NotRun> {
         let question = Question::new(host, query_type(family));
-        let planned = question.unanswered(Engine::System, SYSTEM);
-        let answered = self.dns(hop, Purpose::Main, planned, self.drive.ask_system(&question)).await?;
+        let ask = |purpose| {
+            let planned = question.unanswered(Engine::System, SYSTEM);
+            self.dns(hop, purpose, planned, self.drive.ask_system(&question))
+        };
+        let mut answered = ask(Purpose::Main).await?;
+        for _ in 0..TRIES_MORE {
+            if answered.outcome.failure() != Some(Failure::GenericTimeoutError) {
+                break;
+            }
+            answered = ask(Purpose::Retry).await?;
+        }
         let mut addresses: Vec<IpAddr> = Vec::new();
         for address in answered.seen.addresses().filter(|&address| Family::of(address) == family) {
             if !addresses.contains(&address) {

@@ -92,6 +92,35 @@ impl Walk {
         }
     }
 
+    /// A QUIC handshake. `Err` says why nothing can follow it.
+    pub(super) async fn quic(
+        &self,
+        place: Place,
+        address: SocketAddr,
+        offer: &Offer,
+        round: Round,
+    ) -> Result<(), NotRun> {
+        let planned = || StepData::Quic(Tls { sni: sni_of(offer), ..Tls::default() });
+        let admission = match self.refusal(address.ip()) {
+            Some(reason) => Err(reason),
+            None => self.cut.guard(self.drive.admit()).await,
+        };
+        let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, planned()))?;
+        let ticket = self.log.begin();
+        // As large as a handshake over TCP.
+        let handshake = Box::pin(self.drive.quic(admission, address, &offer.host, round.tls));
+        match self.cut.guard(handshake).await {
+            Ok(done) => {
+                self.log.end(ticket, place, done.outcome, done.detail, StepData::Quic(done.seen));
+                if self.is_trusted(done.outcome) { Ok(()) } else { Err(reason_after(done.outcome)) }
+            }
+            Err(reason) => {
+                self.log.end(ticket, place, Outcome::NotRun(reason), None, planned());
+                Err(reason)
+            }
+        }
+    }
+
     /// A TLS handshake. `Err` says why the next step cannot be made.
     pub(super) async fn tls(
         &self,
@@ -114,8 +143,7 @@ impl Walk {
                 }
             }
             Err(reason) => {
-                let is_name = offer.host.parse::<IpAddr>().is_err();
-                let tls = Tls { sni: is_name.then(|| offer.host.clone()), ..Tls::default() };
+                let tls = Tls { sni: sni_of(offer), ..Tls::default() };
                 self.log.end(ticket, place, Outcome::NotRun(reason), None, StepData::Tls(tls));
                 Err(reason)
             }
@@ -150,6 +178,12 @@ impl Walk {
             }
         }
     }
+}
+
+/// The name that a handshake was to offer.
+pub(super) fn sni_of(offer: &Offer) -> Option<String> {
+    let is_name = offer.host.parse::<IpAddr>().is_err();
+    is_name.then(|| offer.host.clone())
 }
 
 /// The row's content of a request that was not made.

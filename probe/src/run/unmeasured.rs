@@ -57,6 +57,9 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
         Endpoint::Tls { sni, .. } => {
             steps.extend([StepData::Tcp, handshake(sni.clone().or_else(server_name))]);
         }
+        Endpoint::Quic { sni, .. } => {
+            steps.push(StepData::Quic(Tls { sni: sni.clone().or_else(server_name), ..Tls::default() }));
+        }
         Endpoint::Dns { .. } => {}
     }
     steps

@@ -27,6 +27,15 @@ pub enum Endpoint {
         /// Server name to offer; the host itself unless given.
         sni: Option<String>,
     },
+    /// `quic://host:port?sni=name`: a QUIC handshake (HTTP/3's), no request.
+    Quic {
+        /// Name or literal address.
+        host: HostName,
+        /// UDP port.
+        port: u16,
+        /// Server name to offer; the host itself unless given.
+        sni: Option<String>,
+    },
     /// `dns://resolver/name`: the name's addresses as one resolver gives them.
     Dns {
         /// The resolver's address.
@@ -56,7 +65,7 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 16] = [
+pub const LATER_SCHEMES: [&str; 15] = [
     "openvpn+udp",
     "openvpn+tcp",
     "wireguard",
@@ -70,7 +79,6 @@ pub const LATER_SCHEMES: [&str; 16] = [
     "http-proxy",
     "tor",
     "obfs4",
-    "quic",
     "udp",
     "vless",
 ];
@@ -87,7 +95,7 @@ pub enum EndpointError {
         reason: String,
     },
     /// A scheme nobody defined.
-    #[error("unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls and dns")]
+    #[error("unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic and dns")]
     UnknownScheme {
         /// What was given.
         input: String,
@@ -131,11 +139,12 @@ impl Endpoint {
                 let (host, port) = host_and_port(&url).map_err(malformed)?;
                 Ok(Self::Tcp { host, port })
             }
-            "tls" => {
+            scheme @ ("tls" | "quic") => {
                 let (host, port) = host_and_port(&url).map_err(malformed)?;
                 let sni = url.query_pairs().find(|(key, _)| key == "sni").map(|(_, value)| value.to_ascii_lowercase());
                 match &sni {
                     Some(name) if !is_host_name(name) => Err(malformed("sni= must be a host name")),
+                    _ if scheme == "quic" => Ok(Self::Quic { host, port, sni }),
                     _ => Ok(Self::Tls { host, port, sni }),
                 }
             }
@@ -166,7 +175,9 @@ impl Endpoint {
                 let host = url.host().map_or_else(|| HostName::Name(String::new()), |host| host_name(&host));
                 (host, url.port_or_known_default().unwrap_or(443))
             }
-            Self::Tcp { host, port } | Self::Tls { host, port, .. } => (host.clone(), *port),
+            Self::Tcp { host, port } | Self::Tls { host, port, .. } | Self::Quic { host, port, .. } => {
+                (host.clone(), *port)
+            }
             Self::Dns { resolver, .. } => (HostName::Address(*resolver), 53),
         }
     }
@@ -216,6 +227,8 @@ impl fmt::Display for Endpoint {
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Tls { host, port, sni: None } => write!(f, "tls://{host}:{port}"),
             Self::Tls { host, port, sni: Some(sni) } => write!(f, "tls://{host}:{port}?sni={sni}"),
+            Self::Quic { host, port, sni: None } => write!(f, "quic://{host}:{port}"),
+            Self::Quic { host, port, sni: Some(sni) } => write!(f, "quic://{host}:{port}?sni={sni}"),
             Self::Dns { resolver, name } => write!(f, "dns://{}/{name}", HostName::Address(*resolver)),
         }
     }
@@ -246,6 +259,8 @@ mod tests {
             "tcp://e1.whatsapp.net:5222",
             "tls://1.1.1.1:443?sni=one.one.one.one",
             "tls://[2620:fe::fe]:443?sni=dns.quad9.net",
+            "quic://x.com:443",
+            "quic://104.244.42.1:443?sni=x.com",
             "dns://9.9.9.9/x.com",
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);

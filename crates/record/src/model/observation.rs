@@ -18,6 +18,8 @@ named! {
         Tls = "tls",
         /// A request and its response over that connection.
         Http = "http",
+        /// A QUIC handshake (RFC 9000, RFC 9001).
+        Quic = "quic",
     }
 }
 
@@ -46,6 +48,10 @@ named! {
         ProxyCheck = "proxy_check",
         /// Follow-up: what was wanted once more, over a connection whose TCP takes small segments only.
         SmallSegments = "small_segments",
+        /// Follow-up: the name, asked of a host that is no resolver: the target's own, at an address that was proven.
+        NoResolver = "no_resolver",
+        /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
+        TcpCopy = "tcp_copy",
     }
 }
 
@@ -145,6 +151,8 @@ pub enum StepData {
     Tls(Tls),
     /// See [`Http`].
     Http(Http),
+    /// A QUIC handshake, which is one of TLS inside UDP (RFC 9001): see [`Tls`]; `first_bytes` stays empty.
+    Quic(Tls),
 }
 
 impl StepData {
@@ -155,6 +163,7 @@ impl StepData {
             Self::Tcp => Step::Tcp,
             Self::Tls(_) => Step::Tls,
             Self::Http(_) => Step::Http,
+            Self::Quic(_) => Step::Quic,
         }
     }
 }
@@ -321,6 +330,11 @@ impl Observation {
     /// The TLS part.
     pub fn tls(&self) -> Option<&Tls> {
         if let StepData::Tls(tls) = &self.data { Some(tls) } else { None }
+    }
+
+    /// The QUIC part.
+    pub fn quic(&self) -> Option<&Tls> {
+        if let StepData::Quic(tls) = &self.data { Some(tls) } else { None }
     }
 
     /// The HTTP part.

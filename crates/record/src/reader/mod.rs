@@ -162,7 +162,7 @@ impl Reader {
             let (seen, body) = rows::observation(self.file(), row)?;
             bodies.extend(body.map(|key| (measurement.observations.len(), key)));
             has_dns |= seen.dns().is_some();
-            has_tls |= seen.tls().is_some();
+            has_tls |= seen.tls().or(seen.quic()).is_some();
             measurement.observations.push(seen);
             Ok(true)
         })?;
@@ -205,7 +205,7 @@ impl Reader {
     ) -> Result<(), RecordError> {
         self.each(&SELECTS.tls_chains, [measurement.id.as_bytes()], |row| {
             let (seq, key) = rows::chain_link(self.file(), row)?;
-            if let Some(StepData::Tls(tls)) = data_of(&mut measurement.observations, seq) {
+            if let Some(StepData::Tls(tls) | StepData::Quic(tls)) = data_of(&mut measurement.observations, seq) {
                 tls.chain.push(self.certificate(key, certificates)?);
             }
             Ok(true)

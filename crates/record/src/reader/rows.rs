@@ -160,6 +160,10 @@ fn step_data(cells: &mut Cells<'_>, step: Step) -> Read<(StepData, BodyKey)> {
             cells.skip(tables::DNS_COLUMNS);
             Ok((StepData::Tls(tls(cells)?), None))
         }
+        Step::Quic => {
+            cells.skip(tables::DNS_COLUMNS);
+            Ok((StepData::Quic(tls(cells)?), None))
+        }
         Step::Http => {
             cells.skip(tables::DNS_COLUMNS + tables::TLS_COLUMNS);
             let (http, body) = http(cells)?;

@@ -80,7 +80,10 @@ impl Benchmark {
         let mut command = Command::new(analyzer);
         // The labels of all rounds are gathered in one file a kind of rounds.
         let labels = ["written", "varied"].map(|name| self.out.join(name).join(LABELS));
-        command.arg("evaluate").arg(&self.out).arg("--labels").args(labels.iter().filter(|path| path.exists()));
+        command.arg("evaluate").arg(&self.out);
+        for path in labels.iter().filter(|path| path.exists()) {
+            command.arg("--labels").arg(path);
+        }
         if self.check {
             command.args(["--check", COMMITTED]);
         }

@@ -11,6 +11,7 @@ use crate::features::{Connection, Features, Lookup, is_denial, resolver_names};
 /// Fires on the system's answer, and on questions that were answered more than once.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     found.extend(features.system.iter().chain(&features.others).filter_map(|lookup| second_reply(features, lookup)));
+    found.extend(features.nobody.iter().find_map(|lookup| answered_on_the_way(features, lookup)));
     if let Some(failure) = system_failure(features) {
         found.push(failed(features, failure));
         return;
@@ -148,6 +149,22 @@ fn second_reply(features: &Features<'_>, lookup: &Lookup<'_>) -> Option<Finding>
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("resolver", &lookup.dns.resolver), ("count", &lookup.dns.replies)];
     Some(Finding::new("dns.second_reply", vec![lookup.row.seq], fields).pointing_at("dns.injection"))
+}
+
+/// An answer where nobody runs a resolver. A small site's host may serve its own zone, and then gives what is proven; one that
+/// serves other zones refuses.
+fn answered_on_the_way(features: &Features<'_>, lookup: &Lookup<'_>) -> Option<Finding> {
+    let said: BTreeSet<IpAddr> = lookup.dns.addresses().collect();
+    let denied = lookup.row.outcome.failure() == Some(Failure::DnsNxdomainError);
+    let is_forged =
+        !said.is_empty() && said.is_disjoint(&features.proven()) && said.is_disjoint(&features.given_over_https());
+    if !(is_forged || denied) {
+        return None;
+    }
+    let word = if denied { "that it does not exist".to_owned() } else { listed(said) };
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("address", &lookup.dns.resolver), ("said", &word)];
+    Some(Finding::new("dns.answered_on_the_way", vec![lookup.row.seq], fields).pointing_at("dns.injection"))
 }
 
 fn others_giving(features: &Features<'_>, addresses: &BTreeSet<IpAddr>) -> String {

@@ -4,12 +4,21 @@ use std::net::IpAddr;
 
 use faultline_record::{Failure, FirstBytes, Purpose, Tls};
 
-use super::{Finding, listed};
+use super::{Finding, listed, span};
 use crate::features::{Connection, Features};
 
 /// Rounds in which the innocent name must have been answered before a differential counts. Three rounds, alternating, is
 /// the experiment (science reference, row 19); one of the innocent's own may be lost to the network.
 const ROUNDS_WANTED: usize = 2;
+
+/// Connections from which the way to a server is measured, and cuts that must all have come too early. A SYN that was lost
+/// makes one connection slow; the fastest of several is not.
+const CONNECTIONS_WANTED: usize = 3;
+const CUTS_WANTED: usize = 2;
+/// The share of the way there and back within which no word of the server's comes.
+const EARLY: f64 = 0.5;
+/// Servers nearer than this, in milliseconds, are too near to tell: a machine's own delays are as long.
+const FLOOR_MS: f64 = 10.0;
 
 /// Fires when no connection of the measurement verified.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -24,7 +33,34 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         Some(finding) => found.push(finding),
         None => found.extend(lone(features, first, &failed)),
     }
+    found.extend(addresses(&failed).into_iter().find_map(|address| cut_off_early(features, address)));
     found.extend(certificate(features, &failed));
+}
+
+/// Ends of handshakes that came before a word of the server's can have: sooner than half the shortest time in which a
+/// connection to it was made.
+fn cut_off_early(features: &Features<'_>, address: IpAddr) -> Option<Finding> {
+    let all = || features.connections.iter().filter(move |c| c.address == address && c.tcp.outcome.is_ok());
+    let made: Vec<f64> = all().map(|connection| span(connection.tcp)).collect();
+    let own = all().filter(|c| matches!(c.purpose, Purpose::Main | Purpose::Retry));
+    let cut = |c: &&Connection<'_>| silence(c).is_some_and(|(_, mechanism)| mechanism != "tls.timeout");
+    let cuts: Vec<(&Connection<'_>, f64)> = own.filter(cut).filter_map(|c| Some((c, span(c.tls?)))).collect();
+    let floor = made.iter().copied().fold(f64::INFINITY, f64::min);
+    let last = cuts.iter().map(|(_, ms)| *ms).fold(0.0, f64::max);
+    let enough = made.len() >= CONNECTIONS_WANTED && cuts.len() >= CUTS_WANTED && floor >= FLOOR_MS;
+    if !enough || last > floor * EARLY {
+        return None;
+    }
+    let (_, mechanism) = silence(cuts[0].0)?;
+    let rows = all().map(|c| c.tcp.seq).chain(cuts.iter().filter_map(|(c, _)| Some(c.tls?.seq))).collect();
+    let fields: &[(&str, &dyn std::fmt::Display)] = &[
+        ("host", &features.host),
+        ("addresses", &address),
+        ("end", &last.ceil()),
+        ("floor", &floor.floor()),
+        ("cuts", &cuts.len()),
+    ];
+    Some(Finding::new("tls.cut_off_early", rows, fields).pointing_at(mechanism))
 }
 
 fn addresses(connections: &[&Connection<'_>]) -> Vec<IpAddr> {

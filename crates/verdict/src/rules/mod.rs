@@ -6,10 +6,13 @@ mod control;
 mod dns;
 mod handshake;
 mod page;
+mod quic;
 mod response;
 mod slow;
 
 use std::fmt::Display;
+
+use faultline_record::Observation;
 
 use crate::features::Features;
 use crate::table::{Rule, table};
@@ -64,9 +67,15 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     connect::fire(features, &mut found);
     handshake::fire(features, &mut found);
     slow::fire(features, &mut found);
+    quic::fire(features, &mut found);
     // Last: it looks at what the vantage's own rows have said.
     control::fire(features, &mut found);
     found
+}
+
+/// How long a step took, milliseconds.
+fn span(row: &Observation) -> f64 {
+    row.t_ms - row.t0_ms
 }
 
 /// Addresses or other things, for a sentence; at most four, then a count.

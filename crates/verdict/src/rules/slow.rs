@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Observation, Purpose};
+use faultline_record::Purpose;
 
-use super::Finding;
 use super::page::are_alike;
+use super::{Finding, span};
 use crate::features::{Connection, Features};
 
 /// How much slower the median must be (design: 0.2 to 0.3 of the other's goodput; science table row 29).
@@ -138,10 +138,6 @@ fn handshakes(own: &[&Connection<'_>], other: &[&Connection<'_>]) -> Option<(Str
     let enough = slow.len() >= ROUNDS_WANTED && fast.len() >= ROUNDS_WANTED;
     let words = |spans: &[f64]| format!("{:.0} ms a handshake", median(spans));
     (enough && is_apart).then(|| (words(&slow), words(&fast)))
-}
-
-fn span(row: &Observation) -> f64 {
-    row.t_ms - row.t0_ms
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -177,6 +177,28 @@ impl World {
         self
     }
 
+    /// A QUIC handshake ends so; `heard` says whether anything came.
+    pub fn quic(mut self, purpose: Purpose, address: &str, outcome: Outcome, heard: bool) -> Self {
+        self.connections += 1;
+        let tls = Tls { sni: Some("site.example".into()), bytes_received: u64::from(heard) * 1_200, ..Tls::default() };
+        self.push(purpose, Some(self.connections), Some((address, 443)), outcome, StepData::Quic(tls));
+        self
+    }
+
+    /// The name, asked of the target's own host.
+    pub fn asks_nobody(self, outcome: Outcome, said: &[&str]) -> Self {
+        self.lookup(Purpose::NoResolver, Engine::Udp, GENUINE, outcome, said, &[])
+    }
+
+    /// The steps of the last connection took so long, milliseconds: TCP, and what came after it.
+    pub fn taking(mut self, tcp: f64, tls: f64) -> Self {
+        let last = self.connections;
+        for row in self.measurement.observations.iter_mut().filter(|row| row.connection == Some(last)) {
+            row.t_ms = row.t0_ms + if matches!(row.data, StepData::Tcp) { tcp } else { tls };
+        }
+        self
+    }
+
     /// TCP and TLS work, the certificate is valid, the response has this status.
     pub fn responds(mut self, purpose: Purpose, address: &str, status: u16) -> Self {
         self = self.tls(purpose, address, Outcome::Ok, heard());

@@ -5,6 +5,7 @@ mod doh;
 mod follow_ups;
 mod helper;
 mod http;
+mod quic;
 mod tls;
 mod walk;
 mod world;

@@ -1,0 +1,103 @@
+//! Rules on QUIC: does a server answer over UDP, whom does its certificate name, and does it matter what name is offered?
+//!
+//! A site that speaks no QUIC is silent, too: silence counts for little without a word from elsewhere (a helper that was answered, or
+//! the same server answering for another name).
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use faultline_record::{Endpoint, Failure, Purpose};
+
+use super::{Finding, listed};
+use crate::features::{Features, Quic};
+
+/// Rounds in which the innocent name must have been answered before a differential counts (as for TLS over TCP).
+const ROUNDS_WANTED: usize = 2;
+
+/// Fires on targets that are asked by QUIC.
+pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    if !matches!(features.measurement.target.endpoint, Endpoint::Quic { .. }) {
+        return;
+    }
+    let main: Vec<&Quic<'_>> = features.quic_with(Purpose::Main).collect();
+    if let Some(verified) = main.iter().find(|quic| quic.row.outcome.is_ok()) {
+        return found.push(finding(features, "quic.verified_handshake", &[verified]));
+    }
+    let failed: Vec<&Quic<'_>> = main.into_iter().filter(|quic| features.is_trusted(quic.address)).collect();
+    let Some(first) = failed.first() else { return };
+    found.extend(by_name(features, &failed).or_else(|| alone(features, first, &failed)));
+    found.extend(by_tcp(features, &failed));
+    found.extend(by_helper(features, &failed));
+}
+
+/// The same address, the target's name and an innocent one, alternating.
+fn by_name(features: &Features<'_>, failed: &[&Quic<'_>]) -> Option<Finding> {
+    let innocents: Vec<&Quic<'_>> = features.quic_with(Purpose::InnocentSni).collect();
+    let address = innocents.first()?.address;
+    let own: Vec<&Quic<'_>> = failed.iter().copied().chain(features.quic_with(Purpose::Retry)).collect();
+    let own: Vec<&Quic<'_>> = own.into_iter().filter(|quic| quic.address == address).collect();
+    let silent = own.iter().filter(|quic| !quic.spoke()).count();
+    let answered = innocents.iter().filter(|quic| quic.spoke()).count();
+    let rows = own.iter().chain(&innocents).map(|quic| quic.row.seq).collect();
+    let fields: &[(&str, &dyn Display)] = &[
+        ("host", &features.host),
+        ("addresses", &address),
+        ("failed", &silent),
+        ("tries", &own.len()),
+        ("answered", &answered),
+        ("rounds", &innocents.len()),
+    ];
+    let finding = |id| Finding::new(id, rows, fields);
+    match (silent, answered) {
+        (silent, _) if silent < own.len() => Some(finding("quic.transient")),
+        (_, answered) if answered >= ROUNDS_WANTED && own.len() > ROUNDS_WANTED => {
+            Some(finding("quic.sni_differential").pointing_at("quic.timeout.sni"))
+        }
+        (_, 0) if innocents.len() >= ROUNDS_WANTED => {
+            Some(finding("quic.any_name_fails").pointing_at("quic.timeout.other"))
+        }
+        _ => None,
+    }
+}
+
+/// A failure without an experiment beside it.
+fn alone(features: &Features<'_>, first: &Quic<'_>, failed: &[&Quic<'_>]) -> Option<Finding> {
+    match first.row.outcome.failure()? {
+        Failure::GenericTimeoutError | Failure::TimedOut => {
+            Some(finding(features, "quic.timeout", failed).pointing_at("quic.timeout"))
+        }
+        Failure::ConnectionRefused => Some(finding(features, "quic.refused", failed)),
+        Failure::SslInvalidHostname | Failure::SslUnknownAuthority | Failure::SslInvalidCertificate => {
+            Some(finding(features, "quic.other_certificate", failed))
+        }
+        _ => None,
+    }
+}
+
+/// The same name at the same address over TCP.
+fn by_tcp(features: &Features<'_>, failed: &[&Quic<'_>]) -> Option<Finding> {
+    let at = |address: IpAddr| failed.iter().any(|quic| quic.address == address);
+    let copy =
+        features.with_purpose(Purpose::TcpCopy).find(|connection| at(connection.address) && connection.verified())?;
+    let fields: &[(&str, &dyn Display)] = &[("host", &features.host), ("addresses", &copy.address)];
+    Some(Finding::new("quic.tcp_answers", copy.tls.map(|row| row.seq).into_iter().collect(), fields))
+}
+
+/// The helper's handshakes with the same addresses.
+fn by_helper(features: &Features<'_>, failed: &[&Quic<'_>]) -> Option<Finding> {
+    let helper = features.helper.as_ref()?;
+    let tried: Vec<&Quic<'_>> =
+        helper.quic.iter().filter(|quic| failed.iter().any(|own| own.address == quic.address)).collect();
+    let reached: Vec<&Quic<'_>> = tried.iter().copied().filter(|quic| quic.row.outcome.is_ok()).collect();
+    if !reached.is_empty() {
+        return Some(finding(features, "quic.helper_reaches", &reached));
+    }
+    (!tried.is_empty()).then(|| finding(features, "quic.helper_fails_too", &tried))
+}
+
+fn finding(features: &Features<'_>, id: &str, seen: &[&Quic<'_>]) -> Finding {
+    let failure = seen.iter().find_map(|quic| quic.row.outcome.failure()).map_or("", Failure::name);
+    let addresses = listed(seen.iter().map(|quic| quic.address));
+    let fields: &[(&str, &dyn Display)] = &[("host", &features.host), ("addresses", &addresses), ("failure", &failure)];
+    Finding::new(id, seen.iter().map(|quic| quic.row.seq).collect(), fields)
+}
