@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use crate::cli::config::MeasureOptions;
+use crate::follow_up::FollowUps;
 use crate::helper::HelperClient;
 use crate::limits::Limits;
 use crate::lists::{Controls, LoadedList, Selection};
@@ -38,8 +39,8 @@ pub struct Plan {
     pub max_time: Option<Duration>,
     /// No target begins after so many bytes.
     pub max_data: Option<u64>,
-    /// Whether experiments follow what failed.
-    pub follow_up: bool,
+    /// Which experiments follow what failed.
+    pub follow_up: FollowUps,
     /// The helper that is asked, without its secrets.
     pub helper: Option<String>,
     /// Names of what is asked to prove the vantage, and of the resolvers compared with.
@@ -109,7 +110,8 @@ impl Plan {
             rate: self.rate,
             max_time_ms: self.max_time.map(ms),
             max_data: self.max_data,
-            follow_up: self.follow_up,
+            follow_up: self.follow_up.are_made(),
+            locate: self.follow_up.locate(),
             limits: PrintedLimits::of(&self.limits),
             helper: self.helper.as_deref(),
             controls: &self.controls,
@@ -130,7 +132,7 @@ impl Plan {
         for (limit, value) in [
             ("at most this long", self.max_time.map(|time| format!("{time:?}"))),
             ("at most this much", self.max_data.map(|bytes| format!("{bytes} bytes"))),
-            ("follow-ups", Some(if self.follow_up { "yes" } else { "no" }.to_owned())),
+            ("follow-ups", Some(words(self.follow_up).to_owned())),
             ("helper", self.helper.clone()),
             ("controls", Some(self.controls.join(" "))),
             ("left out", self.left_out_words()),
@@ -171,6 +173,7 @@ struct Printed<'a> {
     max_time_ms: Option<f64>,
     max_data: Option<u64>,
     follow_up: bool,
+    locate: bool,
     limits: PrintedLimits,
     helper: Option<&'a str>,
     controls: &'a [String],
@@ -220,6 +223,14 @@ impl PrintedLimits {
             redirects: limits.redirects,
             addresses: limits.addresses,
         }
+    }
+}
+
+fn words(follow_ups: FollowUps) -> &'static str {
+    match follow_ups {
+        FollowUps::None => "no",
+        FollowUps::Usual => "yes",
+        FollowUps::Located => "yes, and where on the path somebody answers",
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use faultline_verdict::words::{clean, counted};
 
 use super::calibration::Calibration;
+use super::cost::{Cost, Costs};
 use super::detection::Detection;
 use super::matrix::Matrix;
 use super::scores::{Basis, Evaluation, FamilyScores, Scores, Wrong};
@@ -62,6 +63,7 @@ pub fn page(evaluation: &Evaluation) -> String {
     page += &two_causes(&sets);
     page += &probabilities(&sets);
     page += &risk(&sets);
+    page += &costs(&evaluation.costs);
     page + &wrong(&evaluation.wrong)
 }
 
@@ -249,6 +251,19 @@ fn risk(sets: &Sets) -> String {
         }
     }
     text
+}
+
+fn costs(costs: &[Costs]) -> String {
+    let rows = costs.iter().map(|of| {
+        let cost = |cost: &Cost| format!("{:.0}, {:.0}, {:.1}", cost.connections, cost.bytes, cost.seconds);
+        vec![of.said.name().to_owned(), of.n.to_string(), cost(&of.median), cost(&of.most)]
+    });
+    let head = ["said", "n", "median", "most"].map(String::from);
+    format!(
+        "\n## Cost of follow-ups\n\nBeyond the measurement proper, the other resolvers and the helper: connections and \
+         questions, bytes received in handshakes and bodies, seconds from the first to the last.\n\n{}",
+        table(&head, rows)
+    )
 }
 
 fn wrong(wrong: &[Wrong]) -> String {

@@ -3,6 +3,7 @@
 
 mod calibration;
 pub mod check;
+mod cost;
 mod detection;
 pub mod label;
 pub mod markdown;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use faultline_record::{Failure, Measurement, Purpose, Step};
 use faultline_verdict::{Probabilities, State, Verdict};
 
+use super::cost::Cost;
 use super::label::{Cause, Label, Side};
 
 /// A cause counts as named if it is likelier than not.
@@ -67,12 +68,15 @@ pub struct Row {
     pub said: Said,
     /// What the baseline says: any failure is blocking.
     pub baseline: Said,
+    /// What follow-ups cost.
+    pub cost: Cost,
 }
 
 impl Row {
     /// A measurement's label and verdict, and what the baseline says of its steps.
     pub fn new(label: Label, measurement: &Measurement, verdict: &Verdict) -> Self {
-        Self { label, said: Said::of(verdict), baseline: Said::certain(any_failure(measurement)) }
+        let baseline = Said::certain(any_failure(measurement));
+        Self { label, said: Said::of(verdict), baseline, cost: Cost::of(measurement) }
     }
 
     /// Whether a block was not called one, or what is benign was called a block.
@@ -110,7 +114,7 @@ pub mod tests {
     pub fn row(number: u8, changes: &Value, state: State, p: [f64; 3]) -> Row {
         let [ok, down, blocked] = p;
         let said = Said { state, p: Probabilities { ok, down, blocked }, ..Said::certain(state == State::Blocked) };
-        Row { label: label(number, changes), said, baseline: Said::certain(true) }
+        Row { label: label(number, changes), said, baseline: Said::certain(true), cost: Cost::default() }
     }
 
     /// A label of a site that works.

@@ -6,6 +6,7 @@ use faultline_verdict::State;
 use serde::Serialize;
 
 use super::calibration::Calibration;
+use super::cost::{Costs, by_state};
 use super::detection::{Detection, TwoCauses};
 use super::label::{Cause, Split};
 use super::matrix::Matrix;
@@ -56,6 +57,8 @@ pub struct Evaluation {
     pub splits: BTreeMap<&'static str, Scores>,
     /// Scores by family, the worst first.
     pub families: Vec<FamilyScores>,
+    /// What follow-ups cost, by the state that was said.
+    pub costs: Vec<Costs>,
     /// What was said that is not accepted, or mistakes blocked for not blocked, the most frequent first.
     pub wrong: Vec<Wrong>,
 }
@@ -133,6 +136,7 @@ impl Evaluation {
         let scenario = |row: &&Row| (row.label.family.clone(), row.label.scenario.clone());
         Self {
             schema: SCHEMA,
+            costs: by_state(&all),
             basis: Basis {
                 labelled: rows.len() as u64,
                 scenarios: distinct(all.iter().map(scenario)),

@@ -192,6 +192,7 @@ fn push(measurement: &mut Measurement, purpose: Purpose, outcome: Outcome, data:
         detail: None,
         address: (!is_dns).then(|| ADDRESS.parse().unwrap()),
         port: (!is_dns).then_some(443),
+        ttl: None,
         data,
     });
 }

@@ -317,12 +317,13 @@ mod tests {
         let file = folder.path().join("results.sqlite");
         Database::open_or_create(&file).unwrap().insert_run(&run()).unwrap();
         let next = Migration { sql: "ALTER TABLE runs ADD COLUMN more TEXT", summary: "" };
-        let mut database = Database::open_with(&file, &[MIGRATIONS[0], next], BUSY).unwrap();
+        let one_more = [MIGRATIONS, &[next]].concat();
+        let mut database = Database::open_with(&file, &one_more, BUSY).unwrap();
         let more: Option<String> =
             database.sqlite(|c| c.query_row("SELECT more FROM runs", (), |row| row.get(0))).unwrap();
         assert_eq!(more, None);
         let newer = Database::open_or_create(&file);
-        assert!(matches!(newer, Err(RecordError::Newer { version: 2, known: 1, .. })));
+        assert!(matches!(newer, Err(RecordError::Newer { version, known, .. }) if version == known + 1));
     }
 
     #[test]

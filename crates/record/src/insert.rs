@@ -201,6 +201,7 @@ fn observation(connection: &Connection, id: MeasurementId, seen: &Observation) -
     dns(&mut row, seen.dns())?;
     tls(&mut row, seen.tls().or(seen.quic()))?;
     http(&mut row, seen.http(), body)?;
+    row.put(params![seen.ttl])?;
     row.store()?;
     match &seen.data {
         StepData::Dns(dns) => dns_answers(connection, id, seen.seq, &dns.answers),

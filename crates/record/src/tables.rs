@@ -91,6 +91,7 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "http_body",
         "http_body_length",
         "http_body_truncated",
+        "ttl",
     ],
 };
 

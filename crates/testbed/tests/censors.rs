@@ -221,6 +221,13 @@ seen! {
         let script = [fetch("-4 https://six.example.org/"), fetch("-6 https://six.example.org/")];
         in_world(world, &(script.join("\n") + "\ntrue")).lines().map(String::from).collect::<Vec<_>>()
     } => ["200 0", "000 28"];
+    unreachable_is_said_over_ipv6_as_well: {
+        let world = "ipv6 = true\n[[site]]\nname = \"six.example.org\"\n\
+                     addresses = [\"185.199.40.20\", \"2a04:4e42::20\"]\n";
+        let rule = censor(r#"kind = "ip", addresses = ["2a04:4e42::20"]"#, r#"kind = "unreachable""#);
+        let script = [fetch("-6 https://six.example.org/"), fetch("-4 https://six.example.org/")];
+        in_world(&format!("{world}{rule}"), &(script.join("\n") + "\ntrue")).lines().map(String::from).collect::<Vec<_>>()
+    } => ["000 7", "200 0"];
 }
 
 /// Kilobits a second at which curl received a long page.
@@ -241,6 +248,22 @@ fn policing_and_shaping_by_name_hold_the_rate_down() {
         let throttled = rate(&censor(by_name, action), FILES);
         assert!(throttled > 100.0 && throttled < 1_300.0, "{action}: {throttled} kbit/s");
     }
+}
+
+#[test]
+fn degrading_makes_what_names_a_site_late_and_lossy() {
+    if !can_run() {
+        return;
+    }
+    let time = |action: &str, url: &str| -> f64 {
+        let command = format!("curl -sS -m 20 -o /dev/null -w '%{{time_total}}\\n' {url}");
+        lines(&censor(TLS_X, action), &[command])[0].parse().unwrap()
+    };
+    // The answer to the greeting, and the page: two ways there and back of 0.3 s more each way.
+    let late = r#"kind = "degrade", delay_ms = 300, loss = 0.0"#;
+    assert!(time(late, X) > time(late, WIKIPEDIA) + 1.0);
+    let lossy = censor(TLS_X, r#"kind = "degrade", delay_ms = 0, loss = 1.0"#);
+    assert_eq!(fetches(&lossy, &[X, WIKIPEDIA]), ["000 28", "200 0"]);
 }
 
 #[test]

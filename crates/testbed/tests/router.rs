@@ -7,7 +7,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{can_run, can_run_with, in_world_at};
+use common::{can_run, can_run_with, in_world_at, probe};
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
@@ -320,4 +320,34 @@ fn a_greeting_with_ech_is_dropped_and_one_without_is_answered() {
     assert_eq!(seen(""), ["got", "got"]);
     assert_eq!(seen(&filter(r#"kind = "tls", ech = true"#)), ["none", "got"]);
     assert_eq!(seen(&filter(r#"kind = "tls", ech = false"#)), ["got", "none"]);
+}
+
+/// What the probe's evidence of a rule says, in a world with these lines and this censor.
+fn evidence(rule: &str, path: &str, censor: &str) -> Vec<String> {
+    let script = format!(
+        "{} check https://x.com/ --locate --json --yes --db /run/testbed/world/located.sqlite --ca-file $CURL_CA_BUNDLE; true",
+        probe().display()
+    );
+    let said = in_world_at(&format!("{X}{censor}\n[link]\n{path}\n"), &[], &script);
+    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
+    let measurement: serde_json::Value = serde_json::from_str(line).unwrap();
+    let rows = measurement["verdict"]["evidence"].as_array().unwrap();
+    rows.iter().filter(|row| row["rule"] == rule).map(|row| row["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_probe_finds_how_far_away_a_name_is_reset_and_how_far_the_server_is() {
+    if !can_run() {
+        return;
+    }
+    // Two routers on the client's line, seven on the way abroad: what is sent three routers far meets the censor at the core.
+    let censor = "[[censor]]\nmatch = { kind = \"tls\", names = [\"x.com\"] }\naction.kind = \"reset\"\n";
+    let said = evidence("tls.cut_off_on_the_way", "abroad = { hops = 7 }", censor);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("is cut off 3 hops from here"), "{said:?}");
+    assert!(said[0].contains("first answered 10 hops from here"), "{said:?}");
+    // A censor that cuts names only in one piece lets a name pass that is cut over two segments.
+    let weak = censor.replace("names = [\"x.com\"]", "names = [\"x.com\"], reassemble = false");
+    let said = evidence("tls.passes_when_hidden", "", &weak);
+    assert!(said.len() == 1 && said[0].contains("cut over two TCP segments"), "{said:?}");
 }

@@ -6,22 +6,10 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{can_run, testbed};
-
-/// A program of ours, beside the testbed.
-fn beside(program: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_BIN_EXE_testbed")).with_file_name(program);
-    assert!(path.is_file(), "no {program} at {}: run `cargo build --workspace` first", path.display());
-    path
-}
-
-/// The probe: the one that the environment names, or the one beside the testbed.
-fn probe() -> PathBuf {
-    std::env::var_os(testbed::measure::PROBE_VARIABLE).map_or_else(|| beside("probe"), PathBuf::from)
-}
+use common::{beside, can_run, probe, testbed};
 
 fn run(arguments: &[&str]) -> Output {
     testbed().arg("run").args(arguments).env(testbed::measure::PROBE_VARIABLE, probe()).output().unwrap()

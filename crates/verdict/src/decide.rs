@@ -15,6 +15,10 @@ use crate::verdict::{Cause, Evidence, Probabilities, State, Verdict};
 /// Causes less likely than this are not listed.
 const CAUSE_FLOOR: f64 = 0.01;
 
+/// How likely a cause is that the probe's own checks found beside the measurement. Set by hand: they look for it, and may be
+/// mistaken in whose fault it is.
+const CHECKED: f64 = 0.9;
+
 /// Judges one measurement by what it saw and by what its run knew of its own network. Pure: the same facts give the same
 /// verdict, byte for byte.
 pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
@@ -53,7 +57,7 @@ fn judge_family(measurement: &Measurement, gate: &Gate, family: Option<Family>) 
     Verdict {
         state,
         cause,
-        causes: causes(state, cause, &found, p),
+        causes: causes(state, cause, &found, p, gate),
         mechanisms: mechanisms(state, cause, &found, p),
         p: if state == State::Insufficient { Probabilities::UNKNOWN } else { p },
         families: BTreeMap::new(),
@@ -121,7 +125,7 @@ fn with_beside((state, cause): (State, Cause), beside: &[Finding]) -> (State, Ca
     }
 }
 
-fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> BTreeMap<Cause, f64> {
+fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities, gate: &Gate) -> BTreeMap<Cause, f64> {
     let mut causes = BTreeMap::new();
     if state == State::Insufficient {
         if cause != Cause::Unknown {
@@ -132,8 +136,26 @@ fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> BT
     causes.insert(Cause::Interference, interference(state, found, p));
     causes.insert(Cause::Target, p.down);
     causes.insert(if matches!(cause, Cause::ServerSide | Cause::Isp) { cause } else { Cause::None }, p.ok);
+    if state != State::Ok {
+        for (other, probability) in at_once(found, gate) {
+            causes.entry(other).and_modify(|known| *known = known.max(probability)).or_insert(probability);
+        }
+    }
     causes.retain(|_, probability| *probability >= CAUSE_FLOOR);
     causes
+}
+
+/// What is out of order beside whatever the state says: causes do not exclude each other (design, section 4). The target
+/// itself, as far as the helper's word alone makes it likely; and what the probe's own checks found of its network and clock.
+fn at_once(found: &[Finding], gate: &Gate) -> Vec<(Cause, f64)> {
+    let by_helper: Vec<Finding> = found.iter().filter(|finding| finding.rule.group == "control").cloned().collect();
+    let target = if by_helper.is_empty() { 0.0 } else { fuse(&by_helper).down };
+    let own = match gate.state {
+        Some(HealthState::ClockWrong) => Some((Cause::Instrument, CHECKED)),
+        Some(HealthState::Ipv6Broken) => Some((Cause::Isp, CHECKED)),
+        _ => None,
+    };
+    own.into_iter().chain([(Cause::Target, target)]).collect()
 }
 
 /// Interference can be proven beside a target that works all the same (an injector on the way to another resolver).

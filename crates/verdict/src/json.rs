@@ -59,6 +59,7 @@ fn observation_json(row: &Observation) -> Value {
     put("connection", row.connection.into());
     put("address", row.address.map(|address| address.to_string()).into());
     put("port", row.port.into());
+    put("ttl", row.ttl.into());
     put("t0_ms", rounded(row.t0_ms).into());
     put("t_ms", rounded(row.t_ms).into());
     put("failure", row.outcome.failure().map(|failure| failure.name()).into());

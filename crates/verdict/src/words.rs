@@ -43,6 +43,9 @@ pub fn row(row: &Observation) -> String {
     if let (StepData::Dns(dns), None) = (&row.data, row.outcome.not_run()) {
         text += &late_answers(dns);
     }
+    if let Some(ttl) = row.ttl {
+        let _ = write!(text, ", with a time to live of {ttl}");
+    }
     if let Some(detail) = row.detail.as_deref().filter(|detail| !detail.is_empty()) {
         let _ = write!(text, " ({detail})");
     }
@@ -56,6 +59,11 @@ fn purpose(row: &Observation) -> String {
         Purpose::Comparison => "for comparison, ",
         Purpose::Retry => "the target's name once more, ",
         Purpose::InnocentSni => "an innocent name at the same address, ",
+        Purpose::NoSni => "without a name, ",
+        Purpose::SplitSegments => "with the name cut over two segments, ",
+        Purpose::SplitRecords => "in many small records, ",
+        Purpose::Locate => "sent part of the way, ",
+        Purpose::LocateInnocent => "an innocent name sent part of the way, ",
         Purpose::TcpCopy => "the same over TCP, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
@@ -262,6 +270,7 @@ mod tests {
             detail: None,
             address: Some("192.0.2.7".parse().unwrap()),
             port: Some(443),
+            ttl: None,
             data,
         }
     }

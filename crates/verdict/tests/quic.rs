@@ -109,3 +109,22 @@ fn a_reset_that_comes_before_the_server_can_have_sent_it_is_somebody_else_s() {
         assert!(!fired(&cut(after, away).judged(), "tls.cut_off_early"), "{after} of {away} ms");
     }
 }
+
+#[test]
+fn a_name_that_passes_when_it_is_hidden_is_blocked() {
+    let reset = || (failed(Failure::ConnectionReset), Tls::default());
+    let hidden = |purpose, outcome: Outcome| {
+        let mut world = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+        for which in [Purpose::Main, Purpose::Retry, Purpose::Retry, Purpose::Retry] {
+            let (outcome, tls) = reset();
+            world = world.tls(which, GENUINE, outcome, tls);
+        }
+        world.tls(purpose, GENUINE, outcome, heard()).judged()
+    };
+    for purpose in [Purpose::SplitSegments, Purpose::SplitRecords, Purpose::NoSni] {
+        let verdict = hidden(purpose, Outcome::Ok);
+        is(&verdict, State::Blocked, Cause::Interference, &["tls.reset.sni"]);
+        assert!(fired(&verdict, "tls.passes_when_hidden"));
+        assert!(!fired(&hidden(purpose, failed(Failure::SslInvalidHostname)), "tls.passes_when_hidden"));
+    }
+}

@@ -14,6 +14,7 @@ use url::Url;
 use super::values::{Parallel, Rate};
 use super::{Cli, ListArgs, MeasureArgs, OutputArgs, StoreArgs};
 use crate::error::ProbeError;
+use crate::follow_up::FollowUps;
 use crate::lists::ListSource;
 
 /// Targets at a time, unless told otherwise.
@@ -48,7 +49,7 @@ pub struct MeasureOptions {
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether experiments follow what failed.
-    pub follow_up: bool,
+    pub follow_up: FollowUps,
     /// Only print the plan.
     pub dry_run: bool,
     /// Consent was given by option.
@@ -145,7 +146,7 @@ impl ConfigFile {
             doh: https_only(if given.doh.is_empty() { file.doh } else { given.doh })?,
             helper: given.helper.or(file.helper).map(web_only).transpose()?,
             extra_roots: ca_file.map_or_else(|| Ok(Vec::new()), |path| read_roots(&path))?,
-            follow_up: !yes(given.no_follow_up, file.no_follow_up),
+            follow_up: follow_ups(yes(given.no_follow_up, file.no_follow_up), yes(given.locate, file.locate)),
             dry_run: yes(given.dry_run, file.dry_run),
             yes: yes(given.yes, file.yes),
             asn: given.asn.or(file.asn).map(|asn| asn.0),
@@ -255,6 +256,14 @@ fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     Some(base.join("faultline"))
 }
 
+fn follow_ups(none: bool, located: bool) -> FollowUps {
+    match (none, located) {
+        (true, _) => FollowUps::None,
+        (false, true) => FollowUps::Located,
+        (false, false) => FollowUps::Usual,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -296,7 +305,7 @@ helper = "https://helper.example/"
         assert_eq!((options.max_time, options.max_data), (Some(Duration::from_mins(10)), Some(20_000_000)));
         assert_eq!(options.network(|| NetworkKind::Wired).kind, NetworkKind::Mobile);
         assert_eq!((options.asn, options.country.as_deref()), (Some(17557), Some("PK")));
-        assert!(!options.follow_up);
+        assert_eq!(options.follow_up, FollowUps::None);
         assert_eq!(options.helper.unwrap().as_str(), "https://helper.example/");
         assert!(file.output(&output).json);
         assert_eq!(file.db(store).unwrap(), Path::new("/etc/faultline/mine.sqlite"));
@@ -318,7 +327,7 @@ helper = "https://helper.example/"
         ]);
         let options = file.measure(measure).unwrap();
         assert_eq!((options.parallel, options.rate, options.asn), (2, None, Some(1)));
-        assert!(options.follow_up && !file.output(&output).json);
+        assert!(options.follow_up == FollowUps::Usual && !file.output(&output).json);
         assert_eq!(file.db(store).unwrap(), Path::new("a"));
         assert_eq!(file.lists(lists).sources, [ListSource::Websites]);
     }
@@ -328,7 +337,7 @@ helper = "https://helper.example/"
         let (lists, measure, _, output) = given(&[]);
         let file = ConfigFile::default();
         let options = file.measure(measure).unwrap();
-        assert_eq!((options.parallel, options.rate, options.follow_up), (16, Some(20.0), true));
+        assert_eq!((options.parallel, options.rate, options.follow_up), (16, Some(20.0), FollowUps::Usual));
         assert_eq!(options.network(|| NetworkKind::Wifi).kind, NetworkKind::Wifi);
         assert_eq!(file.lists(lists).sources, ListSource::EMBEDDED);
         assert!(!file.output(&output).json);

@@ -210,6 +210,11 @@ pub struct MeasureArgs {
           value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),
           hide_possible_values = true)]
     pub no_follow_up: Option<bool>,
+    /// Find out how far away somebody cuts handshakes off: up to forty more connections for each name that is reset
+    #[arg(long, env = "FAULTLINE_LOCATE", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),
+          hide_possible_values = true, conflicts_with = "no_follow_up")]
+    pub locate: Option<bool>,
     /// Print what would be measured, and send nothing
     #[arg(long, env = "FAULTLINE_DRY_RUN", hide_env = true, num_args = 0..=1, require_equals = true,
           value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),

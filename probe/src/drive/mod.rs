@@ -24,6 +24,7 @@ use faultline_record::Outcome;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
+use crate::follow_up::FollowUps;
 use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::pace::Pace;
@@ -36,7 +37,7 @@ pub use scrub::{SCRUBBED, Scrubber};
 pub use system::SYSTEM;
 pub use tap::{Passed, Tap, Tapped};
 pub use tcp::Admission;
-pub use tls::{Alpn, Handshake, tls_fingerprint};
+pub use tls::{Alpn, Handshake, Hello, tls_fingerprint};
 
 /// A public resolver that the system's is held against.
 #[derive(Clone, Debug)]
@@ -84,8 +85,8 @@ pub struct DriveConfig {
     pub strangers: Strangers,
     /// Deadlines and caps.
     pub limits: Limits,
-    /// Whether follow-ups are made.
-    pub follow_up: bool,
+    /// Which follow-ups are made.
+    pub follow_up: FollowUps,
     /// Whether the vantage has an IPv6 route.
     pub ipv6: bool,
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use faultline_record::Outcome;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -70,16 +71,33 @@ pub struct Tapped {
     stream: TcpStream,
     tap: Tap,
     meter: Arc<Meter>,
+    /// The first bytes sent are cut in the middle of this, if it is in them.
+    cut: Option<Vec<u8>>,
 }
 
 impl Tapped {
     pub(super) fn new(stream: TcpStream, meter: Arc<Meter>) -> Self {
-        Self { stream, tap: Tap::default(), meter }
+        Self { stream, tap: Tap::default(), meter, cut: None }
+    }
+
+    /// The same stream; what is sent first goes out in two segments, cut in the middle of `text`.
+    pub(super) fn cut_at(self, text: &str) -> Self {
+        Self { cut: Some(text.as_bytes().to_vec()), ..self }
     }
 
     /// The tap, to keep after the stream has been given away.
     pub fn tap(&self) -> Tap {
         self.tap.clone()
+    }
+
+    /// From now on packets go so many routers far (`IP_TTL`, `IPV6_UNICAST_HOPS`; no privilege is needed).
+    pub fn sends_as_far_as(&self, ttl: u8) -> io::Result<()> {
+        let socket = SockRef::from(&self.stream);
+        if self.stream.peer_addr()?.is_ipv4() {
+            socket.set_ttl_v4(ttl.into())
+        } else {
+            socket.set_unicast_hops_v6(ttl.into())
+        }
     }
 
     /// The stream below.
@@ -109,7 +127,12 @@ impl AsyncRead for Tapped {
 impl AsyncWrite for Tapped {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // Without Nagle's algorithm (RFC 9293, 3.7.4) each write is a segment.
+        let bytes = this.cut.as_deref().and_then(|text| middle_of(bytes, text)).map_or(bytes, |cut| &bytes[..cut]);
         let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
+        if result.is_ok() {
+            this.cut = None;
+        }
         this.wrote(&result);
         Poll::Ready(result)
     }
@@ -120,6 +143,9 @@ impl AsyncWrite for Tapped {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let (Some(_), Some(first)) = (&this.cut, slices.iter().find(|slice| !slice.is_empty())) {
+            return Pin::new(this).poll_write(cx, first);
+        }
         let result = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices));
         this.wrote(&result);
         Poll::Ready(result)
@@ -138,11 +164,35 @@ impl AsyncWrite for Tapped {
     }
 }
 
+/// The place in the middle of `text` in `bytes`, if it is there.
+fn middle_of(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    let start = bytes.windows(text.len().max(1)).position(|window| window == text)?;
+    Some(start + text.len() / 2).filter(|cut| *cut > 0)
+}
+
 impl Tapped {
     fn wrote(&self, result: &io::Result<usize>) {
         match result {
             Ok(bytes) => self.meter.sent(*bytes),
             Err(error) => self.tap.failed(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_sent_first_is_cut_in_the_middle_of_the_text_and_only_once() {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut tapped = Tapped::new(stream, Arc::default()).cut_at("x.example");
+        assert_eq!(tapped.write(b"....x.example....").await.unwrap(), 8);
+        assert_eq!(tapped.write(b"ample....x.example").await.unwrap(), 18);
+        assert_eq!((middle_of(b"no name", b"x.example"), middle_of(b"", b"")), (None, None));
     }
 }

@@ -39,6 +39,20 @@ pub enum Alpn {
     None,
 }
 
+/// How the server's name is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hello {
+    /// As browsers do: whole, in one record of one segment.
+    #[default]
+    Plain,
+    /// Not at all. The certificate is held against the name all the same.
+    NoName,
+    /// Cut over two segments.
+    Segments,
+    /// In records of 32 octets at most, the shortest that rustls makes.
+    Records,
+}
+
 /// A handshake's end: what was seen, and the stream if there is one. There is one also when the chain is not trusted.
 #[derive(Debug)]
 pub struct Handshake {
@@ -52,11 +66,16 @@ pub struct Handshake {
     pub stream: Option<TlsStream<Tapped>>,
 }
 
+/// The shortest record that rustls makes, its header of five octets included.
+const SHORTEST_RECORD: usize = 32;
+
 /// What is built once: configurations with our roots.
 #[derive(Debug)]
 pub(super) struct TlsSetup {
     web: Arc<ClientConfig>,
     plain: Arc<ClientConfig>,
+    nameless: Arc<ClientConfig>,
+    fragmented: Arc<ClientConfig>,
     /// Verifies by itself; for DoH.
     strict: ClientConfig,
     genuine: Arc<rustls::client::WebPkiServerVerifier>,
@@ -74,7 +93,11 @@ impl TlsSetup {
         let web = config(&provider, verifier.clone(), &[b"h2", b"http/1.1"])?;
         let plain = config(&provider, verifier, &[])?;
         let strict = config(&provider, genuine.clone(), &[])?;
-        Ok(Self { web: Arc::new(web), plain: Arc::new(plain), strict, genuine })
+        let (mut nameless, mut fragmented) = (plain.clone(), plain.clone());
+        nameless.enable_sni = false;
+        fragmented.max_fragment_size = Some(SHORTEST_RECORD);
+        let [web, plain, nameless, fragmented] = [web, plain, nameless, fragmented].map(Arc::new);
+        Ok(Self { web, plain, nameless, fragmented, strict, genuine })
     }
 
     pub(super) fn strict(&self) -> ClientConfig {
@@ -98,11 +121,14 @@ impl TlsSetup {
         (config, presented)
     }
 
-    fn connector(&self, alpn: Alpn) -> TlsConnector {
-        match alpn {
-            Alpn::Web => Arc::clone(&self.web).into(),
-            Alpn::None => Arc::clone(&self.plain).into(),
-        }
+    fn connector(&self, alpn: Alpn, hello: Hello) -> TlsConnector {
+        let config = match (hello, alpn) {
+            (Hello::NoName, _) => &self.nameless,
+            (Hello::Records, _) => &self.fragmented,
+            (Hello::Plain | Hello::Segments, Alpn::Web) => &self.web,
+            (Hello::Plain | Hello::Segments, Alpn::None) => &self.plain,
+        };
+        Arc::clone(config).into()
     }
 }
 
@@ -241,14 +267,27 @@ impl ServerCertVerifier for Witness {
 impl Drive {
     /// A handshake for a name (offered as SNI) or a literal address (no SNI is offered), over a fresh connection.
     pub async fn handshake(&self, connection: Tapped, host: &str, alpn: Alpn, deadline: Duration) -> Handshake {
+        self.handshake_by(connection, host, alpn, deadline, Hello::Plain).await
+    }
+
+    /// The same, with the name sent in some way.
+    pub async fn handshake_by(
+        &self,
+        connection: Tapped,
+        host: &str,
+        alpn: Alpn,
+        deadline: Duration,
+        hello: Hello,
+    ) -> Handshake {
         let Ok(name) = ServerName::try_from(host.to_owned()) else {
             let outcome = Outcome::Failed(Failure::InvalidArgument);
             let detail = Some("the name cannot be offered".to_owned());
             return Handshake { outcome, detail, seen: Tls::default(), stream: None };
         };
-        let mut seen = Tls { sni: sni(&name), ..Tls::default() };
+        let mut seen = Tls { sni: sni(&name).filter(|_| hello != Hello::NoName), ..Tls::default() };
+        let connection = if hello == Hello::Segments { connection.cut_at(host) } else { connection };
         let tap = connection.tap();
-        let connect = self.shared.tls.connector(alpn).connect(name, connection);
+        let connect = self.shared.tls.connector(alpn, hello).connect(name, connection);
         let (result, presented) = PRESENTED
             .scope(RefCell::new(None), async {
                 let result = timeout(deadline, connect).await;

@@ -24,7 +24,7 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    wanted.into_iter().flatten().chain(rows.no_resolver()).collect()
+    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(rows.other_hellos()).chain(rows.locate()).collect()
 }
 
 /// The rows of a hop.
@@ -124,6 +124,34 @@ impl<'a> Rows<'a> {
         is_odd.then_some(Experiment::ProxyCheck { address: at })
     }
 
+    /// The target's own name was never answered where an innocent one was.
+    fn other_hellos(&self) -> Option<Experiment> {
+        let spoke = |row: &Observation| row.tls().is_some_and(|tls| tls.bytes_received > 0) || row.outcome.is_ok();
+        let innocent =
+            self.all.iter().find(|row| row.purpose == Purpose::InnocentSni && row.tls().is_some() && spoke(row))?;
+        let own = |row: &&&Observation| {
+            matches!(row.purpose, Purpose::Main | Purpose::Retry)
+                && row.tls().is_some()
+                && row.address == innocent.address
+        };
+        let tries: Vec<&&Observation> = self.all.iter().filter(own).collect();
+        let is_silent = tries.len() > 1 && tries.iter().all(|row| row.outcome.failure().is_some() && !spoke(row));
+        let name = tries.first().filter(|_| is_silent)?.tls()?.sni.clone()?;
+        Some(Experiment::OtherHellos { address: address(innocent)?, own: name })
+    }
+
+    /// The same, where the own name was not met with silence: only who answers can be found.
+    fn locate(&self) -> Option<Experiment> {
+        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
+        let cut = |row: &&&Observation| {
+            let failure = row.outcome.failure();
+            let answered =
+                matches!(failure, Some(Failure::ConnectionReset | Failure::ConnectionAborted | Failure::EofError));
+            row.purpose == Purpose::Retry && row.tls().is_some() && row.address == Some(address.ip()) && answered
+        };
+        (self.all.iter().filter(cut).count() > 1).then_some(Experiment::Locate { address, own })
+    }
+
     /// An address was proven that the system did not give: its answer was not the name's. Whose was it?
     fn no_resolver(&self) -> Option<Experiment> {
         let is_proof = |row: &&&Observation| {
@@ -205,6 +233,7 @@ mod tests {
                 detail: None,
                 address: at.map(|at| at.ip()),
                 port: at.map(|at| at.port()),
+                ttl: None,
                 data,
             });
             self
@@ -266,6 +295,25 @@ mod tests {
         assert!(proves(Purpose::Comparison, "198.51.100.7:443").contains(&asks));
         assert!(!proves(Purpose::Comparison, "203.0.113.9:443").contains(&asks), "the system gave it, too");
         assert!(!proves(Purpose::Main, "198.51.100.7:443").contains(&asks));
+    }
+
+    fn handshakes(innocent: u64, retry: u64) -> Vec<Experiment> {
+        let tls = |name: &str, received| {
+            StepData::Tls(Tls { sni: Some(name.into()), bytes_received: received, ..Tls::default() })
+        };
+        let reset = Outcome::Failed(Failure::ConnectionReset);
+        let hop =
+            Hop::given(OWN, Ok(OWN)).push(Purpose::Main, Some("203.0.113.9:443"), 9.0, reset, tls("x.example", 0));
+        let hop = hop.push(Purpose::InnocentSni, Some("203.0.113.9:443"), 9.0, reset, tls("example.com", innocent));
+        hop.push(Purpose::Retry, Some("203.0.113.9:443"), 9.0, reset, tls("x.example", retry)).wants()
+    }
+
+    #[test]
+    fn a_name_that_is_never_answered_beside_one_that_is_asks_for_other_ways_to_send_it() {
+        let asks = Experiment::OtherHellos { address: "203.0.113.9:443".parse().unwrap(), own: "x.example".into() };
+        assert!(handshakes(900, 0).contains(&asks));
+        assert!(!handshakes(0, 0).contains(&asks), "no name is answered");
+        assert!(!handshakes(900, 900).contains(&asks), "it was answered once");
     }
 
     #[test]

@@ -18,6 +18,30 @@ pub const ROUNDS: usize = 3;
 /// once in seventy.
 pub const SLOW_ROUNDS: usize = 4;
 
+/// Which experiments are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FollowUps {
+    /// None.
+    None,
+    /// All but those that have to be asked for.
+    #[default]
+    Usual,
+    /// Also where on the path somebody answers (`--locate`).
+    Located,
+}
+
+impl FollowUps {
+    /// Whether any are made.
+    pub fn are_made(self) -> bool {
+        self != Self::None
+    }
+
+    /// Whether places are looked for.
+    pub fn locate(self) -> bool {
+        self == Self::Located
+    }
+}
+
 /// An experiment that would settle a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Experiment {
@@ -75,6 +99,20 @@ pub enum Experiment {
     NoResolver {
         /// The target's own, at an address that was proven.
         address: IpAddr,
+    },
+    /// Where on the path is a handshake cut off, and where is the server? Handshakes that are sent only so many routers far.
+    Locate {
+        /// Where the target's name was cut off and an innocent one was not.
+        address: SocketAddr,
+        /// The name.
+        own: String,
+    },
+    /// Is it how the name is sent? The target's own handshake with the name cut over segments, over records, and left out.
+    OtherHellos {
+        /// Where the target's name failed and an innocent one did not.
+        address: SocketAddr,
+        /// The name it failed for.
+        own: String,
     },
     /// Is it the name, over QUIC? Handshakes with the same address for an innocent name and for the target's own, in turns.
     QuicDifferential {
@@ -227,6 +265,7 @@ mod tests {
             detail: None,
             address: Some(address.ip()),
             port: Some(address.port()),
+            ttl: None,
             data,
         }
     }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::link::LinkFacts;
 use super::signals;
 use crate::drive::{Drive, DriveConfig, DriveError, Strangers};
+use crate::follow_up::FollowUps;
 use crate::limits::Limits;
 use crate::lists::Controls;
 use crate::lists::controls::{Captive, Control};
@@ -50,7 +51,7 @@ impl Checker {
             innocent_sni: controls.innocent.sni.clone(),
             strangers: Strangers::default(),
             limits: limits(),
-            follow_up: false,
+            follow_up: FollowUps::None,
             ipv6,
         };
         let alone = Drive::new(config(), Arc::new(Pace::new(None)), Arc::clone(&meter))?;

@@ -137,6 +137,7 @@ mod tests {
             detail: None,
             address: None,
             port: None,
+            ttl: None,
             data,
         });
         Measurement {

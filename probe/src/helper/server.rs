@@ -24,6 +24,7 @@ use super::answer::answer;
 use super::guard::{self, Checked};
 use super::message::{ADDRESSES, PATH, QUESTION_BYTES};
 use crate::drive::{Drive, DriveConfig, DriveError, Strangers};
+use crate::follow_up::FollowUps;
 use crate::limits::Limits;
 use crate::measure::{Survey, survey};
 use crate::meter::Meter;
@@ -79,7 +80,7 @@ impl Server {
             innocent_sni: String::new(),
             strangers: Strangers::default(),
             limits: limits(),
-            follow_up: false,
+            follow_up: FollowUps::None,
             ipv6: options.ipv6,
         };
         let drive = Drive::new(config, Arc::new(Pace::new(Some(RATE))), Arc::new(Meter::default()))?;

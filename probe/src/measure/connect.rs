@@ -11,7 +11,7 @@ use url::Url;
 use super::Walk;
 use super::log::Place;
 use super::steps::{Offer, planned_request};
-use crate::drive::{Channel, Fetch};
+use crate::drive::{Channel, Fetch, Hello};
 use crate::limits::Limits;
 
 /// What is wanted of a connection.
@@ -38,11 +38,25 @@ pub(super) struct Round {
     pub(super) trusts_anyone: bool,
     /// The longest segments that the peer is told to send, octets.
     pub(super) segments: Option<u32>,
+    /// How the name is sent.
+    pub(super) hello: Hello,
+    /// How many routers far a handshake is sent.
+    pub(super) ttl: Option<u8>,
 }
 
 impl Round {
     pub(super) fn new(hop: u16, purpose: Purpose, limits: &Limits) -> Self {
-        Self { hop, purpose, tcp: limits.tcp, tls: limits.tls, http: limits.http, trusts_anyone: false, segments: None }
+        Self {
+            hop,
+            purpose,
+            tcp: limits.tcp,
+            tls: limits.tls,
+            http: limits.http,
+            trusts_anyone: false,
+            segments: None,
+            hello: Hello::Plain,
+            ttl: None,
+        }
     }
 
     /// A round of follow-ups: after a failure nobody waits that long again.
@@ -52,7 +66,7 @@ impl Round {
     }
 
     pub(super) fn place(self, connection: Option<u32>, address: Option<SocketAddr>) -> Place {
-        Place { hop: self.hop, purpose: self.purpose, connection, address }
+        Place { hop: self.hop, purpose: self.purpose, connection, address, ttl: None }
     }
 }
 

@@ -37,7 +37,7 @@ impl Walk {
     /// row, and no evidence.
     pub(super) async fn ask_helper(&self, hop: u16, host: &HostName, goal: &Goal, given: &[IpAddr]) {
         let Some(helper) = &self.helper else { return };
-        let place = Place { hop, purpose: Purpose::Helper, connection: None, address: None };
+        let place = Place { hop, purpose: Purpose::Helper, connection: None, address: None, ttl: None };
         let errand = |status| StepData::Http(Http { url: helper.place(), status, ..Http::default() });
         let ticket = self.log.begin();
         match self.cut.guard(Box::pin(helper.ask(&self.drive, &self.question(hop, host, goal, given)))).await {

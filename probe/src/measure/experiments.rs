@@ -11,7 +11,7 @@ use url::Url;
 use super::connect::{Goal, Reached, Round};
 use super::steps::Offer;
 use super::{Known, Walk};
-use crate::drive::{Alpn, Channel, Fetch, KnownPage, Question, SYSTEM};
+use crate::drive::{Alpn, Channel, Fetch, Hello, KnownPage, Question, SYSTEM};
 use crate::follow_up::{Experiment, ROUNDS, SLOW_ROUNDS, over_tls};
 
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
@@ -20,6 +20,22 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Segments that every path carries: the size that TCP uses when it knows nothing of a path (RFC 9293 section 3.7.1), in
 /// packets of 576 octets, which every IPv4 host has to accept (RFC 791 section 3.1).
 const SMALL_SEGMENT: u32 = 536;
+
+/// Farther than any host (the longest paths of traceroutes are some 30 routers long, which is traceroute(8)'s own bound).
+const FARTHEST: u8 = 32;
+/// How long an answer is waited for: some round trips of the longest paths.
+const LOCATE_WAIT: Duration = Duration::from_millis(1_500);
+/// How often it is asked at each distance before silence is believed.
+const LOCATE_TRIES: usize = 2;
+
+/// Whether a row of a handshake shows that somebody answered, be it to cut it off.
+fn speaks(row: &Observation) -> bool {
+    let is_cut = matches!(
+        row.outcome.failure(),
+        Some(Failure::ConnectionReset | Failure::ConnectionAborted | Failure::EofError)
+    );
+    row.tls().is_some_and(|tls| is_cut || tls.bytes_received > 0 || row.outcome.is_ok())
+}
 
 impl Walk {
     /// Makes the follow-ups that the hop's rows ask for: each kind once in a measurement.
@@ -31,11 +47,12 @@ impl Walk {
         wanted: impl Fn(&[Observation], u16, &str) -> Vec<Experiment>,
     ) {
         let config = self.drive.config();
-        if !config.follow_up {
+        if !config.follow_up.are_made() {
             return;
         }
         let mut experiments = self.log.look(|rows| wanted(rows, hop, &config.innocent_sni));
         experiments.retain(|new| !known.made.iter().any(|made| made.is_like(new)));
+        experiments.retain(|new| config.follow_up.locate() || !matches!(new, Experiment::Locate { .. }));
         // A service with an authority of its own shows what nobody else has signed; that is how it is.
         experiments.retain(|new| !(self.private_ca && matches!(new, Experiment::ForgedCertificate { .. })));
         for experiment in &experiments {
@@ -60,6 +77,8 @@ impl Walk {
             Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
             Experiment::QuicDifferential { address, own } => self.quic_differential(hop, *address, own).await,
             Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
+            Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
+            Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
             Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
             Experiment::SmallSegments { address } => {
                 let round = Round { segments: Some(SMALL_SEGMENT), ..self.round(hop, Purpose::SmallSegments) };
@@ -68,12 +87,60 @@ impl Walk {
         }
     }
 
+    /// The target's own handshake with the name sent in other ways, as long as none is answered.
+    async fn other_hellos(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
+        for (purpose, hello) in [
+            (Purpose::SplitSegments, Hello::Segments),
+            (Purpose::SplitRecords, Hello::Records),
+            (Purpose::NoSni, Hello::NoName),
+        ] {
+            let round = Round { hello, ..self.round(hop, purpose) };
+            if self.offer_in(round, address, own, goal).await {
+                break;
+            }
+        }
+    }
+
+    /// How far a handshake must be sent until it is cut off, and how far until an innocent one is answered.
+    async fn locate(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
+        let innocent = self.drive.config().innocent_sni.clone();
+        for (purpose, name) in [(Purpose::Locate, own), (Purpose::LocateInnocent, innocent.as_str())] {
+            self.farthest(hop, purpose, address, name, goal).await;
+        }
+    }
+
+    /// Halves the range of distances until the nearest is left at which somebody answers. What was not answered is asked once
+    /// more: packets are lost, too.
+    async fn farthest(&self, hop: u16, purpose: Purpose, address: SocketAddr, name: &str, goal: &Goal) {
+        let (mut silent, mut answered) = (0, FARTHEST);
+        while answered - silent > 1 {
+            let ttl = silent.midpoint(answered);
+            let round = Round { ttl: Some(ttl), ..self.round(hop, purpose) };
+            let round = Round { tls: round.tls.min(LOCATE_WAIT), ..round };
+            let mut is_answered = false;
+            for _ in 0..LOCATE_TRIES {
+                let before = self.log.count();
+                self.offer_in(round, address, name, goal).await;
+                is_answered = self.log.look(|rows| rows[before.min(rows.len())..].iter().any(speaks));
+                if is_answered {
+                    break;
+                }
+            }
+            if is_answered { answered = ttl } else { silent = ttl }
+        }
+    }
+
     /// A handshake that offers this name, and no request.
     async fn offer(&self, hop: u16, purpose: Purpose, address: SocketAddr, host: &str, goal: &Goal) {
-        let Some(offer) = &goal.tls else { return };
+        self.offer_in(self.round(hop, purpose), address, host, goal).await;
+    }
+
+    /// The same in a round; whether the certificate was valid.
+    async fn offer_in(&self, round: Round, address: SocketAddr, host: &str, goal: &Goal) -> bool {
+        let Some(offer) = &goal.tls else { return false };
         let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
         let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: false };
-        self.try_out(self.round(hop, purpose), address, &goal).await;
+        self.try_out(round, address, &goal).await.at_goal
     }
 
     /// One connection to the goal, request included if the goal has one.

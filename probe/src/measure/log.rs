@@ -32,6 +32,8 @@ pub(super) struct Place {
     pub(super) purpose: Purpose,
     pub(super) connection: Option<u32>,
     pub(super) address: Option<SocketAddr>,
+    /// Time to live, where it is set.
+    pub(super) ttl: Option<u8>,
 }
 
 impl Log {
@@ -63,6 +65,7 @@ impl Log {
             detail,
             address: place.address.map(|address| address.ip()),
             port: place.address.map(|address| address.port()),
+            ttl: place.ttl,
             data,
         };
         self.rows().push(row);
@@ -73,6 +76,11 @@ impl Log {
         let ticket = self.begin();
         let now = Ticket { t0_ms: self.now_ms(), ..ticket };
         self.end(now, place, Outcome::NotRun(reason), None, data);
+    }
+
+    /// How many rows there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.rows().len()
     }
 
     /// A look at the rows so far, in the order in which they ended.

@@ -130,7 +130,7 @@ impl Walk {
             async move {
                 let planned = question.unanswered(Engine::Udp, label);
                 if let Some(reason) = self.out_of_reach(resolver) {
-                    let place = Place { hop: 0, purpose: Purpose::Main, connection: None, address: None };
+                    let place = Place { hop: 0, purpose: Purpose::Main, connection: None, address: None, ttl: None };
                     return self.log.skip(place, reason, StepData::Dns(planned));
                 }
                 let asking = self.drive.ask_udp(&question, label, resolver);
@@ -257,7 +257,7 @@ impl Walk {
             }
             Err(_) => Failure::HttpInvalidRedirectLocationHost,
         };
-        let place = Place { hop: hop + 1, purpose: Purpose::Main, connection: None, address: None };
+        let place = Place { hop: hop + 1, purpose: Purpose::Main, connection: None, address: None, ttl: None };
         let http = Http { url: Scrubber::default().place(location), ..Http::default() };
         self.log.end(self.log.begin(), place, Outcome::Failed(failure), None, StepData::Http(http));
         None

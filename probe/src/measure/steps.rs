@@ -10,7 +10,7 @@ use url::Url;
 use super::Walk;
 use super::connect::Round;
 use super::log::Place;
-use crate::drive::{Alpn, Answered, Channel, Fetch, Scrubber, Tapped, is_bogon};
+use crate::drive::{Alpn, Answered, Channel, Fetch, Hello, Scrubber, Tapped, is_bogon};
 
 /// What is offered in a handshake.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Walk {
         asking: impl Future<Output = Answered>,
     ) -> Result<Answered, NotRun> {
         let ticket = self.log.begin();
-        let place = |address| Place { hop, purpose, connection: None, address };
+        let place = |address| Place { hop, purpose, connection: None, address, ttl: None };
         match self.cut.guard(asking).await {
             Ok(mut answered) => {
                 self.judge_addresses(&mut answered);
@@ -130,8 +130,15 @@ impl Walk {
         round: Round,
     ) -> Result<TlsStream<Tapped>, NotRun> {
         let scrubber = Scrubber::new(stream.stream().local_addr().ok());
+        let place = Place { ttl: round.ttl, ..place };
         let ticket = self.log.begin();
-        let handshake = self.drive.handshake(stream, &offer.host, offer.alpn, round.tls);
+        if let Some(Err(error)) = round.ttl.map(|ttl| stream.sends_as_far_as(ttl)) {
+            // The system does not allow it: nothing was sent.
+            let tls = StepData::Tls(Tls { sni: sni_of(offer), ..Tls::default() });
+            self.log.end(ticket, place, Outcome::NotRun(NotRun::LocalLimit), Some(error.to_string()), tls);
+            return Err(NotRun::LocalLimit);
+        }
+        let handshake = self.drive.handshake_by(stream, &offer.host, offer.alpn, round.tls, round.hello);
         // The future of a handshake is large, and lives across everything that this one does.
         match self.cut.guard(Box::pin(handshake)).await {
             Ok(done) => {
@@ -143,7 +150,8 @@ impl Walk {
                 }
             }
             Err(reason) => {
-                let tls = Tls { sni: sni_of(offer), ..Tls::default() };
+                let sni = sni_of(offer).filter(|_| round.hello != Hello::NoName);
+                let tls = Tls { sni, ..Tls::default() };
                 self.log.end(ticket, place, Outcome::NotRun(reason), None, StepData::Tls(tls));
                 Err(reason)
             }

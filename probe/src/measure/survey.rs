@@ -83,7 +83,7 @@ impl Walk {
         let refused: Vec<IpAddr> = refused;
         for address in refused {
             let at = Some(SocketAddr::new(address, goal.port));
-            let place = Place { hop: 0, purpose, connection: Some(self.log.connection()), address: at };
+            let place = Place { hop: 0, purpose, connection: Some(self.log.connection()), address: at, ttl: None };
             self.log.skip(place, NotRun::BogonAddress, StepData::Tcp);
         }
         allowed

@@ -21,6 +21,7 @@ pub fn unmeasured(target: &Target, context: &MeasureContext, reason: NotRun) -> 
         detail: None,
         address: None,
         port: None,
+        ttl: None,
         data,
     };
     Measurement {

@@ -50,6 +50,16 @@ named! {
         SmallSegments = "small_segments",
         /// Follow-up: the name, asked of a host that is no resolver: the target's own, at an address that was proven.
         NoResolver = "no_resolver",
+        /// Follow-up: the target's own handshake without a server name; the certificate is held against the name all the same.
+        NoSni = "no_sni",
+        /// Follow-up: the target's own `ClientHello`, cut in the middle of the name into two TCP segments.
+        SplitSegments = "split_segments",
+        /// Follow-up: the target's own `ClientHello` in many small TLS records.
+        SplitRecords = "split_records",
+        /// Follow-up: the target's own handshake once more, that is sent only so many routers far.
+        Locate = "locate",
+        /// Follow-up: a handshake for an innocent name, that is sent only so many routers far.
+        LocateInnocent = "locate_innocent",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
         TcpCopy = "tcp_copy",
     }
@@ -136,6 +146,8 @@ pub struct Observation {
     pub address: Option<IpAddr>,
     /// Port of `address`.
     pub port: Option<u16>,
+    /// Time to live (IPv4) or hop limit (IPv6) of what was sent in the step, where it was set.
+    pub ttl: Option<u8>,
     /// What the step itself saw.
     pub data: StepData,
 }

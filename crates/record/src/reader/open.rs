@@ -199,9 +199,10 @@ mod tests {
         drop(Database::open_or_create(&file).unwrap());
         let before = fs::read(&file).unwrap();
         let next = Migration { sql: "CREATE TABLE more (a INTEGER) STRICT", summary: "" };
-        let source = Source::open(&file, &[MIGRATIONS[0], next]).unwrap();
+        let one_more = [MIGRATIONS, &[next]].concat();
+        let source = Source::open(&file, &one_more).unwrap();
         assert_eq!(tables(&source), 14);
-        assert_eq!(source.sqlite(schema::user_version).unwrap(), 2);
+        assert_eq!(source.sqlite(schema::user_version).unwrap(), schema::newest(&one_more));
         let copy = PathBuf::from(source.connection.path().unwrap());
         assert!(copy.exists() && copy != file);
         drop(source);

@@ -145,10 +145,15 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
         detail: cells.read()?,
         address: cells.parse_or_null(address)?,
         port: cells.read()?,
+        ttl: None,
         data: StepData::Tcp,
     };
     let (data, body) = step_data(&mut cells, step)?;
     seen.data = data;
+    // The last column, behind those of all steps.
+    let mut last = Cells::new(file, &tables::OBSERVATIONS, row);
+    last.skip(tables::OBSERVATIONS.columns.len() - 1);
+    seen.ttl = last.read()?;
     Ok((seen, body))
 }
 

@@ -121,7 +121,12 @@ fn tables(migrations: &[Migration]) -> Vec<Described> {
             continue;
         }
         let words = std::mem::take(&mut words);
-        if let Some(name) = line.strip_prefix("CREATE TABLE ").and_then(|rest| rest.strip_suffix(" (")) {
+        let added = line.strip_prefix("ALTER TABLE ").and_then(|rest| rest.split_once(" ADD COLUMN "));
+        if let Some((name, rest)) = added {
+            if let Some(table) = tables.iter_mut().find(|table| table.name == name) {
+                table.columns.extend(column(rest, words));
+            }
+        } else if let Some(name) = line.strip_prefix("CREATE TABLE ").and_then(|rest| rest.strip_suffix(" (")) {
             tables.push(Described { name: name.into(), words, columns: Vec::new() });
         } else if let (Some(column), Some(table)) = (column(line, words), tables.last_mut()) {
             table.columns.push(column);

@@ -198,6 +198,7 @@ pub fn step(seq: u32, data: StepData) -> Observation {
         detail: None,
         address: Some(Ipv4Addr::new(192, 0, 2, 7).into()),
         port: Some(443),
+        ttl: None,
         data,
     }
 }

@@ -65,7 +65,8 @@ impl Benchmark {
         let out = self.out.join(name);
         std::fs::create_dir_all(&out)?;
         Ok(Rounds {
-            seed: self.seed,
+            // Each world has a seed of its own.
+            seed: self.seed + u64::from(vary),
             count: rounds,
             per_scenario: true,
             vary,

@@ -1,10 +1,25 @@
 //! What the integration tests share: running something where the client of a scenario is.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// A command that runs the testbed.
 pub fn testbed() -> Command {
     Command::new(env!("CARGO_BIN_EXE_testbed"))
+}
+
+/// A program of ours, beside the testbed.
+#[allow(dead_code, reason = "not every test file starts other programs")]
+pub fn beside(program: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_testbed")).with_file_name(program);
+    assert!(path.is_file(), "no {program} at {}: run `cargo build --workspace` first", path.display());
+    path
+}
+
+/// The probe: the one that the environment names, or the one beside the testbed.
+#[allow(dead_code, reason = "not every test file starts other programs")]
+pub fn probe() -> PathBuf {
+    std::env::var_os(testbed::measure::PROBE_VARIABLE).map_or_else(|| beside("probe"), PathBuf::from)
 }
 
 /// Whether worlds can be made here. If not, it says that the test is skipped, and why.

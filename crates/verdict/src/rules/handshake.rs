@@ -33,8 +33,56 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         Some(finding) => found.push(finding),
         None => found.extend(lone(features, first, &failed)),
     }
+    found.extend(addresses(&failed).into_iter().find_map(|address| passes_when_hidden(features, address)));
+    found.extend(addresses(&failed).into_iter().find_map(|address| cut_off_on_the_way(features, address)));
     found.extend(addresses(&failed).into_iter().find_map(|address| cut_off_early(features, address)));
     found.extend(certificate(features, &failed));
+}
+
+/// The target's own handshake, which works as soon as the name cannot be read at a glance.
+fn passes_when_hidden(features: &Features<'_>, address: IpAddr) -> Option<Finding> {
+    let own: Vec<&Connection<'_>> = features
+        .connections
+        .iter()
+        .filter(|c| c.address == address && c.tls.is_some() && matches!(c.purpose, Purpose::Main | Purpose::Retry))
+        .collect();
+    let silent: Vec<_> = own.iter().filter_map(|connection| silence(connection)).collect();
+    let hidden =
+        features.connections.iter().find(|c| c.address == address && way(c.purpose).is_some() && c.verified())?;
+    if silent.len() < own.len() || own.len() <= ROUNDS_WANTED {
+        return None;
+    }
+    let rows = own.iter().copied().chain([hidden]).filter_map(|c| c.tls).map(|row| row.seq).collect();
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("addresses", &address), ("how", &way(hidden.purpose)?), ("tries", &own.len())];
+    let (_, mechanism) = silent.first()?;
+    Some(Finding::new("tls.passes_when_hidden", rows, fields).pointing_at(format!("{mechanism}.sni")))
+}
+
+/// How the name was hidden.
+fn way(purpose: Purpose) -> Option<&'static str> {
+    match purpose {
+        Purpose::SplitSegments => Some("cut over two TCP segments"),
+        Purpose::SplitRecords => Some("cut over many TLS records"),
+        Purpose::NoSni => Some("left out"),
+        _ => None,
+    }
+}
+
+/// A handshake that is cut off although it was not sent as far as the server.
+fn cut_off_on_the_way(features: &Features<'_>, address: IpAddr) -> Option<Finding> {
+    let nearest = |purpose, answers: fn(&Connection<'_>) -> bool| {
+        let sent = features.with_purpose(purpose).filter(|c| c.address == address && answers(c));
+        sent.filter_map(|c| Some((c.tls?.ttl?, *c))).min_by_key(|(ttl, _)| *ttl)
+    };
+    let is_cut = |c: &Connection<'_>| silence(c).is_some_and(|(_, mechanism)| mechanism != "tls.timeout");
+    let (hop, cut) = nearest(Purpose::Locate, is_cut)?;
+    let (server, answered) = nearest(Purpose::LocateInnocent, spoke)?;
+    let (_, mechanism) = silence(&cut).filter(|_| hop < server)?;
+    let rows = [cut, answered].into_iter().filter_map(|c| c.tls).map(|row| row.seq).collect();
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("addresses", &address), ("hop", &hop), ("server", &server)];
+    Some(Finding::new("tls.cut_off_on_the_way", rows, fields).pointing_at(mechanism))
 }
 
 /// Ends of handshakes that came before a word of the server's can have: sooner than half the shortest time in which a

@@ -77,6 +77,7 @@ impl World {
             detail: None,
             address: at.map(|(address, _)| address.parse().unwrap()),
             port: at.map(|(_, port)| port),
+            ttl: None,
             data,
         });
     }

@@ -9,12 +9,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::world::{Authority, Rows, at_once, config, drive, public, reply, reset, resolvers, run, serve};
 use crate::drive::{DriveConfig, KnownPage, Strangers};
+use crate::follow_up::FollowUps;
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn following_up(authority: &Authority) -> DriveConfig {
     let strangers = Strangers { names: vec!["one.test".to_owned(), "two.test".to_owned()], pages: Vec::new() };
-    DriveConfig { follow_up: true, strangers, ..config(authority) }
+    DriveConfig { follow_up: FollowUps::Usual, strangers, ..config(authority) }
 }
 
 fn rows_for(rows: &Rows, purpose: Purpose, step: Step) -> Vec<&Observation> {
@@ -153,4 +154,42 @@ async fn nothing_follows_where_everything_is_well() {
     let purposes = rows.0.observations.iter().map(|row| row.purpose);
     assert!(purposes.clone().all(|purpose| matches!(purpose, Purpose::Main | Purpose::Comparison)), "{rows:?}");
     assert_eq!(rows.of(Step::Tls).len(), 1);
+}
+
+/// A filter that waits for more than the first segment, and resets what has the name in it in one piece. (One that does
+/// not wait is in the testbed, where segments are packets of their own.)
+async fn by_name(authority: &Authority) -> SocketAddr {
+    let acceptor = authority.acceptor(&["site.example"]);
+    serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut start = [0; 2048];
+            let _ = stream.peek(&mut start).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            let length = stream.peek(&mut start).await.unwrap_or(0);
+            if start[..length].windows(12).any(|window| window == b"site.example") {
+                return reset(stream);
+            }
+            if let Ok(mut tls) = acceptor.accept(stream).await {
+                let _ = tls.read(&mut [0; 64]).await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_name_that_is_reset_is_sent_in_other_ways_until_one_passes() {
+    let authority = Authority::new();
+    let address = by_name(&authority).await;
+    let rows = run(&drive(following_up(&authority), &[]), &format!("tls://{address}?sni=site.example")).await;
+    rows.check_numbers();
+    let hidden = [Purpose::SplitSegments, Purpose::SplitRecords, Purpose::NoSni];
+    let seen: Vec<_> = rows.of(Step::Tls).into_iter().filter(|row| hidden.contains(&row.purpose)).collect();
+    let of = |purpose| seen.iter().find(|row| row.purpose == purpose).map(|row| row.outcome);
+    assert_eq!(of(Purpose::SplitSegments), Some(Outcome::Failed(Failure::ConnectionReset)));
+    // Small records cut the name by chance; one that is left out is read by nobody. What comes first ends it.
+    assert!(seen.last().unwrap().outcome.is_ok() && seen.iter().filter(|row| row.outcome.is_ok()).count() == 1);
+    let nameless = seen.iter().find(|row| row.purpose == Purpose::NoSni);
+    assert!(nameless.is_none_or(|row| row.tls().unwrap().sni.is_none()));
 }

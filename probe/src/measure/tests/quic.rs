@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 
 use super::world::{Authority, Rows, config, drive, run};
 use crate::drive::DriveConfig;
+use crate::follow_up::FollowUps;
 
 /// A QUIC server that takes every connection and waits for its end.
 fn quic_server(mut tls: ServerConfig) -> SocketAddr {
@@ -59,7 +60,7 @@ async fn a_certificate_for_another_name_is_kept_and_named() {
 async fn silence_asks_for_an_innocent_name_and_for_tcp() {
     let authority = Authority::new();
     let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let config = DriveConfig { follow_up: true, ..config(&authority) };
+    let config = DriveConfig { follow_up: FollowUps::Usual, ..config(&authority) };
     let input = format!("quic://{}?sni=site.example", silent.local_addr().unwrap());
     let rows = run(&drive(config, &[]), &input).await;
     rows.check_numbers();

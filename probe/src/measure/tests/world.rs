@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::RunClock;
 use crate::drive::{Drive, DriveConfig, PublicResolver, Strangers};
+use crate::follow_up::FollowUps;
 use crate::limits::Limits;
 use crate::measure::{MeasureContext, measure};
 
@@ -179,7 +180,7 @@ pub(super) fn config(authority: &Authority) -> DriveConfig {
         innocent_sni: "innocent.example".to_owned(),
         strangers: Strangers::default(),
         limits: limits(),
-        follow_up: false,
+        follow_up: FollowUps::None,
         ipv6: false,
     }
 }
