@@ -242,6 +242,8 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Tcp { .. } => "dns, tcp",
         Endpoint::Tls { .. } => "dns, tcp, tls",
         Endpoint::Quic { .. } => "dns, quic",
+        Endpoint::Vpn { protocol, .. } if protocol.is_tcp() => "dns, tcp, vpn",
+        Endpoint::Vpn { .. } => "dns, vpn",
         Endpoint::Dns { .. } => "dns",
     }
 }

@@ -47,6 +47,7 @@ fn bytes(data: &StepData) -> u64 {
     match data {
         StepData::Tls(tls) | StepData::Quic(tls) => tls.bytes_received,
         StepData::Http(http) => http.body_length,
+        StepData::Vpn(vpn) => vpn.bytes_received,
         StepData::Dns(_) | StepData::Tcp => 0,
     }
 }

@@ -6,9 +6,9 @@ use rusqlite::{CachedStatement, Connection, Result, ToSql, params};
 
 use crate::model::{
     Certificate, Dns, DnsAnswer, DnsRecord, HealthCheck, HealthSignal, Http, Measurement, MeasurementId, Network,
-    Observation, Outcome, PaceMark, Run, RunId, RunSummary, Step, StepData, Target, Tls, sha256,
+    Observation, Outcome, PaceMark, Run, RunId, RunSummary, Step, StepData, Target, Tls, Vpn, sha256,
 };
-use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TLS_COLUMNS};
+use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TLS_COLUMNS, VPN_COLUMNS};
 
 /// A row in the making: values are bound in the order of the table's columns.
 struct NewRow<'c> {
@@ -176,6 +176,7 @@ pub(crate) fn operation_name(step: Step) -> &'static str {
         Step::Tls => "handshake",
         Step::Http => "round_trip",
         Step::Quic => "quic_handshake",
+        Step::Vpn => "first_message",
     }
 }
 
@@ -202,11 +203,12 @@ fn observation(connection: &Connection, id: MeasurementId, seen: &Observation) -
     tls(&mut row, seen.tls().or(seen.quic()))?;
     http(&mut row, seen.http(), body)?;
     row.put(params![seen.ttl])?;
+    vpn(&mut row, seen.vpn())?;
     row.store()?;
     match &seen.data {
         StepData::Dns(dns) => dns_answers(connection, id, seen.seq, &dns.answers),
         StepData::Tls(tls) | StepData::Quic(tls) => chain(connection, id, seen.seq, &tls.chain),
-        StepData::Tcp | StepData::Http(_) => Ok(()),
+        StepData::Tcp | StepData::Http(_) | StepData::Vpn(_) => Ok(()),
     }
 }
 
@@ -225,6 +227,11 @@ fn tls(row: &mut NewRow<'_>, tls: Option<&Tls>) -> Result<()> {
         count(tls.bytes_received),
         tls.first_bytes.map(|first| first.name()),
     ])
+}
+
+fn vpn(row: &mut NewRow<'_>, vpn: Option<&Vpn>) -> Result<()> {
+    let Some(vpn) = vpn else { return row.nulls(VPN_COLUMNS) };
+    row.put(params![vpn.protocol.name(), count(vpn.bytes_received), vpn.answer.map(|answer| answer.name())])
 }
 
 fn http(row: &mut NewRow<'_>, http: Option<&Http>, body: Option<[u8; 32]>) -> Result<()> {

@@ -92,6 +92,9 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "http_body_length",
         "http_body_truncated",
         "ttl",
+        "vpn_protocol",
+        "vpn_bytes_received",
+        "vpn_answer",
     ],
 };
 
@@ -99,6 +102,8 @@ pub(crate) static OBSERVATIONS: Table = Table {
 pub(crate) const DNS_COLUMNS: usize = 6;
 pub(crate) const TLS_COLUMNS: usize = 6;
 pub(crate) const HTTP_COLUMNS: usize = 7;
+/// The last ones: what is of all steps, and of those that came later.
+pub(crate) const VPN_COLUMNS: usize = 3;
 
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",

@@ -33,7 +33,7 @@ pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
 }
 
 fn connected_over(measurement: &Measurement, family: Family) -> bool {
-    let is_connection = |row: &faultline_record::Observation| matches!(row.step(), Step::Tcp | Step::Quic);
+    let is_connection = |row: &faultline_record::Observation| matches!(row.step(), Step::Tcp | Step::Quic | Step::Vpn);
     let tried = |row: &&faultline_record::Observation| is_connection(row) && row.outcome.not_run().is_none();
     let mut rows = measurement.observations.iter().filter(tried).filter(|row| row.purpose == Purpose::Main);
     rows.any(|row| row.address.is_some_and(|address| Family::of(address) == family))

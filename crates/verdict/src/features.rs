@@ -41,6 +41,22 @@ impl Quic<'_> {
     }
 }
 
+/// One first message to a tunnel's server.
+#[derive(Clone, Copy, Debug)]
+pub struct Tunnel<'a> {
+    /// Where it went.
+    pub address: IpAddr,
+    /// The row.
+    pub row: &'a Observation,
+}
+
+/// Those that were sent, by their rows.
+fn tunnels_of<'a>(rows: &[&'a Observation], family: Option<Family>) -> Vec<Tunnel<'a>> {
+    let of = |row: &&'a Observation| row.vpn().and(row.address).map(|address| Tunnel { address, row });
+    let sent = rows.iter().filter_map(of).filter(|tunnel| tunnel.row.outcome.not_run().is_none());
+    sent.filter(|tunnel| family.is_none_or(|wanted| Family::of(tunnel.address) == wanted)).collect()
+}
+
 /// Those that were tried, by their rows.
 fn handshakes_of<'a>(rows: &[&'a Observation], family: Option<Family>) -> Vec<Quic<'a>> {
     let of = |row: &&'a Observation| Some(Quic { address: row.address?, row, tls: row.quic()? });
@@ -67,6 +83,8 @@ pub struct Helper<'a> {
     pub connections: Vec<Connection<'a>>,
     /// Its QUIC handshakes.
     pub quic: Vec<Quic<'a>>,
+    /// Its first messages to tunnels.
+    pub vpn: Vec<Tunnel<'a>>,
 }
 
 impl<'a> Helper<'a> {
@@ -78,6 +96,7 @@ impl<'a> Helper<'a> {
             lookups: rows.iter().filter_map(|&row| Some(Lookup { row, dns: row.dns()? })).collect(),
             connections: of_family(connections(rows), family),
             quic: handshakes_of(rows, family),
+            vpn: tunnels_of(rows, family),
         })
     }
 }
@@ -101,6 +120,8 @@ pub struct Features<'a> {
     pub connections: Vec<Connection<'a>>,
     /// Every QUIC handshake that was tried.
     pub quic: Vec<Quic<'a>>,
+    /// Every first message to a tunnel's server that was sent.
+    pub vpn: Vec<Tunnel<'a>>,
     /// A redirect that cannot be followed.
     pub dead_end: Option<&'a Observation>,
     /// What a helper outside saw of the same host, if one answered.
@@ -180,6 +201,7 @@ impl<'a> Features<'a> {
             led_here: in_the_clear.collect(),
             random: lookups(Purpose::RandomName).filter(Lookup::tried).collect(),
             quic: handshakes_of(&rows, family),
+            vpn: tunnels_of(&rows, family),
             nobody: lookups(Purpose::NoResolver).filter(Lookup::tried).collect(),
             plain_pages: PlainPage::of(measurement, last),
             system: last_words(
@@ -210,7 +232,7 @@ impl<'a> Features<'a> {
     pub fn proven(&self) -> BTreeSet<IpAddr> {
         self.connections
             .iter()
-            .filter(|c| !matches!(c.purpose, Purpose::InnocentSni | Purpose::ProxyCheck) && c.verified())
+            .filter(|c| is_of_target(c.purpose) && c.verified())
             .map(|c| c.address)
             .chain(self.quic_with(Purpose::Main).filter(|quic| quic.row.outcome.is_ok()).map(|quic| quic.address))
             .chain(self.quic_with(Purpose::Comparison).filter(|quic| quic.row.outcome.is_ok()).map(|quic| quic.address))
@@ -317,6 +339,11 @@ impl Connection<'_> {
     }
 }
 
+/// Whether a handshake of this purpose offers the target's own name, or is held against it.
+fn is_of_target(purpose: Purpose) -> bool {
+    !matches!(purpose, Purpose::InnocentSni | Purpose::ProxyCheck | Purpose::LocateInnocent)
+}
+
 /// Each question's answer, or that of the last time when it was asked again for want of one.
 fn last_words<'a>(first: impl Iterator<Item = Lookup<'a>>, again: &[Lookup<'a>]) -> Vec<Lookup<'a>> {
     let last = |lookup: Lookup<'a>| {
@@ -349,7 +376,7 @@ fn of_family(connections: Vec<Connection<'_>>, family: Option<Family>) -> Vec<Co
 /// The host of the hop: what was asked of resolvers, else what was offered or requested, else the target's own.
 fn host_of(measurement: &Measurement, rows: &[&Observation]) -> (String, u16) {
     let (own, own_port) = measurement.target.endpoint.host_and_port();
-    let is_connection = |row: &&&Observation| matches!(row.step(), Step::Tcp | Step::Quic);
+    let is_connection = |row: &&&Observation| matches!(row.step(), Step::Tcp | Step::Quic | Step::Vpn);
     let port = rows.iter().find(is_connection).and_then(|row| row.port);
     let asked = rows.iter().find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
     let offered = || rows.iter().find_map(|row| row.tls().or(row.quic()).and_then(|tls| tls.sni.clone()));

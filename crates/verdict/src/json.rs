@@ -93,6 +93,11 @@ fn data_json(data: &StepData) -> Vec<(&'static str, Value)> {
             ("first_bytes", tls.first_bytes.map(|first| first.name()).into()),
             ("chain", tls.chain.iter().map(|certificate| certificate_json(certificate)).collect::<Vec<_>>().into()),
         ],
+        StepData::Vpn(vpn) => vec![
+            ("protocol", vpn.protocol.name().into()),
+            ("bytes_received", vpn.bytes_received.into()),
+            ("answer", vpn.answer.map(|answer| answer.name()).into()),
+        ],
         StepData::Http(http) => vec![
             ("url", http.url.clone().into()),
             ("protocol", http.protocol.clone().into()),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{
     Certificate, Dns, DnsRecord, Engine, Family, FirstBytes, HealthSignal, Http, Network, NetworkKind, NotRun,
-    Observation, Outcome, Purpose, SignalKind, StepData, Tls,
+    Observation, Outcome, Purpose, SignalKind, StepData, Tls, Vpn, VpnAnswer,
 };
 
 /// The text with everything that a terminal obeys made visible: control characters and changes of direction
@@ -31,6 +31,7 @@ pub fn row(row: &Observation) -> String {
         StepData::Tcp => (format!("TCP connection to {}", place(row)), "connected".to_owned()),
         StepData::Tls(tls) => (handshake("TLS", row, tls), tls_result(tls)),
         StepData::Quic(tls) => (handshake("QUIC", row, tls), tls_result(tls)),
+        StepData::Vpn(vpn) => (format!("first message of {} to {}", vpn.protocol, place(row)), vpn_result(vpn)),
         StepData::Http(http) => (format!("request for {} at {}", http.url, place(row)), response(http)),
     };
     let mut text = format!("row {}: {}{what}, ", row.seq, purpose(row));
@@ -64,6 +65,8 @@ fn purpose(row: &Observation) -> String {
         Purpose::SplitRecords => "in many small records, ",
         Purpose::Locate => "sent part of the way, ",
         Purpose::LocateInnocent => "an innocent name sent part of the way, ",
+        Purpose::JunkFirst => "behind noise, or cut in two, ",
+        Purpose::HostAlive => "to see whether the host lives, ",
         Purpose::TcpCopy => "the same over TCP, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
@@ -129,6 +132,17 @@ fn tls_result(tls: &Tls) -> String {
         Some(leaf) => format!("completed with {}", certificate(leaf)),
         None => "completed".to_owned(),
     }
+}
+
+fn vpn_result(vpn: &Vpn) -> String {
+    match vpn.answer {
+        Some(VpnAnswer::ServerReset) => "the server's reset for this session came",
+        Some(VpnAnswer::Chosen) => "the server chose a proposal",
+        Some(VpnAnswer::Notified) => "the server's notification came",
+        Some(VpnAnswer::Other) => "something came that is no answer of the protocol",
+        None => "nothing came",
+    }
+    .to_owned()
 }
 
 fn certificate(leaf: &Certificate) -> String {

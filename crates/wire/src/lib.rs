@@ -4,4 +4,8 @@
 
 #![no_std]
 
+extern crate alloc;
+
+pub mod ikev2;
+pub mod openvpn;
 pub mod tls;

@@ -14,6 +14,7 @@ mod tap;
 mod tcp;
 mod tls;
 mod udp;
+mod vpn;
 mod way;
 
 use std::fmt;
@@ -38,6 +39,7 @@ pub use system::SYSTEM;
 pub use tap::{Passed, Tap, Tapped};
 pub use tcp::Admission;
 pub use tls::{Alpn, Handshake, Hello, tls_fingerprint};
+pub use vpn::{Exchange, FirstMessage};
 
 /// A public resolver that the system's is held against.
 #[derive(Clone, Debug)]

@@ -114,6 +114,11 @@ pub enum Experiment {
         /// The name it failed for.
         own: String,
     },
+    /// Is it the protocol, the server or the host? The first message again and in disguise, in turns, and another port.
+    Tunnel {
+        /// Where the server did not answer.
+        address: SocketAddr,
+    },
     /// Is it the name, over QUIC? Handshakes with the same address for an innocent name and for the target's own, in turns.
     QuicDifferential {
         /// Where the handshake failed.
@@ -157,6 +162,7 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
                 host_differential(rows.clone()),
                 quic_differential(rows.clone(), innocent),
                 tcp_copy(rows.clone()),
+                tunnel(rows.clone()),
                 forged_certificate(rows),
             ]
         })
@@ -185,6 +191,14 @@ fn silent_quic<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Optio
 fn quic_differential<'a>(rows: impl Iterator<Item = &'a Observation> + Clone, innocent: &str) -> Option<Experiment> {
     let (address, own) = silent_quic(rows).filter(|(_, own)| own != innocent)?;
     Some(Experiment::QuicDifferential { address, own })
+}
+
+fn tunnel<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
+    let mut sent = rows.filter(|row| row.vpn().is_some() && row.outcome.not_run().is_none());
+    if sent.clone().any(|row| row.outcome == Outcome::Ok) {
+        return None;
+    }
+    Some(Experiment::Tunnel { address: sent.find_map(address)? })
 }
 
 fn tcp_copy<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {

@@ -36,10 +36,16 @@ fn names(rows: &[Observation]) -> HelperNames {
 }
 
 fn connections(rows: &[Observation]) -> Vec<HelperAddress> {
-    let made = rows.iter().filter(|row| matches!(row.step(), Step::Tcp | Step::Quic));
+    let has_tunnel = rows.iter().any(|row| row.vpn().is_some());
+    // A tunnel over TCP has both rows: the tunnel's says how it ended.
+    let is_one = |row: &&Observation| match row.step() {
+        Step::Tcp => !has_tunnel,
+        step => matches!(step, Step::Quic | Step::Vpn),
+    };
+    let made = rows.iter().filter(is_one);
     made.filter_map(|row| {
-        if row.step() == Step::Quic {
-            return Some(by_quic(row, row.address?, row.port?));
+        if row.step() != Step::Tcp {
+            return Some(by_one_step(row, row.address?, row.port?));
         }
         let of_connection = |other: &&Observation| other.step() == Step::Tls && other.connection == row.connection;
         let tls = rows.iter().filter(|other| other.connection.is_some()).find(of_connection);
@@ -56,8 +62,8 @@ fn connections(rows: &[Observation]) -> Vec<HelperAddress> {
     .collect()
 }
 
-/// QUIC is a handshake from the first packet on: there is no connection before it.
-fn by_quic(row: &Observation, address: IpAddr, port: u16) -> HelperAddress {
+/// QUIC is a handshake from the first packet on, and a tunnel's first message counts as one.
+fn by_one_step(row: &Observation, address: IpAddr, port: u16) -> HelperAddress {
     let (tcp, tls) = (StepEnd(Outcome::NotRun(NotRun::NotNeeded)), StepEnd(row.outcome));
     HelperAddress { address, port, from: origin(row), tcp, tls, verified: row.outcome.is_ok() }
 }

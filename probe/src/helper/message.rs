@@ -21,7 +21,7 @@ pub const ADDRESSES: usize = 8;
 pub struct HelperQuestion {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What to try, as a URL (`https://`, `http://`, `tls://`, `quic://`, `tcp://`).
+    /// What to try, as a URL (`https://`, `http://`, `tls://`, `quic://`, `tcp://`, `openvpn+udp://`, `openvpn+tcp://`, `ikev2://`).
     pub endpoint: String,
     /// The endpoint's host, once more: a question whose two halves disagree is refused.
     pub host: String,

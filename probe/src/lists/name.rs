@@ -12,6 +12,7 @@ pub fn endpoint_name(endpoint: &Endpoint) -> String {
         Endpoint::Tcp { .. } | Endpoint::Tls { .. } => format!("{host}:{port}"),
         Endpoint::Quic { .. } if port == 443 => format!("quic:{host}"),
         Endpoint::Quic { .. } => format!("quic:{host}:{port}"),
+        Endpoint::Vpn { protocol, .. } => format!("{protocol}:{host}:{port}"),
         Endpoint::Dns { name, .. } => format!("{name}@{host}"),
     }
 }

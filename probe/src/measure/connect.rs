@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use faultline_record::{NotRun, Purpose, StepData, Tls};
+use faultline_record::{NotRun, Purpose, StepData, Tls, Vpn, VpnProtocol};
 use futures_util::future::join_all;
 use url::Url;
 
 use super::Walk;
 use super::log::Place;
 use super::steps::{Offer, planned_request};
-use crate::drive::{Channel, Fetch, Hello};
+use crate::drive::{Channel, Fetch, FirstMessage, Hello};
 use crate::limits::Limits;
 
 /// What is wanted of a connection.
@@ -22,8 +22,30 @@ pub(super) struct Goal {
     pub(super) tls: Option<Offer>,
     /// A request, if there is to be one.
     pub(super) url: Option<Url>,
-    /// By QUIC, and not over TCP.
-    pub(super) quic: bool,
+    /// What carries it.
+    pub(super) by: By,
+}
+
+/// What carries a connection's steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// TCP.
+    Tcp,
+    /// QUIC, which is connection and handshake in one.
+    Quic,
+    /// The first message of a tunnel, over UDP or TCP.
+    Tunnel(VpnProtocol),
+}
+
+impl By {
+    /// The step that stands in the place of TCP and TLS, not made yet; `None` where it is these.
+    pub(super) fn instead(self) -> Option<StepData> {
+        match self {
+            Self::Tcp => None,
+            Self::Quic => Some(StepData::Quic(Tls::default())),
+            Self::Tunnel(protocol) => Some(StepData::Vpn(Vpn { protocol, bytes_received: 0, answer: None })),
+        }
+    }
 }
 
 /// Which round connections belong to, and how long each step may take.
@@ -40,6 +62,8 @@ pub(super) struct Round {
     pub(super) segments: Option<u32>,
     /// How the name is sent.
     pub(super) hello: Hello,
+    /// How a tunnel's first message is sent.
+    pub(super) first: FirstMessage,
     /// How many routers far a handshake is sent.
     pub(super) ttl: Option<u8>,
 }
@@ -55,6 +79,7 @@ impl Round {
             trusts_anyone: false,
             segments: None,
             hello: Hello::Plain,
+            first: FirstMessage::Plain,
             ttl: None,
         }
     }
@@ -117,16 +142,15 @@ impl Walk {
     pub(super) fn leave_out(&self, round: Round, addresses: &[IpAddr], goal: &Goal) {
         for &address in addresses {
             let place = round.place(None, Some(SocketAddr::new(address, goal.port)));
-            let data = if goal.quic { StepData::Quic(Tls::default()) } else { StepData::Tcp };
-            self.log.skip(place, NotRun::AddressCap, data);
+            self.log.skip(place, NotRun::AddressCap, goal.by.instead().unwrap_or(StepData::Tcp));
         }
     }
 
     /// There is nothing to connect to: every planned step has a row that says so.
     pub(super) fn skip_all(&self, round: Round, goal: &Goal, reason: NotRun) {
         let place = round.place(None, None);
-        if goal.quic {
-            return self.log.skip(place, reason, StepData::Quic(Tls::default()));
+        if let Some(step) = goal.by.instead() {
+            return self.log.skip(place, reason, step);
         }
         self.log.skip(place, reason, StepData::Tcp);
         if goal.tls.is_some() {
@@ -140,11 +164,13 @@ impl Walk {
     /// One connection, as far as it gets.
     pub(super) async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
         let place = round.place(Some(self.log.connection()), Some(address));
-        if let (true, Some(offer)) = (goal.quic, &goal.tls) {
-            return match self.quic(place, address, offer, round).await {
-                Ok(()) => Reached::had(),
-                Err(reason) => Reached::stopped(reason),
-            };
+        let instead = match (goal.by, &goal.tls) {
+            (By::Quic, Some(offer)) => Some(self.quic(place, address, offer, round).await),
+            (By::Tunnel(protocol), _) => Some(self.tunnel(place, address, protocol, round).await),
+            _ => None,
+        };
+        if let Some(end) = instead {
+            return end.map_or_else(Reached::stopped, |()| Reached::had());
         }
         let tcp = self.tcp(place, address, round).await;
         let channel = match (tcp, &goal.tls) {

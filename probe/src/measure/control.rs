@@ -3,11 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{
-    Dns, DnsAnswer, DnsRecord, Engine, Failure, Family, HostName, Http, Outcome, Purpose, StepData, Tls,
+    Dns, DnsAnswer, DnsRecord, Engine, Failure, Family, HostName, Http, Outcome, Purpose, StepData, Tls, Vpn,
 };
 
 use super::Walk;
-use super::connect::{Goal, Reached};
+use super::connect::{By, Goal, Reached};
 use super::log::Place;
 use super::resolve::query_type;
 use super::steps::sni_of;
@@ -54,7 +54,12 @@ impl Walk {
     /// redirect's destination stays here: a site may have put into it what it knows of the visitor.
     fn question(&self, hop: u16, host: &HostName, goal: &Goal, given: &[IpAddr]) -> HelperQuestion {
         let plain = plain(host);
-        let scheme = if goal.quic { "quic" } else { "tls" };
+        let scheme = match goal.by {
+            By::Quic => "quic",
+            By::Tunnel(protocol) => protocol.name(),
+            By::Tcp if goal.tls.is_none() => "tcp",
+            By::Tcp => "tls",
+        };
         let endpoint = match (&goal.url, &goal.tls) {
             (Some(url), _) => {
                 let mut url = url.clone();
@@ -66,7 +71,7 @@ impl Walk {
             }
             (None, Some(offer)) if offer.host == plain => format!("{scheme}://{host}:{}", goal.port),
             (None, Some(offer)) => format!("{scheme}://{host}:{}?sni={}", goal.port, offer.host),
-            (None, None) => format!("tcp://{host}:{}", goal.port),
+            (None, None) => format!("{scheme}://{host}:{}", goal.port),
         };
         let public = given.iter().copied().filter(|&address| self.dials_bogons || !is_bogon(address));
         HelperQuestion::new(endpoint, plain, public.take(ADDRESSES).collect())
@@ -122,13 +127,18 @@ impl Walk {
     fn write_connection(&self, place: Place, goal: &Goal, tried: &HelperAddress, page: Option<&HelperPage>) {
         let address = Some(SocketAddr::new(tried.address, tried.port));
         let place = Place { connection: Some(self.log.connection()), address, ..place };
-        if !goal.quic {
+        let end = if tried.verified { Outcome::Ok } else { failed(tried.tls.0) };
+        if let By::Tunnel(protocol) = goal.by {
+            let vpn = Vpn { protocol, bytes_received: 0, answer: None };
+            return self.write(place, end, None, StepData::Vpn(vpn));
+        }
+        if goal.by == By::Tcp {
             self.write(place, tried.tcp.0, None, StepData::Tcp);
         }
         if let Some(offer) = &goal.tls {
             let tls = Tls { sni: sni_of(offer), ..Tls::default() };
-            let outcome = if tried.verified { Outcome::Ok } else { failed(tried.tls.0) };
-            self.write(place, outcome, None, if goal.quic { StepData::Quic(tls) } else { StepData::Tls(tls) });
+            let data = if goal.by == By::Quic { StepData::Quic(tls) } else { StepData::Tls(tls) };
+            self.write(place, end, None, data);
         }
         if let (Some(url), Some(page)) = (&goal.url, page) {
             let location = page.location.iter().map(|location| ("location".to_owned(), location.clone()));

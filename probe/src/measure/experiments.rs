@@ -8,10 +8,10 @@ use std::time::Duration;
 use faultline_record::{Engine, Failure, Observation, Outcome, Purpose, QueryType, StepData};
 use url::Url;
 
-use super::connect::{Goal, Reached, Round};
+use super::connect::{By, Goal, Reached, Round};
 use super::steps::Offer;
 use super::{Known, Walk};
-use crate::drive::{Alpn, Channel, Fetch, Hello, KnownPage, Question, SYSTEM};
+use crate::drive::{Alpn, Channel, Fetch, FirstMessage, Hello, KnownPage, Question, SYSTEM};
 use crate::follow_up::{Experiment, ROUNDS, SLOW_ROUNDS, over_tls};
 
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
@@ -27,6 +27,11 @@ const FARTHEST: u8 = 32;
 const LOCATE_WAIT: Duration = Duration::from_millis(1_500);
 /// How often it is asked at each distance before silence is believed.
 const LOCATE_TRIES: usize = 2;
+
+/// Rounds of a tunnel's ladder.
+const TUNNEL_ROUNDS: usize = 2;
+/// Ports at which hosts of tunnels answer as well: HTTPS and HTTP (IANA). A refusal is an answer.
+const COMMON_PORTS: [u16; 2] = [443, 80];
 
 /// Whether a row of a handshake shows that somebody answered, be it to cut it off.
 fn speaks(row: &Observation) -> bool {
@@ -79,6 +84,7 @@ impl Walk {
             Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
             Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
+            Experiment::Tunnel { address } => self.tunnel_ladder(hop, *address, goal).await,
             Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
             Experiment::SmallSegments { address } => {
                 let round = Round { segments: Some(SMALL_SEGMENT), ..self.round(hop, Purpose::SmallSegments) };
@@ -139,7 +145,7 @@ impl Walk {
     async fn offer_in(&self, round: Round, address: SocketAddr, host: &str, goal: &Goal) -> bool {
         let Some(offer) = &goal.tls else { return false };
         let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
-        let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: false };
+        let goal = Goal { port: address.port(), tls: Some(offer), url: None, by: By::Tcp };
         self.try_out(round, address, &goal).await.at_goal
     }
 
@@ -160,19 +166,35 @@ impl Walk {
         }
     }
 
+    /// The same first message again, disguised, and whether the host lives at all: in turns, each from a port of its own.
+    async fn tunnel_ladder(&self, hop: u16, address: SocketAddr, goal: &Goal) {
+        for _ in 0..TUNNEL_ROUNDS {
+            let disguised = Round { first: FirstMessage::Disguised, ..self.round(hop, Purpose::JunkFirst) };
+            self.try_out(disguised, address, goal).await;
+            self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
+        }
+        for port in COMMON_PORTS {
+            let goal = Goal { port, tls: None, url: None, by: By::Tcp };
+            let at = SocketAddr::new(address.ip(), port);
+            if self.try_out(self.round(hop, Purpose::HostAlive), at, &goal).await.at_goal {
+                break;
+            }
+        }
+    }
+
     async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
         let innocent = self.drive.config().innocent_sni.clone();
         for _ in 0..ROUNDS {
             for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
                 let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: true };
+                let goal = Goal { port: address.port(), tls: Some(offer), url: None, by: By::Quic };
                 self.try_out(self.round(hop, purpose), address, &goal).await;
             }
         }
     }
 
     async fn tcp_retry(&self, hop: u16, address: SocketAddr, goal: &Goal) {
-        let goal = Goal { port: goal.port, tls: None, url: None, quic: false };
+        let goal = Goal { port: goal.port, tls: None, url: None, by: By::Tcp };
         // When the wait is cut short, the connection's own row says so.
         let _ = self.cut.guard(tokio::time::sleep(RETRY_AFTER)).await;
         self.try_out(Round::new(hop, Purpose::Retry, &self.drive.config().limits), address, &goal).await;
@@ -186,7 +208,7 @@ impl Walk {
         }
         for _ in 0..ROUNDS {
             for (purpose, url) in [(Purpose::InnocentHost, &innocent), (Purpose::Retry, own)] {
-                let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()), quic: false };
+                let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()), by: By::Tcp };
                 self.try_out(self.round(hop, purpose), address, &goal).await;
             }
         }
@@ -236,7 +258,7 @@ impl Walk {
         }
         for name in &strangers.names {
             let offer = Offer { host: name.clone(), alpn: Alpn::None };
-            let goal = Goal { port: address.port(), tls: Some(offer), url: None, quic: false };
+            let goal = Goal { port: address.port(), tls: Some(offer), url: None, by: By::Tcp };
             if !self.try_out(round, address, &goal).await.at_goal {
                 break;
             }
@@ -270,7 +292,7 @@ impl Walk {
         for _ in 0..SLOW_ROUNDS {
             for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
                 let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), quic: false };
+                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), by: By::Tcp };
                 let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
                 self.try_out(round, address, &goal).await;
             }
@@ -303,5 +325,5 @@ fn encrypted(goal: &Goal) -> Option<Goal> {
     let host = url.domain()?.to_owned();
     url.set_scheme("https").ok()?;
     let offer = Offer { host, alpn: Alpn::Web };
-    Some(Goal { port: 443, tls: Some(offer), url: Some(url), quic: false })
+    Some(Goal { port: 443, tls: Some(offer), url: Some(url), by: By::Tcp })
 }

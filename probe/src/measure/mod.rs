@@ -28,7 +28,7 @@ use faultline_record::{
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::connect::{Goal, Reached, Round};
+use self::connect::{By, Goal, Reached, Round};
 use self::log::{Cut, Log, Place};
 use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
@@ -296,11 +296,16 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
             (Some(Offer { host: name, alpn: Alpn::None }), None)
         }
-        Endpoint::Tcp { .. } | Endpoint::Dns { .. } => (None, None),
+        Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } => (None, None),
     };
     let host = match host {
         HostName::Name(name) if is_localhost(&name) => HostName::Address(Ipv4Addr::LOCALHOST.into()),
         host => host,
     };
-    (host, Goal { port, tls, url, quic: matches!(endpoint, Endpoint::Quic { .. }) })
+    let by = match endpoint {
+        Endpoint::Quic { .. } => By::Quic,
+        Endpoint::Vpn { protocol, .. } => By::Tunnel(*protocol),
+        _ => By::Tcp,
+    };
+    (host, Goal { port, tls, url, by })
 }

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls};
+use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls, Vpn, VpnProtocol};
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use super::Walk;
 use super::connect::Round;
 use super::log::Place;
-use crate::drive::{Alpn, Answered, Channel, Fetch, Hello, Scrubber, Tapped, is_bogon};
+use crate::drive::{Alpn, Answered, Channel, Exchange, Fetch, Hello, Scrubber, Tapped, is_bogon};
 
 /// What is offered in a handshake.
 #[derive(Clone, Debug)]
@@ -115,6 +115,42 @@ impl Walk {
                 if self.is_trusted(done.outcome) { Ok(()) } else { Err(reason_after(done.outcome)) }
             }
             Err(reason) => {
+                self.log.end(ticket, place, Outcome::NotRun(reason), None, planned());
+                Err(reason)
+            }
+        }
+    }
+
+    /// The first message of a tunnel. `Err` says why nothing can follow it.
+    pub(super) async fn tunnel(
+        &self,
+        place: Place,
+        address: SocketAddr,
+        protocol: VpnProtocol,
+        round: Round,
+    ) -> Result<(), NotRun> {
+        let planned = || StepData::Vpn(Vpn { protocol, bytes_received: 0, answer: None });
+        let skip = |reason| self.log.skip(place, reason, planned());
+        let done = if protocol.is_tcp() {
+            let stream = self.tcp(place, address, round).await.inspect_err(|&reason| skip(reason))?;
+            let ticket = self.log.begin();
+            (ticket, self.cut.guard(self.drive.tunnel_by_tcp(stream, round.first, round.tls)).await)
+        } else {
+            let admission = match self.refusal(address.ip()) {
+                Some(reason) => Err(reason),
+                None => self.cut.guard(self.drive.admit()).await,
+            };
+            let admission = admission.inspect_err(|&reason| skip(reason))?;
+            let ticket = self.log.begin();
+            let asking = self.drive.tunnel_by_udp(admission, address, protocol, round.first, round.tls);
+            (ticket, self.cut.guard(Box::pin(asking)).await)
+        };
+        match done {
+            (ticket, Ok(Exchange { outcome, detail, seen })) => {
+                self.log.end(ticket, place, outcome, detail, StepData::Vpn(seen));
+                if outcome.is_ok() { Ok(()) } else { Err(reason_after(outcome)) }
+            }
+            (ticket, Err(reason)) => {
                 self.log.end(ticket, place, Outcome::NotRun(reason), None, planned());
                 Err(reason)
             }

@@ -2,7 +2,7 @@
 
 use faultline_record::{
     Dns, Endpoint, Engine, HostName, Http, Measurement, MeasurementId, NotRun, Observation, Outcome, Purpose,
-    QueryType, StepData, Target, Timestamp, Tls,
+    QueryType, StepData, Target, Timestamp, Tls, Vpn,
 };
 
 use crate::measure::MeasureContext;
@@ -60,6 +60,9 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
         }
         Endpoint::Quic { sni, .. } => {
             steps.push(StepData::Quic(Tls { sni: sni.clone().or_else(server_name), ..Tls::default() }));
+        }
+        Endpoint::Vpn { protocol, .. } => {
+            steps.push(StepData::Vpn(Vpn { protocol: *protocol, bytes_received: 0, answer: None }));
         }
         Endpoint::Dns { .. } => {}
     }

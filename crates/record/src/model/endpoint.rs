@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::observation::VpnProtocol;
+
 /// Something that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -36,6 +38,15 @@ pub enum Endpoint {
         /// Server name to offer; the host itself unless given.
         sni: Option<String>,
     },
+    /// `openvpn+udp://host:port`, `openvpn+tcp://host:port`, `ikev2://host`: the first message of a tunnel.
+    Vpn {
+        /// Its protocol.
+        protocol: VpnProtocol,
+        /// Name or literal address.
+        host: HostName,
+        /// Port.
+        port: u16,
+    },
     /// `dns://resolver/name`: the name's addresses as one resolver gives them.
     Dns {
         /// The resolver's address.
@@ -65,23 +76,8 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 15] = [
-    "openvpn+udp",
-    "openvpn+tcp",
-    "wireguard",
-    "ikev2",
-    "l2tp",
-    "pptp",
-    "sstp",
-    "anyconnect",
-    "ss",
-    "socks5",
-    "http-proxy",
-    "tor",
-    "obfs4",
-    "udp",
-    "vless",
-];
+pub const LATER_SCHEMES: [&str; 12] =
+    ["wireguard", "l2tp", "pptp", "sstp", "anyconnect", "ss", "socks5", "http-proxy", "tor", "obfs4", "udp", "vless"];
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +91,9 @@ pub enum EndpointError {
         reason: String,
     },
     /// A scheme nobody defined.
-    #[error("unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic and dns")]
+    #[error(
+        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp and ikev2"
+    )]
     UnknownScheme {
         /// What was given.
         input: String,
@@ -149,6 +147,7 @@ impl Endpoint {
                 }
             }
             "dns" => dns(&url).map_err(malformed),
+            scheme if VpnProtocol::from_name(scheme).is_some() => vpn(&url).map_err(malformed),
             scheme if LATER_SCHEMES.contains(&scheme) => {
                 Err(EndpointError::LaterScheme { input: trimmed.into(), scheme: scheme.into() })
             }
@@ -175,9 +174,10 @@ impl Endpoint {
                 let host = url.host().map_or_else(|| HostName::Name(String::new()), |host| host_name(&host));
                 (host, url.port_or_known_default().unwrap_or(443))
             }
-            Self::Tcp { host, port } | Self::Tls { host, port, .. } | Self::Quic { host, port, .. } => {
-                (host.clone(), *port)
-            }
+            Self::Tcp { host, port }
+            | Self::Tls { host, port, .. }
+            | Self::Quic { host, port, .. }
+            | Self::Vpn { host, port, .. } => (host.clone(), *port),
             Self::Dns { resolver, .. } => (HostName::Address(*resolver), 53),
         }
     }
@@ -212,6 +212,20 @@ fn host_and_port(url: &Url) -> Result<(HostName, u16), &'static str> {
     Ok((host, url.port().ok_or("a port is needed, as in tcp://host:443")?))
 }
 
+/// A tunnel's port, where the scheme has one of its own: IKE's (RFC 7296 section 2).
+const IKE_PORT: u16 = 500;
+
+fn vpn(url: &Url) -> Result<Endpoint, &'static str> {
+    let protocol = VpnProtocol::from_name(url.scheme()).ok_or("there is no such protocol")?;
+    let host = url.host().map(|host| host_name(&host)).ok_or("there is no host")?;
+    let port = url.port().or((protocol == VpnProtocol::Ikev2).then_some(IKE_PORT));
+    match (&host, port) {
+        (HostName::Name(name), _) if name.is_empty() => Err("there is no host"),
+        (_, None) => Err("a port is needed, as in openvpn+udp://host:1194"),
+        (_, Some(port)) => Ok(Endpoint::Vpn { protocol, host, port }),
+    }
+}
+
 fn dns(url: &Url) -> Result<Endpoint, &'static str> {
     let Some(HostName::Address(resolver)) = url.host().map(|host| host_name(&host)) else {
         return Err("dns:// needs a resolver's address, as in dns://9.9.9.9/example.com");
@@ -229,6 +243,7 @@ impl fmt::Display for Endpoint {
             Self::Tls { host, port, sni: Some(sni) } => write!(f, "tls://{host}:{port}?sni={sni}"),
             Self::Quic { host, port, sni: None } => write!(f, "quic://{host}:{port}"),
             Self::Quic { host, port, sni: Some(sni) } => write!(f, "quic://{host}:{port}?sni={sni}"),
+            Self::Vpn { protocol, host, port } => write!(f, "{protocol}://{host}:{port}"),
             Self::Dns { resolver, name } => write!(f, "dns://{}/{name}", HostName::Address(*resolver)),
         }
     }
@@ -261,6 +276,9 @@ mod tests {
             "tls://[2620:fe::fe]:443?sni=dns.quad9.net",
             "quic://x.com:443",
             "quic://104.244.42.1:443?sni=x.com",
+            "openvpn+udp://vpn.example.net:1194",
+            "openvpn+tcp://146.70.12.4:443",
+            "ikev2://vpn.example.net:500",
             "dns://9.9.9.9/x.com",
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
@@ -283,6 +301,7 @@ mod tests {
             ("gopher://x.com/", "unknown scheme \"gopher\""),
             ("wireguard://h.example:51820", "not measured by this version"),
             ("tcp://x.com", "a port is needed"),
+            ("openvpn+udp://x.com", "a port is needed"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),

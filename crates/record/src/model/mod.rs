@@ -20,7 +20,7 @@ pub use measurement::{Measurement, Witness, Witnessed};
 pub use network::{Network, NetworkKind};
 pub use observation::{
     Dns, DnsAnswer, DnsRecord, Engine, FirstBytes, Http, NotRun, Observation, Outcome, Purpose, QueryType, Step,
-    StepData, Tls,
+    StepData, Tls, Vpn, VpnAnswer, VpnProtocol,
 };
 pub use pattern::Pattern;
 pub use run::{PaceMark, Run, RunEnd, RunSummary};

@@ -20,6 +20,8 @@ named! {
         Http = "http",
         /// A QUIC handshake (RFC 9000, RFC 9001).
         Quic = "quic",
+        /// The first message to a tunnel's server, and its answer.
+        Vpn = "vpn",
     }
 }
 
@@ -60,6 +62,11 @@ named! {
         Locate = "locate",
         /// Follow-up: a handshake for an innocent name, that is sent only so many routers far.
         LocateInnocent = "locate_innocent",
+        /// Follow-up: a tunnel's first message behind a datagram of noise, or cut in two: filters that look at a flow's first packet
+        /// do not know it then, and servers do.
+        JunkFirst = "junk_first",
+        /// Follow-up: a TCP connection to the tunnel's host at a common port: whoever answers, the host lives.
+        HostAlive = "host_alive",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
         TcpCopy = "tcp_copy",
     }
@@ -165,6 +172,8 @@ pub enum StepData {
     Http(Http),
     /// A QUIC handshake, which is one of TLS inside UDP (RFC 9001): see [`Tls`]; `first_bytes` stays empty.
     Quic(Tls),
+    /// See [`Vpn`].
+    Vpn(Vpn),
 }
 
 impl StepData {
@@ -176,6 +185,7 @@ impl StepData {
             Self::Tls(_) => Step::Tls,
             Self::Http(_) => Step::Http,
             Self::Quic(_) => Step::Quic,
+            Self::Vpn(_) => Step::Vpn,
         }
     }
 }
@@ -302,6 +312,58 @@ named! {
     }
 }
 
+named! {
+    /// Protocols of tunnels, by the schemes of their endpoints.
+    pub enum VpnProtocol {
+        /// `OpenVPN` over UDP.
+        OpenvpnUdp = "openvpn+udp",
+        /// `OpenVPN` over TCP.
+        OpenvpnTcp = "openvpn+tcp",
+        /// IKE version 2 (RFC 7296).
+        Ikev2 = "ikev2",
+    }
+}
+
+named! {
+    /// What a tunnel's server said first.
+    pub enum VpnAnswer {
+        /// `OpenVPN`: its reset, for our session.
+        ServerReset = "server_reset",
+        /// IKE: its choice of a security association.
+        Chosen = "ike_chosen",
+        /// IKE: a notification, be it a refusal or the demand for a cookie.
+        Notified = "ike_notified",
+        /// Something that is no answer of the protocol.
+        Other = "other",
+    }
+}
+
+impl VpnProtocol {
+    /// Its node in the tree of mechanisms.
+    pub fn node(self) -> &'static str {
+        match self {
+            Self::OpenvpnUdp | Self::OpenvpnTcp => "openvpn",
+            Self::Ikev2 => "ikev2",
+        }
+    }
+
+    /// Whether it is spoken over TCP.
+    pub fn is_tcp(self) -> bool {
+        self == Self::OpenvpnTcp
+    }
+}
+
+/// The first exchange with a tunnel's server. No account and no key of a provider's is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vpn {
+    /// The protocol.
+    pub protocol: VpnProtocol,
+    /// Bytes received; 0 with a failure means that the server never spoke.
+    pub bytes_received: u64,
+    /// What its first message was.
+    pub answer: Option<VpnAnswer>,
+}
+
 /// A request and its response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Http {
@@ -347,6 +409,11 @@ impl Observation {
     /// The QUIC part.
     pub fn quic(&self) -> Option<&Tls> {
         if let StepData::Quic(tls) = &self.data { Some(tls) } else { None }
+    }
+
+    /// The tunnel's part.
+    pub fn vpn(&self) -> Option<&Vpn> {
+        if let StepData::Vpn(vpn) = &self.data { Some(vpn) } else { None }
     }
 
     /// The HTTP part.

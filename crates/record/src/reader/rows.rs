@@ -13,7 +13,7 @@ use crate::model::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun,
     Observation, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step, StepData,
-    Target, Timestamp, Tls,
+    Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol,
 };
 use crate::tables;
 
@@ -150,17 +150,25 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
     };
     let (data, body) = step_data(&mut cells, step)?;
     seen.data = data;
-    // The last column, behind those of all steps.
+    // The last columns, behind those of the first steps.
     let mut last = Cells::new(file, &tables::OBSERVATIONS, row);
-    last.skip(tables::OBSERVATIONS.columns.len() - 1);
+    last.skip(tables::OBSERVATIONS.columns.len() - 1 - tables::VPN_COLUMNS);
     seen.ttl = last.read()?;
+    if step == Step::Vpn {
+        seen.data = StepData::Vpn(Vpn {
+            protocol: last.parse(VpnProtocol::from_name)?,
+            bytes_received: last.count()?,
+            answer: last.parse_or_null(VpnAnswer::from_name)?,
+        });
+    }
     Ok((seen, body))
 }
 
 fn step_data(cells: &mut Cells<'_>, step: Step) -> Read<(StepData, BodyKey)> {
     match step {
         Step::Dns => Ok((StepData::Dns(dns(cells)?), None)),
-        Step::Tcp => Ok((StepData::Tcp, None)),
+        // A tunnel's columns are read by who calls: they come last.
+        Step::Tcp | Step::Vpn => Ok((StepData::Tcp, None)),
         Step::Tls => {
             cells.skip(tables::DNS_COLUMNS);
             Ok((StepData::Tls(tls(cells)?), None))

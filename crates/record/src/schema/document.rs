@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::insert::operation_name;
 use crate::model::{
     Availability, Engine, Family, FirstBytes, HealthReason, NetworkKind, NotRun, Purpose, QueryType, RunEnd,
-    SignalKind, Step,
+    SignalKind, Step, VpnAnswer, VpnProtocol,
 };
 
 const HEAD: &str = "\
@@ -55,7 +55,7 @@ pub fn data_format() -> String {
 
 /// Columns that hold names of a closed vocabulary, and those names as of now. A frozen migration cannot list them, since
 /// vocabularies grow without a change of the format.
-fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 14] {
+fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 16] {
     let not_run: Vec<_> = NotRun::ALL.iter().map(|value| value.name()).collect();
     [
         ("run_ends", "reason", RunEnd::ALL.iter().map(|value| value.name()).collect()),
@@ -68,6 +68,8 @@ fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 14] {
         ("observations", "dns_engine", Engine::ALL.iter().map(|value| value.name()).collect()),
         ("observations", "dns_query_type", QueryType::ALL.iter().map(|value| value.name()).collect()),
         ("observations", "tls_first_bytes", FirstBytes::ALL.iter().map(|value| value.name()).collect()),
+        ("observations", "vpn_protocol", VpnProtocol::ALL.iter().map(|value| value.name()).collect()),
+        ("observations", "vpn_answer", VpnAnswer::ALL.iter().map(|value| value.name()).collect()),
         ("health_checks", "reason", HealthReason::ALL.iter().map(|value| value.name()).collect()),
         ("health_signals", "kind", SignalKind::ALL.iter().map(|value| value.name()).collect()),
         ("health_signals", "family", Family::ALL.iter().map(|value| value.name()).collect()),
@@ -137,7 +139,7 @@ fn tables(migrations: &[Migration]) -> Vec<Described> {
 
 fn column(line: &str, words: String) -> Option<Column> {
     let (name, rest) = line.split_once(' ')?;
-    let kind = rest.split([' ', ',']).next()?;
+    let kind = rest.split([' ', ',', ';']).next()?;
     let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     let is_type = ["BLOB", "INTEGER", "REAL", "TEXT"].contains(&kind);
     let kind = if rest.contains("NOT NULL") { kind.into() } else { format!("{kind} or NULL") };

@@ -25,7 +25,10 @@ pub struct Migration {
 /// Every migration, oldest first: the n-th leads to format n.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("0001.sql"), summary: "2026-11: the first format." },
-    Migration { sql: include_str!("0002.sql"), summary: "2026-11: observations have a time to live." },
+    Migration {
+        sql: include_str!("0002.sql"),
+        summary: "2026-11: observations have a time to live, and columns for tunnels.",
+    },
 ];
 
 /// The newest format that this version writes.

@@ -9,6 +9,7 @@ mod page;
 mod quic;
 mod response;
 mod slow;
+mod vpn;
 
 use std::fmt::Display;
 
@@ -68,6 +69,7 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     handshake::fire(features, &mut found);
     slow::fire(features, &mut found);
     quic::fire(features, &mut found);
+    vpn::fire(features, &mut found);
     // Last: it looks at what the vantage's own rows have said.
     control::fire(features, &mut found);
     found

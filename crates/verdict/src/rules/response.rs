@@ -74,8 +74,8 @@ fn without_request(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<
     let target = &features.measurement.target;
     let host: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host)];
     match &target.endpoint {
-        // `quic` has rules of its own.
-        Endpoint::Web(_) | Endpoint::Quic { .. } => None,
+        // `quic` and `vpn` have rules of their own.
+        Endpoint::Web(_) | Endpoint::Quic { .. } | Endpoint::Vpn { .. } => None,
         Endpoint::Tls { .. } => main.iter().find_map(|connection| {
             let private = target.private_ca && connection.tls_failure() == Some(Failure::SslUnknownAuthority);
             let id = match connection.verified() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use faultline_record::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Failure, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NotRun, Observation, Outcome,
-    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Witness,
+    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnProtocol, Witness,
 };
 
 /// The site's own address.
@@ -183,6 +183,20 @@ impl World {
         self.connections += 1;
         let tls = Tls { sni: Some("site.example".into()), bytes_received: u64::from(heard) * 1_200, ..Tls::default() };
         self.push(purpose, Some(self.connections), Some((address, 443)), outcome, StepData::Quic(tls));
+        self
+    }
+
+    /// A first message to a tunnel's server ends so.
+    pub fn tunnel(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+        self.connections += 1;
+        let vpn = Vpn { protocol: VpnProtocol::OpenvpnUdp, bytes_received: 0, answer: None };
+        self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, StepData::Vpn(vpn));
+        self
+    }
+
+    /// A connection to the host at a common port ends so.
+    pub fn host_alive(mut self, address: &str, outcome: Outcome) -> Self {
+        self.tcp(Purpose::HostAlive, address, 443, outcome);
         self
     }
 

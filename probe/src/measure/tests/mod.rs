@@ -7,5 +7,6 @@ mod helper;
 mod http;
 mod quic;
 mod tls;
+mod vpn;
 mod walk;
 mod world;

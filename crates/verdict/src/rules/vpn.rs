@@ -1,0 +1,136 @@
+//! Rules on tunnels: does the server answer the protocol's first message, and if not, is it the message that is not let
+//! through?
+//!
+//! Many servers answer nobody who lacks their key; silence alone never says that somebody interferes.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnProtocol};
+
+use super::{Finding, listed};
+use crate::features::{Features, Tunnel};
+
+/// Plain first messages that must have failed before one that is disguised tells anything: each is sent several times, as the
+/// protocol has it.
+const PLAIN_WANTED: usize = 2;
+
+/// Fires on tunnels.
+pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    let Endpoint::Vpn { protocol, .. } = features.measurement.target.endpoint else { return };
+    let rules = Rules { features, protocol };
+    let main = rules.with(Purpose::Main);
+    if let Some(answered) = main.iter().find(|tunnel| tunnel.row.outcome.is_ok()) {
+        return found.push(rules.finding("vpn.answered", &[*answered]));
+    }
+    let plain: Vec<&Tunnel<'_>> = main.into_iter().chain(rules.with(Purpose::Retry)).collect();
+    if plain.is_empty() {
+        return found.extend(rules.unconnected());
+    }
+    found.extend(rules.disguised(&plain).or_else(|| rules.alone(&plain)));
+    found.extend(rules.host());
+    found.extend(rules.by_helper(&plain));
+}
+
+struct Rules<'a> {
+    features: &'a Features<'a>,
+    protocol: VpnProtocol,
+}
+
+impl<'a> Rules<'a> {
+    fn with(&self, purpose: Purpose) -> Vec<&'a Tunnel<'a>> {
+        self.features.vpn.iter().filter(|tunnel| tunnel.row.purpose == purpose).collect()
+    }
+
+    fn mechanism(&self, how: &str) -> String {
+        format!("vpn.{}.{how}", self.protocol.node())
+    }
+
+    /// The same message, answered as soon as a filter of first packets cannot know it.
+    fn disguised(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let answered = self.with(Purpose::JunkFirst).into_iter().find(|tunnel| tunnel.row.outcome.is_ok())?;
+        let never = plain.iter().all(|tunnel| tunnel.row.outcome.failure().is_some());
+        let how = way(plain.first()?.row.outcome.failure()?)?;
+        let seen: Vec<&Tunnel<'_>> = plain.iter().copied().chain([answered]).collect();
+        let finding = || self.finding("vpn.passes_disguised", &seen).pointing_at(self.mechanism(how));
+        (never && plain.len() >= PLAIN_WANTED).then(finding)
+    }
+
+    fn alone(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        if plain.iter().any(|tunnel| tunnel.row.outcome == Outcome::Ok) {
+            return Some(self.finding("vpn.transient", plain));
+        }
+        let failure = plain.first()?.row.outcome.failure()?;
+        let id = match (way(failure), failure) {
+            (Some("timeout"), _) => "vpn.timeout",
+            (Some("reset"), _) => "vpn.reset",
+            (Some(_), _) => "vpn.refused",
+            (None, Failure::EofError) => "vpn.closed",
+            (None, _) => "vpn.other_answer",
+        };
+        let finding = self.finding(id, plain);
+        Some(match way(failure) {
+            Some(how) => finding.pointing_at(self.mechanism(how)),
+            None => finding,
+        })
+    }
+
+    /// Over TCP: there was no connection over which to send anything.
+    fn unconnected(&self) -> Option<Finding> {
+        let failed = self.features.main().find(|connection| connection.tcp.outcome.failure().is_some())?;
+        let failure = failed.tcp.outcome.failure()?;
+        let fields: &[(&str, &dyn Display)] = &[
+            ("host", &self.features.host),
+            ("addresses", &failed.address),
+            ("protocol", &self.protocol),
+            ("failed", &1),
+        ];
+        let id = if way(failure) == Some("icmp") { "vpn.refused" } else { "vpn.timeout" };
+        Some(Finding::new(id, vec![failed.tcp.seq], fields))
+    }
+
+    /// Whether anything at all answered at the host.
+    fn host(&self) -> Option<Finding> {
+        let answers = |outcome: Outcome| outcome.is_ok() || outcome.failure() == Some(Failure::ConnectionRefused);
+        let mut tries = self.features.with_purpose(Purpose::HostAlive);
+        let alive = tries.find(|connection| answers(connection.tcp.outcome))?;
+        let fields: &[(&str, &dyn Display)] = &[("host", &self.features.host), ("addresses", &alive.address)];
+        Some(Finding::new("vpn.host_lives", vec![alive.tcp.seq], fields))
+    }
+
+    fn by_helper(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let helper = self.features.helper.as_ref()?;
+        let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);
+        let tried: Vec<&Tunnel<'_>> = helper.vpn.iter().filter(at).collect();
+        let reached: Vec<&Tunnel<'_>> = tried.iter().copied().filter(|tunnel| tunnel.row.outcome.is_ok()).collect();
+        match (reached.is_empty(), tried.is_empty()) {
+            (false, _) => Some(self.finding("vpn.helper_reaches", &reached)),
+            (true, false) => Some(self.finding("vpn.helper_fails_too", &tried)),
+            (true, true) => None,
+        }
+    }
+
+    fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
+        let failure = seen.iter().find_map(|tunnel| tunnel.row.outcome.failure()).map_or("", Failure::name);
+        let addresses = listed(seen.iter().map(|tunnel| tunnel.address).collect::<BTreeSet<_>>());
+        let failed = seen.iter().filter(|tunnel| tunnel.row.outcome.failure().is_some()).count();
+        let fields: &[(&str, &dyn Display)] = &[
+            ("host", &self.features.host),
+            ("addresses", &addresses),
+            ("failure", &failure),
+            ("protocol", &self.protocol),
+            ("failed", &failed),
+        ];
+        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), fields)
+    }
+}
+
+/// The mechanism's last word for a failure, if it is one that somebody on the way can bring about.
+fn way(failure: Failure) -> Option<&'static str> {
+    match failure {
+        Failure::GenericTimeoutError | Failure::TimedOut => Some("timeout"),
+        Failure::ConnectionReset | Failure::ConnectionAborted => Some("reset"),
+        Failure::ConnectionRefused | Failure::HostUnreachable | Failure::NetworkUnreachable => Some("icmp"),
+        _ => None,
+    }
+}

@@ -1,0 +1,204 @@
+//! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
+//! patience. No account and no key of a provider's is used, and nothing follows the first answer.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use faultline_record::{Failure, Outcome, Vpn, VpnAnswer, VpnProtocol};
+use faultline_wire::{ikev2, openvpn};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::tap::Tapped;
+use super::tcp::{Admission, Waited};
+use super::{Drive, Fault, errno};
+
+/// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
+/// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
+const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+/// Octets of noise sent first in disguise: shorter than any message of either protocol.
+const NOISE: usize = 9;
+/// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
+/// (vpn reference, finding 9).
+const CUT: usize = 2;
+/// The pause between both parts, so that they are segments of their own.
+const BETWEEN: Duration = Duration::from_millis(50);
+/// Room for a datagram.
+const DATAGRAM: usize = 2_048;
+
+/// How the first message is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstMessage {
+    /// As clients do.
+    #[default]
+    Plain,
+    /// Behind a datagram of noise; over TCP in two parts.
+    Disguised,
+}
+
+/// The end of an exchange.
+#[derive(Debug)]
+pub struct Exchange {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose words came with a failure.
+    pub detail: Option<String>,
+    /// What was seen.
+    pub seen: Vpn,
+}
+
+/// A message, and how its answer is known.
+enum Question {
+    Openvpn { session: [u8; 8] },
+    Ike { spi: [u8; 8], message: Vec<u8> },
+}
+
+impl Question {
+    /// A new one: nobody who has not seen it can answer.
+    fn new(protocol: VpnProtocol) -> Self {
+        match protocol {
+            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => Self::Openvpn { session: rand::random() },
+            VpnProtocol::Ikev2 => {
+                let spi = rand::random();
+                let mut public: [u8; 256] = rand::random();
+                // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
+                public[0] = 0x7f;
+                Self::Ike { spi, message: ikev2::request(spi, &public, &rand::random()) }
+            }
+        }
+    }
+
+    fn datagram(&self) -> Vec<u8> {
+        match self {
+            Self::Openvpn { session } => openvpn::client_reset(*session).to_vec(),
+            Self::Ike { message, .. } => message.clone(),
+        }
+    }
+
+    fn read(&self, message: &[u8]) -> VpnAnswer {
+        match self {
+            Self::Openvpn { session } => match openvpn::answer(message, *session) {
+                openvpn::Answer::Reset => VpnAnswer::ServerReset,
+                openvpn::Answer::Other => VpnAnswer::Other,
+            },
+            Self::Ike { spi, .. } => match ikev2::answer(message, *spi) {
+                ikev2::Answer::Chosen => VpnAnswer::Chosen,
+                ikev2::Answer::Notified(_) => VpnAnswer::Notified,
+                ikev2::Answer::Other => VpnAnswer::Other,
+            },
+        }
+    }
+}
+
+impl Drive {
+    /// Asks a server over UDP, from a port of its own.
+    pub async fn tunnel_by_udp(
+        &self,
+        _admission: Admission,
+        address: SocketAddr,
+        protocol: VpnProtocol,
+        first: FirstMessage,
+        deadline: Duration,
+    ) -> Exchange {
+        super::stays_here(address.ip());
+        self.meter().connection();
+        let mut seen = Vpn { protocol, bytes_received: 0, answer: None };
+        let asked = self.ask_tunnel(address, protocol, first, deadline, &mut seen).await;
+        ended(asked, seen, deadline)
+    }
+
+    async fn ask_tunnel(
+        &self,
+        address: SocketAddr,
+        protocol: VpnProtocol,
+        first: FirstMessage,
+        deadline: Duration,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let any: SocketAddr =
+            if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+        let socket = UdpSocket::bind(any).await?;
+        // A connected socket is told of ICMP errors.
+        socket.connect(address).await?;
+        let question = Question::new(protocol);
+        if first == FirstMessage::Disguised {
+            // The upper bits set: the opcode of no protocol here.
+            let noise: [u8; NOISE] = rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0);
+            self.meter().sent(socket.send(&noise).await?);
+        }
+        let (message, start) = (question.datagram(), Instant::now());
+        self.meter().sent(socket.send(&message).await?);
+        let mut buffer = [0; DATAGRAM];
+        for wait in AGAIN.into_iter().filter(|again| *again < deadline).chain([deadline]) {
+            while let Ok(received) = timeout_at(start + wait, socket.recv(&mut buffer)).await {
+                let length = received?;
+                self.meter().received(length);
+                seen.bytes_received += length as u64;
+                let answer = question.read(&buffer[..length]);
+                if answer != VpnAnswer::Other || seen.answer.is_none() {
+                    seen.answer = Some(answer);
+                }
+                if answer != VpnAnswer::Other {
+                    return Ok(true);
+                }
+            }
+            if wait < deadline {
+                self.meter().sent(socket.send(&message).await?);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Asks `OpenVPN`'s server over a fresh connection.
+    pub async fn tunnel_by_tcp(&self, mut stream: Tapped, first: FirstMessage, deadline: Duration) -> Exchange {
+        let mut seen = Vpn { protocol: VpnProtocol::OpenvpnTcp, bytes_received: 0, answer: None };
+        let tap = stream.tap();
+        let asked = timeout(deadline, ask_by_tcp(&mut stream, first, &mut seen)).await.unwrap_or(Ok(false));
+        seen.bytes_received = tap.passed().received;
+        if tap.passed().ended && seen.bytes_received == 0 {
+            let closed = Fault::new(Outcome::Failed(Failure::EofError), "the server closed the connection");
+            return Exchange { outcome: closed.outcome, detail: closed.detail, seen };
+        }
+        ended(asked, seen, deadline)
+    }
+}
+
+async fn ask_by_tcp(stream: &mut Tapped, first: FirstMessage, seen: &mut Vpn) -> io::Result<bool> {
+    let session: [u8; 8] = rand::random();
+    let frame = openvpn::framed(openvpn::client_reset(session));
+    if first == FirstMessage::Disguised {
+        stream.write_all(&frame[..CUT]).await?;
+        tokio::time::sleep(BETWEEN).await;
+        stream.write_all(&frame[CUT..]).await?;
+    } else {
+        stream.write_all(&frame).await?;
+    }
+    let (mut heard, mut buffer) = (Vec::new(), [0; 256]);
+    loop {
+        let length = stream.read(&mut buffer).await?;
+        heard.extend_from_slice(&buffer[..length]);
+        if let Some(message) = openvpn::first_frame(&heard) {
+            let answer = Question::Openvpn { session }.read(message);
+            seen.answer = Some(answer);
+            return Ok(answer != VpnAnswer::Other);
+        }
+        if length == 0 || heard.len() > DATAGRAM {
+            seen.answer = (!heard.is_empty()).then_some(VpnAnswer::Other);
+            return Ok(false);
+        }
+    }
+}
+
+fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {
+    let fault = match asked {
+        Ok(true) => return Exchange { outcome: Outcome::Ok, detail: None, seen },
+        Ok(false) if seen.answer.is_some() => {
+            Fault::new(Outcome::Failed(Failure::UnexpectedResponse), "no answer of the protocol")
+        }
+        Ok(false) => Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline)),
+        Err(error) => Fault::new(errno::outcome(&error), error),
+    };
+    Exchange { outcome: fault.outcome, detail: fault.detail, seen }
+}

@@ -1,0 +1,105 @@
+//! First messages to tunnels' servers: with servers of our own that answer, that are dead, and behind filters that know the
+//! first packet of a flow. (The real daemons are in the testbed.)
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use faultline_record::{Failure, Outcome, Purpose, Step, VpnAnswer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
+
+use super::world::{Authority, Rows, config, drive, reset, run, serve};
+use crate::drive::DriveConfig;
+use crate::follow_up::FollowUps;
+
+/// The answer of OpenVPN's server to a client's reset.
+fn server_reset(question: &[u8]) -> Vec<u8> {
+    [&[0x40][..], &[9; 8], &[1, 0, 0, 0, 0], &question[1..9], &[0; 4]].concat()
+}
+
+/// A server over UDP; with a filter before it, flows whose first packet is OpenVPN's are never answered.
+async fn by_udp(is_filtered: bool) -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut flows, mut buffer) = (HashMap::new(), [0; 2_048]);
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let is_reset = length == 14 && buffer[0] == 0x38;
+            let passes = *flows.entry(from).or_insert(!is_reset) || !is_filtered;
+            if is_reset && passes {
+                socket.send_to(&server_reset(&buffer[..14]), from).await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// The same over TCP; with a filter, a message that comes in one piece is reset.
+async fn by_tcp(is_filtered: bool) -> SocketAddr {
+    serve(move |mut stream| async move {
+        let mut start = [0; 16];
+        let first = stream.read(&mut start).await.unwrap_or(0);
+        if is_filtered && first == 16 {
+            return reset(stream);
+        }
+        if stream.read_exact(&mut start[first..]).await.is_ok() {
+            let answer = server_reset(&start[2..]);
+            let _ = stream.write_all(&[&[0, 26], &answer[..]].concat()).await;
+        }
+    })
+    .await
+}
+
+async fn measured(input: &str) -> Rows {
+    let authority = Authority::new();
+    let config = DriveConfig { follow_up: FollowUps::Usual, ..config(&authority) };
+    let rows = run(&drive(config, &[]), input).await;
+    rows.check_numbers();
+    rows
+}
+
+/// The outcomes of first messages of this purpose.
+fn outcomes(rows: &Rows, purpose: Purpose) -> Vec<Outcome> {
+    rows.of(Step::Vpn).iter().filter(|row| row.purpose == purpose).map(|row| row.outcome).collect()
+}
+
+const SILENCE: Outcome = Outcome::Failed(Failure::GenericTimeoutError);
+
+#[tokio::test]
+async fn a_server_that_answers_is_ok_and_nothing_follows() {
+    for (scheme, address) in [("openvpn+udp", by_udp(false).await), ("openvpn+tcp", by_tcp(false).await)] {
+        let rows = measured(&format!("{scheme}://{address}")).await;
+        let row = rows.only(Step::Vpn);
+        assert_eq!(row.outcome, Outcome::Ok);
+        assert_eq!(row.vpn().unwrap().answer, Some(VpnAnswer::ServerReset));
+    }
+}
+
+#[tokio::test]
+async fn a_filter_of_first_packets_is_shown_by_what_passes_it() {
+    let rows = measured(&format!("openvpn+udp://{}", by_udp(true).await)).await;
+    assert_eq!(outcomes(&rows, Purpose::Main), [SILENCE]);
+    assert_eq!(outcomes(&rows, Purpose::Retry), [SILENCE; 2]);
+    assert_eq!(outcomes(&rows, Purpose::JunkFirst), [Outcome::Ok; 2]);
+    let rows = measured(&format!("openvpn+tcp://{}", by_tcp(true).await)).await;
+    let cut = Outcome::Failed(Failure::ConnectionReset);
+    assert_eq!((outcomes(&rows, Purpose::Main), outcomes(&rows, Purpose::Retry)), (vec![cut], vec![cut; 2]));
+    assert_eq!(outcomes(&rows, Purpose::JunkFirst), [Outcome::Ok; 2]);
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused_and_a_strange_answer_is_no_answer() {
+    let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
+    let rows = measured(&format!("ikev2://{closed}")).await;
+    assert_eq!(outcomes(&rows, Purpose::Main), [Outcome::Failed(Failure::ConnectionRefused)]);
+    // A server of another protocol is asked for IKE and says what it knows.
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let strange = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((_, from)) = socket.recv_from(&mut [0; 2_048]).await {
+            socket.send_to(b"what?", from).await.unwrap();
+        }
+    });
+    let rows = measured(&format!("ikev2://{strange}")).await;
+    assert_eq!(outcomes(&rows, Purpose::Main), [Outcome::Failed(Failure::UnexpectedResponse)]);
+}
