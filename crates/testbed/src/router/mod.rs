@@ -1,7 +1,7 @@
 //! The router: one thread that carries every packet between the hosts.
 //!
 //! Each host's namespace has a TUN device whose other end is here. A packet read from one is due at the core after its
-//! [`line`] has let it through, meets [`fault`]s and [`censor`]s there, and is due at the other host after that host's line.
+//! [`mod@line`] has let it through, meets [`fault`]s and [`censor`]s there, and is due at the other host after that host's line.
 //! One thread and one heap: no locks, and packets of equal time keep their order.
 
 pub mod capture;
