@@ -8,8 +8,9 @@ use crate::verdict::Probabilities;
 const SECOND: f64 = 0.5;
 
 /// Groups of findings that say who is in the path, and nothing of whether the target works: a proxy that passes
-/// everything on, and throttling. They make interference a cause, and leave the state to the rest.
-const BESIDE: [&str; 2] = ["proxy", "throttle"];
+/// everything on, throttling, and filters that act now and then. They make interference a cause, and leave the state to the
+/// rest.
+const BESIDE: [&str; 3] = ["proxy", "throttle", "now_and_then"];
 
 /// Whether a finding stands beside the state.
 pub fn is_beside(finding: &Finding) -> bool {

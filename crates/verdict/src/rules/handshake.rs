@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use faultline_record::{Failure, FirstBytes, Purpose, Tls};
 
+use super::turns::{Says, Try, Turns};
 use super::{Finding, listed, span};
 use crate::features::{Connection, Features};
 
-/// Rounds in which the innocent name must have been answered before a differential counts. Three rounds, alternating, is
-/// the experiment (science reference, row 19); one of the innocent's own may be lost to the network.
-const ROUNDS_WANTED: usize = 2;
+/// Tries of the name in plain that must all have failed before one that passes in hiding tells anything.
+const TRIES_WANTED: usize = 3;
 
 /// Connections from which the way to a server is measured, and cuts that must all have come too early. A SYN that was lost
 /// makes one connection slow; the fastest of several is not.
@@ -23,7 +23,7 @@ const FLOOR_MS: f64 = 10.0;
 /// Fires when no connection of the measurement verified.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if features.main().any(|connection| connection.verified()) {
-        return;
+        return found.extend(now_and_then(features));
     }
     let failed: Vec<&Connection<'_>> =
         features.main().filter(|c| c.tls_failure().is_some() && features.is_trusted(c.address)).collect();
@@ -49,7 +49,7 @@ fn passes_when_hidden(features: &Features<'_>, address: IpAddr) -> Option<Findin
     let silent: Vec<_> = own.iter().filter_map(|connection| silence(connection)).collect();
     let hidden =
         features.connections.iter().find(|c| c.address == address && way(c.purpose).is_some() && c.verified())?;
-    if silent.len() < own.len() || own.len() <= ROUNDS_WANTED {
+    if silent.len() < own.len() || own.len() < TRIES_WANTED {
         return None;
     }
     let rows = own.iter().copied().chain([hidden]).filter_map(|c| c.tls).map(|row| row.seq).collect();
@@ -136,28 +136,50 @@ fn silence(connection: &Connection<'_>) -> Option<(&'static str, &'static str)> 
 
 /// The same address, the target's name and an innocent one, alternating.
 fn differential(features: &Features<'_>, address: IpAddr) -> Option<Finding> {
-    let at = |purpose| features.with_purpose(purpose).filter(move |c| c.address == address && c.tls_data().is_some());
-    let innocent: Vec<&Connection<'_>> = at(Purpose::InnocentSni).collect();
-    let own: Vec<&Connection<'_>> = at(Purpose::Main).chain(at(Purpose::Retry)).collect();
-    let answered = innocent.iter().filter(|connection| spoke(connection)).count();
-    let silent: Vec<_> = own.iter().filter_map(|connection| silence(connection)).collect();
-    let (_, mechanism) = *silent.first()?;
-    let failure = own.iter().find_map(|connection| connection.tls_failure())?;
+    let id = match turns(features, address).say() {
+        Says::Always => "tls.sni_differential",
+        Says::Often => "tls.sni_often",
+        Says::Sometimes => "tls.sni_sometimes",
+        Says::AnyFails => "tls.any_name_fails",
+        Says::Recovers | Says::Nothing => return None,
+    };
+    in_turns(features, address, id)
+}
+
+/// A target that works, and whose name is cut off now and then all the same: by chance, or on some of the ways there.
+fn now_and_then(features: &Features<'_>) -> Option<Finding> {
+    let cut: Vec<&Connection<'_>> = features.main().filter(|c| silence(c).is_some()).collect();
+    let settled = |address: &IpAddr| matches!(turns(features, *address).say(), Says::Always | Says::Often);
+    in_turns(features, addresses(&cut).into_iter().find(settled)?, "tls.sni_now_and_then")
+}
+
+/// Handshakes with one address for the target's name and for an innocent one.
+fn turns(features: &Features<'_>, address: IpAddr) -> Turns {
+    let of = |purpose| {
+        let at = features.with_purpose(purpose).filter(move |c| c.address == address && c.tls_data().is_some());
+        let one = |c: &Connection<'_>| Some(Try { seq: c.tls?.seq, answered: spoke(c), failed: silence(c).is_some() });
+        at.filter_map(one).collect()
+    };
+    Turns { main: of(Purpose::Main), own: of(Purpose::Retry), innocent: of(Purpose::InnocentSni) }
+}
+
+/// What they say, in words.
+fn in_turns(features: &Features<'_>, address: IpAddr, id: &str) -> Option<Finding> {
+    let turns = turns(features, address);
+    let own = |c: &&Connection<'_>| c.address == address && matches!(c.purpose, Purpose::Main | Purpose::Retry);
+    let mut silent = features.connections.iter().filter(own).filter(|c| c.tls_data().is_some());
+    let (failure, mechanism) = silent.find_map(|c| Some((c.tls_failure()?, silence(c)?.1)))?;
     let fields: &[(&str, &dyn std::fmt::Display)] = &[
         ("host", &features.host),
         ("addresses", &address),
-        ("failed", &silent.len()),
-        ("tries", &own.len()),
+        ("failed", &turns.failed()),
+        ("tries", &turns.tries()),
         ("failure", &failure),
-        ("answered", &answered),
-        ("rounds", &innocent.len()),
+        ("answered", &turns.answered()),
+        ("rounds", &turns.innocent.len()),
     ];
-    let rows = own.iter().chain(&innocent).filter_map(|connection| connection.tls).map(|row| row.seq).collect();
-    if silent.len() == own.len() && own.len() > ROUNDS_WANTED && answered >= ROUNDS_WANTED {
-        return Some(Finding::new("tls.sni_differential", rows, fields).pointing_at(format!("{mechanism}.sni")));
-    }
-    let both_fail = innocent.len() >= ROUNDS_WANTED && answered == 0 && silent.len() == own.len();
-    both_fail.then(|| Finding::new("tls.any_name_fails", rows, fields).pointing_at(format!("{mechanism}.other")))
+    let what = if id == "tls.any_name_fails" { "other" } else { "sni" };
+    Some(Finding::new(id, turns.rows(), fields).pointing_at(format!("{mechanism}.{what}")))
 }
 
 /// A failure without an experiment beside it.

@@ -9,6 +9,7 @@ mod page;
 mod quic;
 mod response;
 mod slow;
+mod turns;
 mod vpn;
 
 use std::fmt::Display;

@@ -8,11 +8,9 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Purpose};
 
+use super::turns::{Says, Try, Turns};
 use super::{Finding, listed};
 use crate::features::{Features, Quic};
-
-/// Rounds in which the innocent name must have been answered before a differential counts (as for TLS over TCP).
-const ROUNDS_WANTED: usize = 2;
 
 /// Fires on targets that are asked by QUIC.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -32,32 +30,37 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
 
 /// The same address, the target's name and an innocent one, alternating.
 fn by_name(features: &Features<'_>, failed: &[&Quic<'_>]) -> Option<Finding> {
-    let innocents: Vec<&Quic<'_>> = features.quic_with(Purpose::InnocentSni).collect();
-    let address = innocents.first()?.address;
-    let own: Vec<&Quic<'_>> = failed.iter().copied().chain(features.quic_with(Purpose::Retry)).collect();
-    let own: Vec<&Quic<'_>> = own.into_iter().filter(|quic| quic.address == address).collect();
-    let silent = own.iter().filter(|quic| !quic.spoke()).count();
-    let answered = innocents.iter().filter(|quic| quic.spoke()).count();
-    let rows = own.iter().chain(&innocents).map(|quic| quic.row.seq).collect();
+    let address = features.quic_with(Purpose::InnocentSni).next()?.address;
+    let tries = |rows: &mut dyn Iterator<Item = &Quic<'_>>| {
+        let at = rows.filter(|quic| quic.address == address);
+        at.map(|quic| Try { seq: quic.row.seq, answered: quic.spoke(), failed: !quic.spoke() }).collect()
+    };
+    let turns = Turns {
+        main: tries(&mut failed.iter().copied()),
+        own: tries(&mut features.quic_with(Purpose::Retry)),
+        innocent: tries(&mut features.quic_with(Purpose::InnocentSni)),
+    };
+    let (id, node) = match turns.say() {
+        Says::Always => ("quic.sni_differential", Some("quic.timeout.sni")),
+        Says::Often => ("quic.sni_often", Some("quic.timeout.sni")),
+        Says::Sometimes => ("quic.sni_sometimes", Some("quic.timeout.sni")),
+        Says::AnyFails => ("quic.any_name_fails", Some("quic.timeout.other")),
+        Says::Recovers => ("quic.transient", None),
+        Says::Nothing => return None,
+    };
     let fields: &[(&str, &dyn Display)] = &[
         ("host", &features.host),
         ("addresses", &address),
-        ("failed", &silent),
-        ("tries", &own.len()),
-        ("answered", &answered),
-        ("rounds", &innocents.len()),
+        ("failed", &turns.failed()),
+        ("tries", &turns.tries()),
+        ("answered", &turns.answered()),
+        ("rounds", &turns.innocent.len()),
     ];
-    let finding = |id| Finding::new(id, rows, fields);
-    match (silent, answered) {
-        (silent, _) if silent < own.len() => Some(finding("quic.transient")),
-        (_, answered) if answered >= ROUNDS_WANTED && own.len() > ROUNDS_WANTED => {
-            Some(finding("quic.sni_differential").pointing_at("quic.timeout.sni"))
-        }
-        (_, 0) if innocents.len() >= ROUNDS_WANTED => {
-            Some(finding("quic.any_name_fails").pointing_at("quic.timeout.other"))
-        }
-        _ => None,
-    }
+    let finding = Finding::new(id, turns.rows(), fields);
+    Some(match node {
+        Some(node) => finding.pointing_at(node),
+        None => finding,
+    })
 }
 
 /// A failure without an experiment beside it.

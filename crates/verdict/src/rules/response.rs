@@ -4,11 +4,9 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
+use super::turns::{Says, Try, Turns};
 use super::{Finding, listed, page};
 use crate::features::{Connection, Features};
-
-/// Rounds in which the innocent host must have been answered, as for names in TLS.
-const ROUNDS_WANTED: usize = 2;
 
 /// Fires at most one finding: the best thing that any connection of the measurement saw.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -183,35 +181,43 @@ fn host_differential(
     failure: Failure,
     mechanism: &str,
 ) -> Option<Finding> {
-    let at = |purpose| {
-        let own = move |c: &&Connection<'_>| c.address == connection.address && c.tls.is_none();
-        features.with_purpose(purpose).filter(own).filter(|c| c.http_data().is_some())
+    let turns = host_turns(features, connection.address);
+    let node = if mechanism == "http.timeout" { mechanism.to_owned() } else { format!("{mechanism}.host") };
+    let (id, node) = match turns.say() {
+        Says::Always => ("http.host_differential", Some(node)),
+        Says::Often => ("http.host_often", Some(node)),
+        Says::Sometimes => ("http.host_sometimes", Some(node)),
+        Says::AnyFails => ("http.any_host_fails", Some(mechanism.to_owned())),
+        Says::Recovers => ("http.transient", None),
+        Says::Nothing => return None,
     };
-    let answers = |c: &&Connection<'_>| c.http_data().is_some_and(|http| http.status.is_some());
-    let innocent: Vec<&Connection<'_>> = at(Purpose::InnocentHost).collect();
-    let own: Vec<&Connection<'_>> = at(Purpose::Main).chain(at(Purpose::Retry)).collect();
-    let answered = innocent.iter().copied().filter(answers).count();
-    let failed = own.len() - own.iter().copied().filter(answers).count();
     let fields: &[(&str, &dyn std::fmt::Display)] = &[
         ("host", &features.host),
         ("addresses", &connection.address),
-        ("failed", &failed),
-        ("tries", &own.len()),
+        ("failed", &turns.failed()),
+        ("tries", &turns.tries()),
         ("failure", &failure),
-        ("answered", &answered),
-        ("rounds", &innocent.len()),
+        ("answered", &turns.answered()),
+        ("rounds", &turns.innocent.len()),
     ];
-    let rows: Vec<u32> = own.iter().chain(&innocent).filter_map(|c| c.http).map(|row| row.seq).collect();
-    let finding = |id| Finding::new(id, rows.clone(), fields);
-    match (failed == own.len(), own.len() > ROUNDS_WANTED && innocent.len() >= ROUNDS_WANTED) {
-        (false, _) => Some(finding("http.transient")),
-        (true, true) if answered >= ROUNDS_WANTED => {
-            let node = if mechanism == "http.timeout" { mechanism.to_owned() } else { format!("{mechanism}.host") };
-            Some(finding("http.host_differential").pointing_at(node))
-        }
-        (true, true) if answered == 0 => Some(finding("http.any_host_fails").pointing_at(mechanism)),
-        (true, _) => None,
-    }
+    let finding = Finding::new(id, turns.rows(), fields);
+    Some(match node {
+        Some(node) => finding.pointing_at(node),
+        None => finding,
+    })
+}
+
+/// Plain requests at one address for the target's host and for an innocent one.
+fn host_turns(features: &Features<'_>, address: IpAddr) -> Turns {
+    let of = |purpose| {
+        let own = move |c: &&Connection<'_>| c.address == address && c.tls.is_none();
+        let one = |c: &Connection<'_>| {
+            let answered = c.http_data()?.status.is_some();
+            Some(Try { seq: c.http?.seq, answered, failed: !answered })
+        };
+        features.with_purpose(purpose).filter(own).filter_map(one).collect()
+    };
+    Turns { main: of(Purpose::Main), own: of(Purpose::Retry), innocent: of(Purpose::InnocentHost) }
 }
 
 pub(super) fn rows_of(connection: &Connection<'_>) -> Vec<u32> {
