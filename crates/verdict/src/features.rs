@@ -341,7 +341,20 @@ impl Connection<'_> {
 
 /// Whether a handshake of this purpose offers the target's own name, or is held against it.
 fn is_of_target(purpose: Purpose) -> bool {
-    !matches!(purpose, Purpose::InnocentSni | Purpose::ProxyCheck | Purpose::LocateInnocent)
+    use Purpose::{
+        Elsewhere, ElsewhereInnocent, InnocentSni, LocateInnocent, LongerName, ProxyCheck, QuietAgain, QuietInnocent,
+    };
+    !matches!(
+        purpose,
+        InnocentSni
+            | ProxyCheck
+            | LocateInnocent
+            | Elsewhere
+            | ElsewhereInnocent
+            | LongerName
+            | QuietInnocent
+            | QuietAgain
+    )
 }
 
 /// Each question's answer, or that of the last time when it was asked again for want of one.
@@ -378,7 +391,8 @@ fn host_of(measurement: &Measurement, rows: &[&Observation]) -> (String, u16) {
     let (own, own_port) = measurement.target.endpoint.host_and_port();
     let is_connection = |row: &&&Observation| matches!(row.step(), Step::Tcp | Step::Quic | Step::Vpn);
     let port = rows.iter().find(is_connection).and_then(|row| row.port);
-    let asked = rows.iter().find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
+    let is_own = |row: &&&Observation| matches!(row.purpose, Purpose::Main | Purpose::Comparison);
+    let asked = rows.iter().filter(is_own).find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
     let offered = || rows.iter().find_map(|row| row.tls().or(row.quic()).and_then(|tls| tls.sni.clone()));
     let host = match (asked.or_else(offered), &measurement.target.endpoint) {
         (Some(host), _) => host,

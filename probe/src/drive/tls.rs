@@ -51,6 +51,8 @@ pub enum Hello {
     Segments,
     /// In records of 32 octets at most, the shortest that rustls makes.
     Records,
+    /// Whole, in TLS 1.2 and nothing newer.
+    Tls12,
 }
 
 /// A handshake's end: what was seen, and the stream if there is one. There is one also when the chain is not trusted.
@@ -76,6 +78,7 @@ pub(super) struct TlsSetup {
     plain: Arc<ClientConfig>,
     nameless: Arc<ClientConfig>,
     fragmented: Arc<ClientConfig>,
+    older: Arc<ClientConfig>,
     /// Verifies by itself; for DoH.
     strict: ClientConfig,
     genuine: Arc<rustls::client::WebPkiServerVerifier>,
@@ -90,14 +93,16 @@ impl TlsSetup {
             .map_err(|error| Error::General(error.to_string()))?;
         let verifier: Arc<dyn ServerCertVerifier> =
             Arc::new(Witness { genuine: genuine.clone(), keeper: Keeper::Task });
-        let web = config(&provider, verifier.clone(), &[b"h2", b"http/1.1"])?;
-        let plain = config(&provider, verifier, &[])?;
-        let strict = config(&provider, genuine.clone(), &[])?;
+        let versions = rustls::DEFAULT_VERSIONS;
+        let web = config(&provider, verifier.clone(), versions, &[b"h2", b"http/1.1"])?;
+        let older = config(&provider, verifier.clone(), &[&rustls::version::TLS12], &[])?;
+        let plain = config(&provider, verifier, versions, &[])?;
+        let strict = config(&provider, genuine.clone(), versions, &[])?;
         let (mut nameless, mut fragmented) = (plain.clone(), plain.clone());
         nameless.enable_sni = false;
         fragmented.max_fragment_size = Some(SHORTEST_RECORD);
-        let [web, plain, nameless, fragmented] = [web, plain, nameless, fragmented].map(Arc::new);
-        Ok(Self { web, plain, nameless, fragmented, strict, genuine })
+        let [web, plain, nameless, fragmented, older] = [web, plain, nameless, fragmented, older].map(Arc::new);
+        Ok(Self { web, plain, nameless, fragmented, older, strict, genuine })
     }
 
     pub(super) fn strict(&self) -> ClientConfig {
@@ -125,6 +130,7 @@ impl TlsSetup {
         let config = match (hello, alpn) {
             (Hello::NoName, _) => &self.nameless,
             (Hello::Records, _) => &self.fragmented,
+            (Hello::Tls12, _) => &self.older,
             (Hello::Plain | Hello::Segments, Alpn::Web) => &self.web,
             (Hello::Plain | Hello::Segments, Alpn::None) => &self.plain,
         };
@@ -163,10 +169,11 @@ fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, DriveError>
 fn config(
     provider: &Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
     alpn: &[&[u8]],
 ) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();

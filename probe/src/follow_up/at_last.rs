@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use faultline_record::{Failure, Http, Observation, Outcome, Purpose};
+use faultline_record::{Failure, Http, Observation, Outcome, Purpose, Step};
 
+use super::answer::is_answered;
 use super::{Experiment, address};
 
 /// A request that takes longer has its cause looked for, milliseconds. Set by hand: ten round trips of the slowest paths
@@ -24,7 +25,8 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(rows.other_hellos()).chain(rows.locate()).collect()
+    let by_name = [rows.elsewhere(), rows.other_hellos(), rows.other_forms(), rows.residual(), rows.locate()];
+    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(by_name.into_iter().flatten()).collect()
 }
 
 /// The rows of a hop.
@@ -138,6 +140,34 @@ impl<'a> Rows<'a> {
         let is_silent = tries.len() > 1 && tries.iter().all(|row| row.outcome.failure().is_some() && !spoke(row));
         let name = tries.first().filter(|_| is_silent)?.tls()?.sni.clone()?;
         Some(Experiment::OtherHellos { address: address(innocent)?, own: name })
+    }
+
+    /// The same: would another server be answered?
+    fn elsewhere(&self) -> Option<Experiment> {
+        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
+        Some(Experiment::Elsewhere { beside: address, own })
+    }
+
+    fn other_forms(&self) -> Option<Experiment> {
+        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
+        Some(Experiment::OtherForms { address, own })
+    }
+
+    /// A connection was made and cut off, and since then none is made to that address, whatever the name.
+    fn residual(&self) -> Option<Experiment> {
+        let is_cut = |row: &&&Observation| {
+            let is_last = row.tls().is_some() || (self.is_plain() && row.http().is_some());
+            is_last && row.outcome.failure().is_some() && !is_answered(row)
+        };
+        let at = address(self.main.iter().find(is_cut)?)?;
+        let is_innocent = |row: &&&Observation| {
+            matches!(row.purpose, Purpose::InnocentSni | Purpose::InnocentHost)
+                && row.step() == Step::Tcp
+                && address(row) == Some(at)
+        };
+        let mut innocents = self.all.iter().filter(is_innocent).peekable();
+        let is_shut = innocents.peek().is_some() && innocents.all(|row| row.outcome.failure().is_some());
+        is_shut.then_some(Experiment::Residual { address: at })
     }
 
     /// The same, where the own name was not met with silence: only who answers can be found.

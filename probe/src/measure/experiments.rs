@@ -5,14 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use faultline_record::{Engine, Failure, Observation, Outcome, Purpose, QueryType, StepData};
+use faultline_record::{Engine, Failure, NotRun, Observation, Outcome, Purpose, QueryType, StepData};
 use url::Url;
 
 use super::connect::{By, Goal, Reached, Round};
+use super::log::Place;
 use super::steps::Offer;
 use super::{Known, Walk};
 use crate::drive::{Alpn, Channel, Fetch, FirstMessage, Hello, KnownPage, Question, SYSTEM};
-use crate::follow_up::{Experiment, ROUNDS, SLOW_ROUNDS, over_tls};
+use crate::follow_up::{Aim, Answer, Cost, Experiment, Next, is_follow_up, over_tls};
 
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ fn speaks(row: &Observation) -> bool {
 }
 
 impl Walk {
-    /// Makes the follow-ups that the hop's rows ask for: each kind once in a measurement.
+    /// Makes the follow-ups that the hop's rows ask for, round by round as the planner says: each kind once in a measurement.
     pub(super) async fn settle(
         &self,
         hop: u16,
@@ -51,25 +52,70 @@ impl Walk {
         known: &mut Known,
         wanted: impl Fn(&[Observation], u16, &str) -> Vec<Experiment>,
     ) {
-        let config = self.drive.config();
-        if !config.follow_up.are_made() {
+        if !self.drive.config().follow_up.are_made() {
             return;
         }
-        let mut experiments = self.log.look(|rows| wanted(rows, hop, &config.innocent_sni));
-        experiments.retain(|new| !known.made.iter().any(|made| made.is_like(new)));
-        experiments.retain(|new| config.follow_up.locate() || !matches!(new, Experiment::Locate { .. }));
-        // A service with an authority of its own shows what nobody else has signed; that is how it is.
-        experiments.retain(|new| !(self.private_ca && matches!(new, Experiment::ForgedCertificate { .. })));
-        for experiment in &experiments {
-            self.experiment(hop, experiment, goal).await;
+        known.planner.begin_stage();
+        loop {
+            let next = self.log.look(|rows| {
+                let mut asked = wanted(rows, hop, &self.drive.config().innocent_sni);
+                asked.retain(|experiment| self.is_fit(experiment));
+                known.planner.next(&asked, rows)
+            });
+            match next {
+                Next::Done => break,
+                Next::Round(experiment) if self.purse.allows(experiment.trial().round) => {
+                    let answer = self.one_round(hop, &experiment, goal).await;
+                    known.planner.note(&experiment, answer);
+                }
+                Next::Round(experiment) | Next::TooDear(experiment) => {
+                    self.too_dear(hop, &experiment);
+                    known.planner.note(&experiment, None);
+                }
+            }
         }
-        known.made.extend(experiments);
     }
 
+    /// Whether an experiment is for this user and this target.
+    fn is_fit(&self, experiment: &Experiment) -> bool {
+        match experiment {
+            Experiment::Locate { .. } => self.drive.config().follow_up.locate(),
+            // A service with an authority of its own shows what nobody else has signed; that is how it is.
+            Experiment::ForgedCertificate { .. } => !self.private_ca,
+            _ => true,
+        }
+    }
+
+    /// One round, and what it says.
+    async fn one_round(&self, hop: u16, experiment: &Experiment, goal: &Goal) -> Option<Answer> {
+        let (before, spent) = self.log.look(|rows| (rows.len(), Cost::of(rows)));
+        self.experiment(hop, experiment, goal).await;
+        self.log.look(|rows| {
+            self.purse.spend(Cost::of(rows).since(spent));
+            let own: Vec<Observation> = rows[before.min(rows.len())..]
+                .iter()
+                .filter(|row| row.hop == hop && is_follow_up(row.purpose))
+                .cloned()
+                .collect();
+            Answer::of(&own)
+        })
+    }
+
+    /// An experiment that is left out for what it would cost has a row that says so.
+    fn too_dear(&self, hop: u16, experiment: &Experiment) {
+        if experiment.trial().aim == Aim::Describes {
+            return;
+        }
+        let place = Place { hop, purpose: Purpose::Retry, connection: None, address: None, ttl: None };
+        self.log.skip(place, NotRun::Budget, StepData::Tcp);
+    }
+
+    /// One round of an experiment.
     async fn experiment(&self, hop: u16, experiment: &Experiment, goal: &Goal) {
         match experiment {
             Experiment::SniDifferential { address, own } => self.sni_differential(hop, *address, own, goal).await,
             Experiment::TcpRetry { address } => self.tcp_retry(hop, *address, goal).await,
+            Experiment::OtherPort { address } => self.other_port(hop, *address).await,
             Experiment::HostDifferential { address } => self.host_differential(hop, *address, goal).await,
             Experiment::ForgedCertificate { address } => {
                 let innocent = self.drive.config().innocent_sni.clone();
@@ -83,6 +129,9 @@ impl Walk {
             Experiment::QuicDifferential { address, own } => self.quic_differential(hop, *address, own).await,
             Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
             Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
+            Experiment::OtherForms { address, own } => self.other_forms(hop, *address, own, goal).await,
+            Experiment::Elsewhere { beside, own } => self.elsewhere(hop, *beside, own, goal).await,
+            Experiment::Residual { address } => self.residual(hop, *address, goal).await,
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
             Experiment::Tunnel { address } => self.tunnel_ladder(hop, *address, goal).await,
             Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
@@ -137,12 +186,12 @@ impl Walk {
     }
 
     /// A handshake that offers this name, and no request.
-    async fn offer(&self, hop: u16, purpose: Purpose, address: SocketAddr, host: &str, goal: &Goal) {
+    pub(super) async fn offer(&self, hop: u16, purpose: Purpose, address: SocketAddr, host: &str, goal: &Goal) {
         self.offer_in(self.round(hop, purpose), address, host, goal).await;
     }
 
     /// The same in a round; whether the certificate was valid.
-    async fn offer_in(&self, round: Round, address: SocketAddr, host: &str, goal: &Goal) -> bool {
+    pub(super) async fn offer_in(&self, round: Round, address: SocketAddr, host: &str, goal: &Goal) -> bool {
         let Some(offer) = &goal.tls else { return false };
         let offer = Offer { host: host.to_owned(), alpn: offer.alpn };
         let goal = Goal { port: address.port(), tls: Some(offer), url: None, by: By::Tcp };
@@ -150,19 +199,18 @@ impl Walk {
     }
 
     /// One connection to the goal, request included if the goal has one.
-    async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
+    pub(super) async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
         self.chain(round, address, goal, &AtomicBool::new(false)).await
     }
 
-    fn round(&self, hop: u16, purpose: Purpose) -> Round {
+    pub(super) fn round(&self, hop: u16, purpose: Purpose) -> Round {
         Round::follow_up(hop, purpose, &self.drive.config().limits)
     }
 
     async fn sni_differential(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
         let innocent = self.drive.config().innocent_sni.clone();
-        for _ in 0..ROUNDS {
-            self.offer(hop, Purpose::InnocentSni, address, &innocent, goal).await;
-            self.offer(hop, Purpose::Retry, address, own, goal).await;
+        for (purpose, name) in in_random_order([(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)]) {
+            self.offer(hop, purpose, address, name, goal).await;
         }
     }
 
@@ -184,19 +232,16 @@ impl Walk {
 
     async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
         let innocent = self.drive.config().innocent_sni.clone();
-        for _ in 0..ROUNDS {
-            for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
-                let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: None, by: By::Quic };
-                self.try_out(self.round(hop, purpose), address, &goal).await;
-            }
+        for (purpose, host) in in_random_order([(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)]) {
+            let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
+            let goal = Goal { port: address.port(), tls: Some(offer), url: None, by: By::Quic };
+            self.try_out(self.round(hop, purpose), address, &goal).await;
         }
     }
 
     async fn tcp_retry(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let goal = Goal { port: goal.port, tls: None, url: None, by: By::Tcp };
-        // When the wait is cut short, the connection's own row says so.
-        let _ = self.cut.guard(tokio::time::sleep(RETRY_AFTER)).await;
+        self.rest(RETRY_AFTER).await;
         self.try_out(Round::new(hop, Purpose::Retry, &self.drive.config().limits), address, &goal).await;
     }
 
@@ -206,11 +251,9 @@ impl Walk {
         if innocent.set_host(Some(&self.drive.config().innocent_sni)).is_err() {
             return;
         }
-        for _ in 0..ROUNDS {
-            for (purpose, url) in [(Purpose::InnocentHost, &innocent), (Purpose::Retry, own)] {
-                let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()), by: By::Tcp };
-                self.try_out(self.round(hop, purpose), address, &goal).await;
-            }
+        for (purpose, url) in in_random_order([(Purpose::InnocentHost, &innocent), (Purpose::Retry, own)]) {
+            let goal = Goal { port: address.port(), tls: None, url: Some(url.clone()), by: By::Tcp };
+            self.try_out(self.round(hop, purpose), address, &goal).await;
         }
     }
 
@@ -289,26 +332,26 @@ impl Walk {
     /// that an observer can tell them by is the name.
     async fn slow_name(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
         let innocent = self.drive.config().innocent_sni.clone();
-        for _ in 0..SLOW_ROUNDS {
-            for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
-                let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), by: By::Tcp };
-                let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
-                self.try_out(round, address, &goal).await;
-            }
+        for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
+            let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
+            let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), by: By::Tcp };
+            let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
+            self.try_out(round, address, &goal).await;
         }
     }
 
     async fn slow_plain(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let Some(over_tls_goal) = encrypted(goal) else { return };
-        for _ in 0..SLOW_ROUNDS {
-            let copy = self.round(hop, Purpose::HttpsCopy);
-            if self.try_out(copy, over_tls(address.ip()), &over_tls_goal).await.fetch.is_none() {
-                break;
-            }
+        let copy = self.round(hop, Purpose::HttpsCopy);
+        if self.try_out(copy, over_tls(address.ip()), &over_tls_goal).await.fetch.is_some() {
             self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
         }
     }
+}
+
+/// The halves of a round, either one first: what comes second may suffer for what came first.
+fn in_random_order<T>([one, other]: [T; 2]) -> [T; 2] {
+    if rand::random() { [one, other] } else { [other, one] }
 }
 
 impl Goal {

@@ -110,21 +110,32 @@ impl Log {
 #[derive(Debug)]
 pub(super) struct Cut {
     cancel: CancellationToken,
-    deadline: Instant,
+    deadline: Mutex<Instant>,
 }
 
 impl Cut {
     pub(super) fn new(cancel: CancellationToken, limit: Duration) -> Self {
-        Self { cancel, deadline: Instant::now() + limit }
+        Self { cancel, deadline: Mutex::new(Instant::now() + limit) }
+    }
+
+    /// Puts the deadline off.
+    pub(super) fn put_off(&self, time: Duration) {
+        *self.deadline() += time;
+    }
+
+    fn deadline(&self) -> MutexGuard<'_, Instant> {
+        // One assignment: a panic elsewhere cannot have torn it.
+        self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something unless, or until, the measurement is cut short. What was under way is dropped: it was not run
     /// to its end, and that is no failure of the target's.
     pub(super) async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, NotRun> {
+        let deadline = *self.deadline();
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(NotRun::Interrupted),
-            () = tokio::time::sleep_until(self.deadline) => Err(NotRun::TargetDeadline),
+            () = tokio::time::sleep_until(deadline) => Err(NotRun::TargetDeadline),
             done = work => Ok(done),
         }
     }

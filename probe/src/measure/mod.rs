@@ -11,6 +11,7 @@ mod connect;
 mod control;
 mod experiments;
 mod log;
+mod names;
 mod resolve;
 mod steps;
 mod survey;
@@ -20,6 +21,8 @@ mod tests;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use faultline_record::{
     Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Outcome, Purpose,
@@ -34,7 +37,7 @@ use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
-use crate::follow_up::{self, Experiment};
+use crate::follow_up::{self, Planner, Purse};
 use crate::helper::HelperClient;
 
 pub use self::survey::{Survey, survey};
@@ -52,6 +55,23 @@ pub struct MeasureContext {
     pub cancel: CancellationToken,
     /// Whom to ask for a look from outside, where the vantage's own does not speak for itself.
     pub helper: Option<Arc<HelperClient>>,
+    /// What the run's follow-ups have cost.
+    pub purse: Arc<Purse>,
+    /// How many measurements rest: they wait for a time to pass, and others can be made meanwhile.
+    pub resting: Arc<AtomicUsize>,
+}
+
+impl MeasureContext {
+    /// The context of a run's measurements, of which nothing is spent yet.
+    pub fn new(
+        run: RunId,
+        clock: RunClock,
+        network: Network,
+        cancel: CancellationToken,
+        helper: Option<Arc<HelperClient>>,
+    ) -> Self {
+        Self { run, clock, network, cancel, helper, purse: Arc::default(), resting: Arc::default() }
+    }
 }
 
 /// Measures one target. Never fails: what went wrong is in the rows.
@@ -65,6 +85,8 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         private_ca: target.private_ca,
         dials_bogons: drive.dials_bogons() || names_own_machine(&target.endpoint),
         helper: context.helper,
+        purse: context.purse,
+        resting: context.resting,
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -105,6 +127,8 @@ struct Walk {
     private_ca: bool,
     dials_bogons: bool,
     helper: Option<Arc<HelperClient>>,
+    purse: Arc<Purse>,
+    resting: Arc<AtomicUsize>,
 }
 
 /// What a walk keeps from hop to hop.
@@ -114,11 +138,20 @@ struct Known {
     addresses: HashMap<String, [Vec<IpAddr>; 2]>,
     /// Comparisons that nobody has waited for yet.
     comparisons: Vec<Comparisons>,
-    /// Follow-ups that were made; once of each kind is enough.
-    made: Vec<Experiment>,
+    /// Follow-ups that were made, and what is next.
+    planner: Planner,
 }
 
 impl Walk {
+    /// Lets a time pass. The target's deadline is put off by it, and its place in the run is free meanwhile.
+    async fn rest(&self, time: Duration) {
+        self.cut.put_off(time);
+        self.resting.fetch_add(1, Ordering::Relaxed);
+        // When it is cut short, the rows after it say so.
+        let _ = self.cut.guard(tokio::time::sleep(time)).await;
+        self.resting.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// `dns://`: one resolver's word, by our own query.
     async fn ask_one(&self, resolver: IpAddr, name: &str) {
         let types: &[QueryType] =

@@ -41,6 +41,8 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         private_ca: false,
         dials_bogons: wanted.dials_bogons,
         helper: None,
+        purse: Arc::default(),
+        resting: Arc::default(),
     };
     walk.survey(&wanted).await;
     walk.log.take()

@@ -1,5 +1,6 @@
 //! The loop of a run: begins targets while it may, takes their measurements, stops when it must.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use faultline_record::{Entry, Measurement, RunEnd, Target};
@@ -95,7 +96,9 @@ impl<'a> Flow<'a> {
     }
 
     fn may_begin(&self, under_way: usize) -> bool {
-        self.end.is_none() && !self.remaining().is_empty() && under_way < self.parts.throttle.allowed()
+        // Who rests sends nothing and waits for nothing.
+        let busy = under_way.saturating_sub(self.parts.context.resting.load(Ordering::Relaxed));
+        self.end.is_none() && !self.remaining().is_empty() && busy < self.parts.throttle.allowed()
     }
 
     fn begin(&mut self, under_way: &mut JoinSet<Measurement>) {

@@ -174,8 +174,7 @@ impl Parts {
         let (pace, ipv6) = (Arc::new(Pace::new(plan.rate)), LinkFacts::read().has_ipv6());
         let helper = session.helper.as_ref().map(|url| Arc::new(HelperClient::new(url)));
         let network = || plan.network.clone();
-        let context =
-            |cancel| MeasureContext { run: plan.run, clock, network: network(), cancel, helper: helper.clone() };
+        let context = |cancel| MeasureContext::new(plan.run, clock, network(), cancel, helper.clone());
         let checker = Checker::new(
             Arc::clone(&session.controls),
             &session.extra_roots,

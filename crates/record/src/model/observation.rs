@@ -62,10 +62,29 @@ named! {
         Locate = "locate",
         /// Follow-up: a handshake for an innocent name, that is sent only so many routers far.
         LocateInnocent = "locate_innocent",
+        /// Follow-up: the target's name, offered to a host that has nothing to do with it.
+        Elsewhere = "elsewhere",
+        /// Follow-up: that host's own name, on a fresh connection to the same address; and the question for that address.
+        ElsewhereInnocent = "elsewhere_innocent",
+        /// Follow-up: the target's own handshake with the letters of the name in changing case (RFC 4343: names are the same
+        /// whatever the case).
+        MixedCase = "mixed_case",
+        /// Follow-up: a handshake for the target's name with the innocent one's labels behind it.
+        LongerName = "longer_name",
+        /// Follow-up: the target's own handshake in TLS 1.2 only.
+        Tls12 = "tls12",
+        /// Follow-up: the target's own handshake with the name encrypted (ECH), by the configuration that its HTTPS record gives.
+        Ech = "ech",
+        /// Follow-up: an innocent name at an address at which everything failed, after a quiet time.
+        QuietInnocent = "quiet_innocent",
+        /// Follow-up: the target's own name, once the innocent one was answered there again.
+        QuietOwn = "quiet_own",
+        /// Follow-up: the innocent name right after that.
+        QuietAgain = "quiet_again",
         /// Follow-up: a tunnel's first message behind a datagram of noise, or cut in two: filters that look at a flow's first packet
         /// do not know it then, and servers do.
         JunkFirst = "junk_first",
-        /// Follow-up: a TCP connection to the tunnel's host at a common port: whoever answers, the host lives.
+        /// Follow-up: a TCP connection to the target's host at another common port: whoever answers, the host lives.
         HostAlive = "host_alive",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
         TcpCopy = "tcp_copy",
@@ -95,6 +114,8 @@ named! {
         AddressCap = "address_cap",
         /// There is no network; nothing was sent.
         NoNetwork = "no_network",
+        /// A follow-up was left out: the target's or the run's budget for them was spent.
+        Budget = "budget",
         /// A follow-up or comparison was not needed or was switched off.
         NotNeeded = "not_needed",
         /// A limit of this machine (file descriptors, memory) stood in the way.

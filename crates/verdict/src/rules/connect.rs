@@ -1,6 +1,6 @@
 //! Rules on TCP: which addresses that may be taken for the target's own do not answer.
 
-use faultline_record::{Availability, Failure};
+use faultline_record::{Availability, Failure, Purpose};
 
 use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features};
@@ -22,11 +22,24 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     if failing {
         found.extend(worst(&trusted).map(|(id, mechanism)| finding(features, &trusted, id).pointing_at(mechanism)));
+        found.extend(host_alive(features, &trusted));
     }
     let unanswered = trusted.iter().all(|c| c.tcp.outcome.failure().is_some() || fails_for_good(features, c));
     if unanswered && features.measurement.target.availability == Availability::High && !features.redirected {
         found.push(finding(features, &trusted, "target.rarely_down"));
     }
+}
+
+/// The same host answers at another port.
+fn host_alive(features: &Features<'_>, failed: &[&Connection<'_>]) -> Option<Finding> {
+    let is_silent = |c: &&&Connection<'_>| rule_of(c.tcp.outcome.failure()?).filter(|(id, _)| *id == "tcp.timeout");
+    let silent: Vec<&Connection<'_>> = failed.iter().filter(|c| is_silent(c).is_some()).copied().collect();
+    let alive = features
+        .with_purpose(Purpose::HostAlive)
+        .find(|c| c.tcp.outcome.is_ok() && silent.iter().any(|failed| failed.address == c.address))?;
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("addresses", &alive.address), ("port", &alive.tcp.port.unwrap_or(0))];
+    Some(Finding::new("tcp.host_alive", vec![alive.tcp.seq], fields))
 }
 
 /// The handshake, or an unencrypted request, failed, and no second try went further.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use faultline_record::{Failure, FirstBytes, Purpose, Tls};
 
 use super::turns::{Says, Try, Turns};
-use super::{Finding, listed, span};
+use super::{Finding, listed, name, span};
 use crate::features::{Connection, Features};
 
 /// Tries of the name in plain that must all have failed before one that passes in hiding tells anything.
@@ -36,6 +36,9 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     found.extend(addresses(&failed).into_iter().find_map(|address| passes_when_hidden(features, address)));
     found.extend(addresses(&failed).into_iter().find_map(|address| cut_off_on_the_way(features, address)));
     found.extend(addresses(&failed).into_iter().find_map(|address| cut_off_early(features, address)));
+    found.extend(name::elsewhere(features, &failed));
+    found.extend(name::after_quiet(features, &failed));
+    found.extend(name::forms(features, &failed));
     found.extend(certificate(features, &failed));
 }
 
@@ -111,7 +114,7 @@ fn cut_off_early(features: &Features<'_>, address: IpAddr) -> Option<Finding> {
     Some(Finding::new("tls.cut_off_early", rows, fields).pointing_at(mechanism))
 }
 
-fn addresses(connections: &[&Connection<'_>]) -> Vec<IpAddr> {
+pub(super) fn addresses(connections: &[&Connection<'_>]) -> Vec<IpAddr> {
     connections.iter().map(|connection| connection.address).collect()
 }
 
@@ -122,7 +125,7 @@ pub(super) fn spoke(connection: &Connection<'_>) -> bool {
 }
 
 /// How the peer fell silent, and the mechanism's name for it; `None` when it spoke, which is another matter.
-fn silence(connection: &Connection<'_>) -> Option<(&'static str, &'static str)> {
+pub(super) fn silence(connection: &Connection<'_>) -> Option<(&'static str, &'static str)> {
     if spoke(connection) {
         return None;
     }

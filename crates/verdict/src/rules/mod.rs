@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod dns;
 mod handshake;
+mod name;
 mod page;
 mod quic;
 mod response;

@@ -120,7 +120,11 @@ mod tests {
         assert_eq!(turns("-", "+++", "+++").say(), Says::Recovers);
         assert_eq!(turns("-", "+-+-+-+-", "++++++++").say(), Says::Sometimes);
         assert_eq!(turns("-", "-+-+--+-+-+--", "+++++++++++++").say(), Says::Often);
-        assert_eq!(turns("-", "-+-+--+-+-+--", "+++-+++++++++").say(), Says::Sometimes, "the innocent failed once, too");
+        assert_eq!(
+            turns("-", "-+-+--+-+-+--", "+++-+++++++++").say(),
+            Says::Sometimes,
+            "the innocent failed once, too"
+        );
         assert_eq!(turns("-", "-+-+", "++-+").say(), Says::Recovers);
     }
 }

@@ -213,13 +213,7 @@ pub(super) fn target(input: &str) -> Target {
 }
 
 pub(super) fn context() -> MeasureContext {
-    MeasureContext {
-        run: RunId::new(),
-        clock: RunClock::start(),
-        network: Network::default(),
-        cancel: CancellationToken::new(),
-        helper: None,
-    }
+    MeasureContext::new(RunId::new(), RunClock::start(), Network::default(), CancellationToken::new(), None)
 }
 
 pub(super) async fn run(drive: &Drive, input: &str) -> Rows {
