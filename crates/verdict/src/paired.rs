@@ -1,6 +1,6 @@
 //! Tries in pairs, one of a name's own and one of an innocent's: does the own fail more often than chance lets it?
 //!
-//! Only pairs in which one of the two failed tell anything (McNemar 1947, Psychometrika 12:153). When what fails is chance
+//! Only pairs in which one of the two failed tell anything (`McNemar` 1947, Psychometrika 12:153). When what fails is chance
 //! that knows no names, it is the own in half of these, however bad the line. Their odds against that are a sequential
 //! probability ratio (Wald 1945, Annals of Mathematical Statistics 16:117): it may be looked at after each pair, and
 //! chance alone ever brings it above 1/a with probability a at most.

@@ -185,7 +185,7 @@ impl Experiment {
                 Trial::describing("does somebody on the way answer questions?", Cost::new(1, 0, 4.0))
             }
             Self::OtherHellos { .. } => Trial::describing("is it how the name is sent?", Cost::new(3, 8_000, 8.0)),
-            Self::OtherForms { .. } => Trial::describing("which forms of the name?", Cost::new(4, 8_000, 4.0)),
+            Self::OtherForms { .. } => Trial::describing("which forms of the name?", Cost::new(3, 8_000, 4.0)),
             Self::Locate { .. } => {
                 Trial { aim: Aim::Measures, ..Trial::describing("where on the path?", Cost::new(20, 30_000, 20.0)) }
             }
@@ -239,6 +239,6 @@ mod tests {
         assert!(goes_on("o++o++o++o++"), "likely, not settled");
         assert!(!goes_on("oooooooo+"), "settled");
         assert!(!goes_on(&"o+++".repeat(6)), "there is an end to it");
-        assert!(goes_on("+i+") && !goes_on("+ii"), "chance fails the innocent, too");
+        assert!(goes_on("+i+") && !goes_on("+iii"), "chance fails the innocent, too");
     }
 }

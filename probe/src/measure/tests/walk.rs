@@ -159,7 +159,7 @@ async fn censored(authority: &Authority, name: &'static str) -> std::net::Socket
 }
 
 #[tokio::test]
-async fn a_reset_for_the_own_name_only_is_shown_by_three_alternating_rounds() {
+async fn a_reset_for_the_own_name_only_is_shown_by_three_rounds() {
     let authority = Authority::new();
     let address = censored(&authority, "site.example").await;
     let input = format!("tls://{address}?sni=site.example");
@@ -167,9 +167,9 @@ async fn a_reset_for_the_own_name_only_is_shown_by_three_alternating_rounds() {
     rows.check_numbers();
     let tls: Vec<_> = rows.of(Step::Tls).iter().map(|row| (row.purpose, row.outcome)).collect();
     let reset = Outcome::Failed(Failure::ConnectionReset);
-    let round = [(Purpose::InnocentSni, Outcome::Ok), (Purpose::Retry, reset)];
-    let expected: Vec<_> = std::iter::once((Purpose::Main, reset)).chain(round.repeat(3)).collect();
-    assert_eq!(tls[..7], expected);
+    let (innocent, own) = ((Purpose::InnocentSni, Outcome::Ok), (Purpose::Retry, reset));
+    assert_eq!(tls[0], (Purpose::Main, reset));
+    assert!(tls[1..7].chunks(2).all(|round| round == [innocent, own] || round == [own, innocent]), "{tls:?}");
     // Then the name is sent in other ways.
     assert!(tls[7..].iter().all(|(purpose, _)| !matches!(purpose, Purpose::InnocentSni | Purpose::Retry)));
     let connections: Vec<_> = rows.of(Step::Tls).iter().map(|row| row.connection).collect();
@@ -208,7 +208,8 @@ async fn a_round_that_the_deadline_cuts_has_its_rows() {
     rows.check_numbers();
     let tls: Vec<_> = rows.of(Step::Tls).into_iter().map(|row| row.outcome).collect();
     assert_eq!(tls[0], Outcome::Failed(Failure::GenericTimeoutError));
-    assert_eq!(tls[1..], [Outcome::NotRun(NotRun::TargetDeadline); 2]);
+    assert_eq!(tls.last(), Some(&Outcome::NotRun(NotRun::TargetDeadline)));
+    assert!(tls.len() < 7, "no further round is made: {tls:?}");
 }
 
 #[tokio::test]
