@@ -65,11 +65,9 @@ mod tests {
         for outcomes in 0_u32..1 << 20 {
             let mut pairs = Pairs::default();
             let ever = (0..20).any(|pair| {
-                if outcomes >> pair & 1 == 1 {
-                    pairs.own_failed += 1
-                } else {
-                    pairs.innocent_failed += 1
-                }
+                let own = (outcomes >> pair) & 1;
+                pairs.own_failed += own;
+                pairs.innocent_failed += 1 - own;
                 pairs.log10_odds() >= SETTLED
             });
             ways += u32::from(ever);

@@ -18,7 +18,7 @@ const QUIET: [Duration; 5] = [
     Duration::from_secs(30),
     Duration::from_secs(45),
     Duration::from_secs(45),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 /// The web's two ports (RFC 9110, 4.2).
 const WEB_PORTS: [u16; 2] = [80, 443];
@@ -100,8 +100,8 @@ impl Walk {
         let goal = if goal.tls.is_some() { Goal { url: None, ..goal.clone() } } else { goal.clone() };
         self.try_out(self.round(hop, purpose), address, &goal).await;
         self.log.look(|rows| {
-            let own = rows[before.min(rows.len())..].iter().filter(|row| row.purpose == purpose);
-            own.last().is_some_and(|row| row.outcome == Outcome::Ok || crate::follow_up::is_answered(row))
+            let mut own = rows[before.min(rows.len())..].iter().filter(|row| row.purpose == purpose);
+            own.next_back().is_some_and(|row| row.outcome == Outcome::Ok || crate::follow_up::is_answered(row))
         })
     }
 }
