@@ -61,9 +61,12 @@ fn a_site_that_was_reached_and_is_cut_off_now_and_then_works_and_is_interfered_w
 }
 
 fn at_a_stranger(own: bool, innocent: bool) -> Verdict {
-    let try_there = |world: World, purpose, is_heard| match is_heard {
-        true => world.tls(purpose, STRANGER, failed(Failure::SslInvalidHostname), heard()),
-        false => cut_off(world, purpose, STRANGER),
+    let try_there = |world: World, purpose, is_heard| {
+        if is_heard {
+            world.tls(purpose, STRANGER, failed(Failure::SslInvalidHostname), heard())
+        } else {
+            cut_off(world, purpose, STRANGER)
+        }
     };
     let start = rounds(cut_off(asked(), Purpose::Main, GENUINE), "---", 0);
     let start = try_there(start, Purpose::ElsewhereInnocent, innocent);
@@ -85,11 +88,12 @@ fn shut(again_heard: bool) -> Verdict {
     let start = cut_off(asked(), Purpose::Main, GENUINE).connects(GENUINE, timeout);
     let start = start.tls(Purpose::QuietInnocent, GENUINE, failed(Failure::SslInvalidHostname), heard());
     let start = cut_off(start, Purpose::QuietOwn, GENUINE);
-    match again_heard {
-        true => start.tls(Purpose::QuietAgain, GENUINE, failed(Failure::SslInvalidHostname), heard()),
-        false => cut_off(start, Purpose::QuietAgain, GENUINE),
-    }
-    .judged()
+    let end = if again_heard {
+        start.tls(Purpose::QuietAgain, GENUINE, failed(Failure::SslInvalidHostname), heard())
+    } else {
+        cut_off(start, Purpose::QuietAgain, GENUINE)
+    };
+    end.judged()
 }
 
 #[test]
