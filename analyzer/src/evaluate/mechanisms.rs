@@ -19,12 +19,15 @@ pub struct Mechanisms {
     pub recall: Share,
     /// Of measurements whose label has mechanisms, those of which a mechanism of the same layer was said.
     pub layer: Share,
+    /// Of the same, those of which a node of the label was said, or one below or above it that names more than the layer.
+    pub prefix: Share,
 }
 
 impl Mechanisms {
     /// Over these rows.
     pub fn of(rows: &[&Row]) -> Self {
-        let mut sums = Self { precision: none(), precision_to_depth: none(), recall: none(), layer: none() };
+        let mut sums =
+            Self { precision: none(), precision_to_depth: none(), recall: none(), layer: none(), prefix: none() };
         for row in rows {
             sums.add(&row.label.mechanisms, &row.said.mechanisms);
         }
@@ -43,6 +46,8 @@ impl Mechanisms {
         let is_layer_right = said_layers.any(|layer| true_nodes.contains(layer));
         if !truth.is_empty() {
             self.layer = plus(self.layer, Share { k: is_layer_right.into(), n: 1 });
+            let is_prefix_right = said.iter().any(|node| truth.iter().any(|leaf| is_on_one_line(node, leaf)));
+            self.prefix = plus(self.prefix, Share { k: is_prefix_right.into(), n: 1 });
         }
     }
 
@@ -70,6 +75,11 @@ fn is_below(node: &str, above: &str) -> bool {
     node.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
 }
 
+/// Whether a node said is the label's, below it, or above it and more than its layer.
+fn is_on_one_line(said: &str, truth: &str) -> bool {
+    said == truth || is_below(said, truth) || (said.contains('.') && is_below(truth, said))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +104,14 @@ mod tests {
         let sums = of(&["tls.reset"], &["tls.reset.sni"]);
         assert_eq!(sums.precision, Share { k: 2, n: 3 });
         assert_eq!(sums.precision_to_depth, Share { k: 2, n: 2 });
+    }
+
+    #[test]
+    fn a_prefix_is_the_node_or_on_one_line_with_it_and_not_its_layer_alone() {
+        let right = |truth, said| of(&[truth], &[said]).prefix.k == 1;
+        assert!(right("tls.reset.sni", "tls.reset.sni") && right("tls.reset.sni", "tls.reset"));
+        assert!(right("tls.reset", "tls.reset.sni"));
+        assert!(!right("tls.reset.sni", "tls") && !right("tls.reset.sni", "tls.timeout"));
     }
 
     #[test]
