@@ -66,6 +66,12 @@ impl Planner {
         }
     }
 
+    /// Whether the next round of this is one more than it is meant to have.
+    pub fn is_prolonged(&self, experiment: &Experiment) -> bool {
+        let made = self.made.iter().find(|made| made.experiment == *experiment);
+        made.is_some_and(|made| experiment.trial().is_prolonged(&made.answers))
+    }
+
     /// A round was made; without an answer nothing more comes of the experiment.
     pub fn note(&mut self, experiment: &Experiment, answer: Option<Answer>) {
         let known = self.made.iter().position(|made| made.experiment == *experiment);

@@ -65,6 +65,9 @@ impl Walk {
             match next {
                 Next::Done => break,
                 Next::Round(experiment) if self.purse.allows(experiment.trial().round) => {
+                    if known.planner.is_prolonged(&experiment) {
+                        self.cut.put_off(Duration::from_secs_f64(experiment.trial().round.seconds));
+                    }
                     let answer = self.one_round(hop, &experiment, goal).await;
                     known.planner.note(&experiment, answer);
                 }
