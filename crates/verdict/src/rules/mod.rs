@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod dns;
 mod handshake;
+mod known;
 mod page;
 mod quic;
 mod response;
@@ -14,6 +15,8 @@ mod vpn;
 use std::fmt::Display;
 
 use faultline_record::Observation;
+
+pub use known::Known;
 
 use crate::features::Features;
 use crate::table::{Rule, table};
@@ -65,6 +68,7 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     response::fire(features, &mut found);
     dns::fire(features, &mut found);
     answer::fire(features, &mut found);
+    known::fire(features, &mut found);
     connect::fire(features, &mut found);
     handshake::fire(features, &mut found);
     slow::fire(features, &mut found);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
-use super::{Finding, listed, page};
+use super::{Finding, known, listed, page};
 use crate::features::{Connection, Features};
 
 /// Rounds in which the innocent host must have been answered, as for names in TLS.
@@ -14,8 +14,14 @@ const ROUNDS_WANTED: usize = 2;
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let main: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
     let compared = page::compare(features);
+    let known = known::page(features, compared.as_ref());
+    let compared = compared.filter(|finding| !known::denies(known.as_ref(), finding));
     let is_settled = compared.is_some();
-    found.extend(compared);
+    let is_known = known.as_ref().is_some_and(|finding| finding.rule.determinate);
+    found.extend(compared.into_iter().chain(known));
+    if is_known {
+        return;
+    }
     if let Some(finding) = features.led_here.iter().find_map(|(row, http)| redirected_to_address(row, http)) {
         found.push(finding);
         return;
