@@ -152,7 +152,8 @@ fn certificate(leaf: &Certificate) -> String {
 
 fn response(http: &Http) -> String {
     let status = http.status.map_or("no status".to_owned(), |status| format!("status {status}"));
-    format!("{status} and {} bytes", http.body_length)
+    let title = http.title.as_deref().map(|title| format!(", titled {title:?}")).unwrap_or_default();
+    format!("{status} and {} bytes{title}", http.body_length)
 }
 
 /// What was seen although the step failed.

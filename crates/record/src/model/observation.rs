@@ -381,6 +381,8 @@ pub struct Http {
     pub body_length: u64,
     /// The body was longer than what is kept.
     pub body_truncated: bool,
+    /// The page's title where somebody else saw it and passed it on (a helper): own pages have their body.
+    pub title: Option<String>,
 }
 
 impl Http {

@@ -6,6 +6,7 @@ mod control;
 mod dns;
 mod handshake;
 mod known;
+mod outside;
 mod page;
 mod quic;
 mod response;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
-use super::{Finding, known, listed, page};
+use super::{Finding, known, listed, outside, page};
 use crate::features::{Connection, Features};
 
 /// Rounds in which the innocent host must have been answered, as for names in TLS.
@@ -22,6 +22,9 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if is_known {
         return;
     }
+    let outside = if is_settled { None } else { outside::compare(features) };
+    let is_settled = is_settled || outside.as_ref().is_some_and(|finding| finding.rule.id == "control.page_differs");
+    found.extend(outside);
     if let Some(finding) = features.led_here.iter().find_map(|(row, http)| redirected_to_address(row, http)) {
         found.push(finding);
         return;
