@@ -70,6 +70,8 @@ fn purpose(row: &Observation) -> String {
         Purpose::TcpCopy => "the same over TCP, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
+        Purpose::InnocentServer => "a host that nobody has, at a server that has nothing to do with the target, ",
+        Purpose::HostAnywhere => "the target's host at that server, ",
         Purpose::InnocentHost => "an innocent host at the same address, ",
         Purpose::HttpsCopy => "the same over TLS, ",
         Purpose::RandomName => "a name that cannot exist, ",

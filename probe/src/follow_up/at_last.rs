@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{Failure, Http, Observation, Outcome, Purpose};
 
+use super::anywhere::host_anywhere;
 use super::{Experiment, address};
 
 /// A request that takes longer has its cause looked for, milliseconds. Set by hand: ten round trips of the slowest paths
@@ -24,7 +25,14 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(rows.other_hellos()).chain(rows.locate()).collect()
+    wanted
+        .into_iter()
+        .flatten()
+        .chain(rows.no_resolver())
+        .chain(rows.other_hellos())
+        .chain(rows.locate())
+        .chain(host_anywhere(&rows.all))
+        .collect()
 }
 
 /// The rows of a hop.

@@ -2,6 +2,7 @@
 //!
 //! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
+mod anywhere;
 mod at_last;
 
 use std::net::{IpAddr, SocketAddr};
@@ -63,6 +64,12 @@ pub enum Experiment {
     HostDifferential {
         /// Where the request failed.
         address: SocketAddr,
+    },
+    /// Is the host acted on at any address? Plain requests for it and for a host that nobody has, in turns, at a server that has
+    /// nothing to do with the target.
+    HostAnywhere {
+        /// The family in which the target's host was never answered.
+        family: Family,
     },
     /// Does whoever shows a certificate of nobody's make one for any name? A handshake for an innocent one.
     ForgedCertificate {

@@ -71,6 +71,7 @@ impl Walk {
             Experiment::SniDifferential { address, own } => self.sni_differential(hop, *address, own, goal).await,
             Experiment::TcpRetry { address } => self.tcp_retry(hop, *address, goal).await,
             Experiment::HostDifferential { address } => self.host_differential(hop, *address, goal).await,
+            Experiment::HostAnywhere { family } => self.host_anywhere(hop, *family, goal).await,
             Experiment::ForgedCertificate { address } => {
                 let innocent = self.drive.config().innocent_sni.clone();
                 self.offer(hop, Purpose::InnocentSni, *address, &innocent, goal).await;
@@ -150,7 +151,7 @@ impl Walk {
     }
 
     /// One connection to the goal, request included if the goal has one.
-    async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
+    pub(super) async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
         self.chain(round, address, goal, &AtomicBool::new(false)).await
     }
 
@@ -313,7 +314,7 @@ impl Walk {
 
 impl Goal {
     /// The host's name, if it has one.
-    fn host(&self) -> Option<&str> {
+    pub(super) fn host(&self) -> Option<&str> {
         let by_url = self.url.as_ref().and_then(Url::domain);
         by_url.or(self.tls.as_ref().map(|offer| offer.host.as_str()))
     }

@@ -69,6 +69,10 @@ named! {
         HostAlive = "host_alive",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
         TcpCopy = "tcp_copy",
+        /// Follow-up: a server that has nothing to do with the target, and a plain request there for a host that nobody has.
+        InnocentServer = "innocent_server",
+        /// Follow-up: a plain request for the target's host at that server.
+        HostAnywhere = "host_anywhere",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules: from features to findings. Every rule that fires is kept; the table says what each is worth.
 
 mod answer;
+mod anywhere;
 mod connect;
 mod control;
 mod dns;
@@ -67,6 +68,7 @@ impl Finding {
 pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     response::fire(features, &mut found);
+    anywhere::fire(features, &mut found);
     dns::fire(features, &mut found);
     answer::fire(features, &mut found);
     known::fire(features, &mut found);
