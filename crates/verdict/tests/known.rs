@@ -1,5 +1,7 @@
 //! What is said where a fingerprint matches: at home, abroad, beside the site's own word.
 
+#![allow(clippy::unwrap_used, reason = "a broken fixture may panic")]
+
 mod world;
 
 use std::sync::Arc;

@@ -83,6 +83,15 @@ fn one_likeness_is_enough_to_call_it_the_same_page() {
 }
 
 #[test]
+fn what_is_seen_at_an_address_that_only_the_vantage_was_given_is_no_control() {
+    let same = there(200, "Access Denied", 28);
+    let world =
+        site(FORGED, denied()).helper_answers().helper_cannot_resolve(faultline_record::Failure::DnsNxdomainError);
+    let verdict = world.helper_gets(FORGED, same).judged();
+    assert!(!fired(&verdict, "control.page_agrees"), "{verdict:#?}");
+}
+
+#[test]
 fn pages_that_sites_show_by_country_are_not_compared() {
     let outside = |status| there(status, "Rivers of Europe", 9_000);
     let says_nothing =

@@ -27,6 +27,9 @@ pub struct Site {
     /// Over plain HTTP: a redirect to HTTPS, the same page, or nothing.
     #[serde(default)]
     pub http: PlainHttp,
+    /// Over plain HTTP it closes the connection on whoever asks for another host than its own.
+    #[serde(default)]
+    pub own_host_only: bool,
     /// Over HTTPS, too.
     #[serde(default = "yes")]
     pub https: bool,
@@ -71,6 +74,7 @@ impl Site {
             at: Place::default(),
             serves: Serves::default(),
             http: PlainHttp::default(),
+            own_host_only: false,
             https: true,
             http3: false,
             certificate: Certificate::default(),

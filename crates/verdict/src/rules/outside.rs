@@ -36,11 +36,19 @@ pub(super) fn compare(features: &Features<'_>) -> Option<Finding> {
     }
 }
 
-/// What the helper was shown for the same URL.
+/// What the helper was shown for the same URL at an address of its own resolver's (or the URL's own). At one that only the
+/// vantage was given it sees what is there, a block page's server included.
 fn shown<'a>(helper: &Helper<'a>, here: &Http) -> Option<(&'a Observation, &'a Http)> {
-    let mut requests = helper.connections.iter().filter_map(|connection| connection.http);
-    requests
-        .find_map(|row| row.http().filter(|http| http.url == here.url && http.status.is_some()).map(|http| (row, http)))
+    let told = told(helper);
+    let is_own = |row: &&Observation| helper.lookups.is_empty() || row.address.is_some_and(|own| told.contains(&own));
+    let requests = helper.connections.iter().filter_map(|connection| connection.http).filter(is_own);
+    let mut responses = requests.filter_map(|row| Some((row, row.http()?)));
+    responses.find(|(_, http)| http.url == here.url && http.status.is_some())
+}
+
+/// Addresses that the helper's resolver gave.
+fn told(helper: &Helper<'_>) -> BTreeSet<IpAddr> {
+    helper.lookups.iter().flat_map(|lookup| lookup.dns.addresses()).collect()
 }
 
 fn finding(id: &str, features: &Features<'_>, here: (&Observation, &Http), there: (&Observation, &Http)) -> Finding {
@@ -55,8 +63,7 @@ fn finding(id: &str, features: &Features<'_>, here: (&Observation, &Http), there
 
 /// Whose work it would be: the resolver's, where nobody else was given the address, else somebody's on the way.
 fn mechanism(features: &Features<'_>, helper: &Helper<'_>, here: &Observation) -> &'static str {
-    let told: BTreeSet<IpAddr> = helper.lookups.iter().flat_map(|lookup| lookup.dns.addresses()).collect();
-    let others: BTreeSet<IpAddr> = features.given_by_others().union(&told).copied().collect();
+    let others: BTreeSet<IpAddr> = features.given_by_others().union(&told(helper)).copied().collect();
     let is_alone = here.address.is_some_and(|address| !others.is_empty() && !others.contains(&address));
     if is_alone { "dns.injection.blockpage" } else { "http.blockpage" }
 }
