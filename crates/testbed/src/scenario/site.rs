@@ -12,6 +12,7 @@ use super::censor::{Place, Rcode};
 /// A host with a name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of a scenario, and they are independent")]
 pub struct Site {
     /// Its host name.
     pub name: String,
