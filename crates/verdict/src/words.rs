@@ -215,6 +215,9 @@ pub fn signal(signal: &HealthSignal) -> String {
         (Outcome::Ok, Some(seconds)) if signal.kind == SignalKind::Clock => {
             write!(text, "our clock minus theirs is {seconds:+.1} s")
         }
+        (Outcome::Ok, Some(seen)) if signal.kind == SignalKind::Middlebox => {
+            write!(text, "{}", if seen > 0.0 { "one signs what it passes on" } else { "none that signs" })
+        }
         (Outcome::Ok, _) if matches!(signal.kind, SignalKind::Link | SignalKind::Route) => write!(text, "there"),
         (Outcome::Ok, _) => write!(text, "works, after {took}"),
         (Outcome::Failed(failure), _) => write!(text, "{failure} after {took}"),
@@ -236,6 +239,7 @@ fn kind(kind: SignalKind) -> &'static str {
         SignalKind::ControlByAddress => "control by address",
         SignalKind::Resolver => "resolver",
         SignalKind::Clock => "clock against",
+        SignalKind::Middlebox => "proxy on the way of plain HTTP",
     }
 }
 
