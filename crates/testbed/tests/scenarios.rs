@@ -96,6 +96,26 @@ fn what_both_know_of_a_country_settles_the_same_in_both() {
 }
 
 #[test]
+fn a_proxy_that_signs_is_told_of_beside_targets_that_work() {
+    if !can_run() {
+        return;
+    }
+    for (scenario, told) in [
+        ("proxy-for-plain-http-signed", "one signs what it passes on (signed by proxy.isp.example)"),
+        ("proxy-for-plain-http", "none that signs"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(&[scenario, "--out", folder.path().to_str().unwrap()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let round = folder.path().join(format!("{scenario}-1"));
+        let said = verdicts(&std::fs::read_to_string(round.join("measurements.jsonl")).unwrap());
+        let explained = analyzer(&["explain", said.keys().next().unwrap()], &round.join("home.sqlite"));
+        let words = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(told), "{explained}");
+    }
+}
+
+#[test]
 fn variations_by_seed_leave_a_label_for_every_measurement() {
     if !can_run() {
         return;

@@ -31,6 +31,9 @@ pub struct Site {
     /// Over plain HTTP it closes the connection on whoever asks for another host than its own.
     #[serde(default)]
     pub own_host_only: bool,
+    /// A proxy signs what it passes on in the clear (`Via`; RFC 9110, 7.6.3).
+    #[serde(default)]
+    pub signs: bool,
     /// Over HTTPS, too.
     #[serde(default = "yes")]
     pub https: bool,
@@ -76,6 +79,7 @@ impl Site {
             serves: Serves::default(),
             http: PlainHttp::default(),
             own_host_only: false,
+            signs: false,
             https: true,
             http3: false,
             certificate: Certificate::default(),
