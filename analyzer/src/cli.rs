@@ -56,6 +56,9 @@ pub struct VerdictsArgs {
     /// Print only measurements of this run
     #[arg(long, value_name = "ID", env = "FAULTLINE_RUN", hide_env = true)]
     pub run: Option<RunId>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// How verdicts are printed.
@@ -83,6 +86,9 @@ pub struct ExplainArgs {
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub json: Option<bool>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// `analyzer evaluate`.
@@ -106,6 +112,9 @@ pub struct EvaluateArgs {
     /// Write the figures for --check; tolerances of a file that is there are kept
     #[arg(long, value_name = "FILE", env = "FAULTLINE_WRITE_CHECK", hide_env = true, conflicts_with = "check")]
     pub write_check: Option<PathBuf>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// How scores are printed.

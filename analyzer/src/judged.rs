@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, Witnessed};
-use faultline_verdict::{Verdict, judge};
+use faultline_verdict::{Fingerprints, Verdict, judge_with};
 
 use crate::files::Stop;
 use crate::interrupt::Interrupt;
@@ -13,6 +13,7 @@ use crate::progress::Progress;
 
 /// The reading of all files: of the measurements it keeps their ids and nothing else.
 pub struct Judged<'a> {
+    fingerprints: Fingerprints,
     filter: Filter,
     target: Option<Pattern>,
     seen: HashSet<MeasurementId>,
@@ -22,9 +23,17 @@ pub struct Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
-    /// Measurements that pass the filter, of targets that match.
-    pub fn new(filter: Filter, target: Option<Pattern>, interrupt: &'a Interrupt) -> Self {
-        Self { filter, target, seen: HashSet::new(), again: 0, progress: Progress::beside_results(), interrupt }
+    /// Measurements that pass the filter, of targets that match, held against these fingerprints.
+    pub fn new(fingerprints: Fingerprints, filter: Filter, target: Option<Pattern>, interrupt: &'a Interrupt) -> Self {
+        Self {
+            fingerprints,
+            filter,
+            target,
+            seen: HashSet::new(),
+            again: 0,
+            progress: Progress::beside_results(),
+            interrupt,
+        }
     }
 
     /// Judges what a file has that no earlier one had, and hands it over one by one.
@@ -43,7 +52,7 @@ impl<'a> Judged<'a> {
             if !self.is_wanted(&witnessed) {
                 return ControlFlow::Continue(());
             }
-            let verdict = judge(&witnessed.measurement, &witnessed.witness);
+            let verdict = judge_with(&self.fingerprints, &witnessed.measurement, &witnessed.witness);
             visit(&witnessed, verdict)
                 .map_or_else(|error| ControlFlow::Break(Stop::Output(error)), ControlFlow::Continue)
         })

@@ -7,6 +7,7 @@ mod commands;
 mod evaluate;
 mod exit;
 mod files;
+mod fingerprints;
 mod interrupt;
 mod judged;
 mod page;

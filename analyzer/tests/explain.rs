@@ -5,7 +5,7 @@
 mod support;
 
 use faultline_record::{Failure, Filter, Measurement, Outcome, Reader};
-use faultline_verdict::{State, judge, measurement_json, table};
+use faultline_verdict::{Fingerprints, State, judge_with, measurement_json, table};
 use serde_json::Value;
 use support::{Folder, analyzer, blocked, id, reachable, run_id, silent, unproven};
 
@@ -107,7 +107,10 @@ fn json_is_the_measurement_with_its_provenance() {
     let mut printed: Value = serde_json::from_str(&ran.stdout).unwrap();
     let provenance = printed.as_object_mut().unwrap().remove("provenance").unwrap();
     let witnessed = Reader::open(file.as_ref()).unwrap().measurement(id(2)).unwrap().unwrap();
-    assert_eq!(printed, measurement_json(&witnessed, &judge(&witnessed.measurement, &witnessed.witness)));
+    assert_eq!(
+        printed,
+        measurement_json(&witnessed, &judge_with(Fingerprints::built_in(), &witnessed.measurement, &witnessed.witness))
+    );
     assert_eq!(provenance["file"], file);
     assert_eq!(provenance["run"]["software_name"], "faultline-probe");
     assert_eq!(provenance["run_end"]["end"], "completed");

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use faultline_record::{Filter, Measurement, Reader, Witnessed};
-use faultline_verdict::{judge, verdict_json};
+use faultline_verdict::{Fingerprints, judge_with, verdict_json};
 use serde_json::Value;
 use support::{Folder, analyzer, bare, blocked, command, id, ran, reachable, run_id, silent, unproven};
 
@@ -28,7 +28,10 @@ fn judged(file: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let reader = Reader::open(file.as_ref()).unwrap();
     let end = reader.for_each(&Filter::default(), |witnessed: Witnessed| {
-        all.push(verdict_json(&witnessed, &judge(&witnessed.measurement, &witnessed.witness)));
+        all.push(verdict_json(
+            &witnessed,
+            &judge_with(Fingerprints::built_in(), &witnessed.measurement, &witnessed.witness),
+        ));
         std::ops::ControlFlow::<()>::Continue(())
     });
     assert_eq!(end.unwrap(), None);

@@ -11,17 +11,20 @@ use crate::evaluate::label::{Labels, below};
 use crate::evaluate::{Basis, Evaluation, Row, markdown};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
+use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
 use crate::say;
+use faultline_verdict::Fingerprints;
 use faultline_verdict::words::counted;
 
 /// Scores the verdicts of all files, prints the scores, and compares them with committed ones.
 pub fn run(options: &EvaluateArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let committed = options.check.as_deref().map(committed).transpose()?;
+    let fingerprints = fingerprints::read(&options.fingerprints)?;
     let labels = Labels::read(&options.labels).map_err(AnalyzerError::Usage)?;
     let mut files = Files::new(databases(&options.files)?);
-    let evaluation = match evaluate(&mut files, labels, interrupt) {
+    let evaluation = match evaluate(&mut files, fingerprints, labels, interrupt) {
         Ok(evaluation) => evaluation,
         Err(stop) => {
             say("nothing was scored");
@@ -62,8 +65,13 @@ fn committed(file: &Path) -> Result<Committed, AnalyzerError> {
     committed.map_err(|error| AnalyzerError::Usage(format!("failed to read {}: {error}", file.display())))
 }
 
-fn evaluate(files: &mut Files, mut labels: Labels, interrupt: &Interrupt) -> Result<Evaluation, Stop> {
-    let mut judged = Judged::new(Filter::default(), None, interrupt);
+fn evaluate(
+    files: &mut Files,
+    fingerprints: Fingerprints,
+    mut labels: Labels,
+    interrupt: &Interrupt,
+) -> Result<Evaluation, Stop> {
+    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt);
     let mut basis = Basis { labels_again: labels.again, ..Basis::default() };
     let mut rows = Vec::new();
     files.each(|reader| {

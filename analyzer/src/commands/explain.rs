@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, Witnessed};
-use faultline_verdict::{judge, measurement_json};
+use faultline_verdict::{judge_with, measurement_json};
 use serde_json::{Value, json};
 
 use crate::cli::{ExplainArgs, IdPart};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
+use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::page::Page;
 use crate::progress::Progress;
@@ -24,6 +25,7 @@ const CANDIDATES: usize = 10;
 
 /// Finds the measurement and explains it.
 pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let id = match whole(&options.id) {
         Some(id) => id,
@@ -37,7 +39,7 @@ pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
         return stop.end();
     }
     let Some(found) = found else { return missing(&files, &id.to_string()) };
-    let verdict = judge(&found.witnessed.measurement, &found.witnessed.witness);
+    let verdict = judge_with(&fingerprints, &found.witnessed.measurement, &found.witnessed.witness);
     let out = io::BufWriter::new(io::stdout().lock());
     if options.json.unwrap_or_default() {
         let mut object = measurement_json(&found.witnessed, &verdict);

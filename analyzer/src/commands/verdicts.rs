@@ -10,6 +10,7 @@ use faultline_verdict::{State, state_words};
 use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
+use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
 use crate::print::{Csv, Jsonl, Lines, Pages, Printer};
@@ -18,9 +19,10 @@ use faultline_verdict::words::counted;
 
 /// Prints the verdicts of all files, then says on standard error how many there were.
 pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let filter = Filter { run: options.run, ..Filter::default() };
-    let mut judged = Judged::new(filter, options.target, interrupt);
+    let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let mut printer = printer(options.format, io::stdout().lock())?;
     let mut tally = Tally::default();
     let end = files.each(|reader| {

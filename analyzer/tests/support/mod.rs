@@ -232,6 +232,19 @@ pub fn reachable(number: u8, name: &str) -> Measurement {
     measurement
 }
 
+/// A page that came in the clear, with these headers.
+pub fn page_in_the_clear(number: u8, url: &str, body: &str, headers: &[(&str, &str)]) -> Measurement {
+    let mut measurement = bare(number, url, url);
+    resolved(&mut measurement);
+    push(&mut measurement, Purpose::Main, Outcome::Ok, StepData::Tcp);
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let (url, body_length) = (url.to_owned(), body.len() as u64);
+    let http =
+        Http { url, status: Some(200), headers, body: Some(body.as_bytes().into()), body_length, ..Http::default() };
+    push(&mut measurement, Purpose::Main, Outcome::Ok, StepData::Http(http));
+    measurement
+}
+
 /// The own name is reset three times of three, and an innocent one answered as often; row 3 is the first reset.
 pub fn blocked(number: u8, name: &str) -> Measurement {
     let mut measurement = bare(number, name, "https://x.com/");

@@ -204,6 +204,7 @@ fn observation(connection: &Connection, id: MeasurementId, seen: &Observation) -
     http(&mut row, seen.http(), body)?;
     row.put(params![seen.ttl])?;
     vpn(&mut row, seen.vpn())?;
+    row.put(params![seen.http().and_then(|http| http.title.as_deref())])?;
     row.store()?;
     match &seen.data {
         StepData::Dns(dns) => dns_answers(connection, id, seen.seq, &dns.answers),

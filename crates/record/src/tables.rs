@@ -95,6 +95,7 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "vpn_protocol",
         "vpn_bytes_received",
         "vpn_answer",
+        "http_title",
     ],
 };
 
@@ -104,6 +105,7 @@ pub(crate) const TLS_COLUMNS: usize = 6;
 pub(crate) const HTTP_COLUMNS: usize = 7;
 /// The last ones: what is of all steps, and of those that came later.
 pub(crate) const VPN_COLUMNS: usize = 3;
+pub(crate) const LAST_COLUMNS: usize = 1 + VPN_COLUMNS + 1;
 
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",

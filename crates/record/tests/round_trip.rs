@@ -6,7 +6,9 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use faultline_record::{Database, Filter, Measurement, Reader, StepData};
+use faultline_record::{
+    Database, Filter, Http, Measurement, Observation, Reader, StepData, Vpn, VpnAnswer, VpnProtocol,
+};
 use support::{measurement_id, run_id, sample};
 
 fn all(reader: &Reader, filter: Filter) -> Vec<Measurement> {
@@ -33,6 +35,41 @@ fn a_run_with_one_of_everything_comes_back_the_same() {
     assert_eq!(reader.health_checks(sample.run.id).unwrap(), sample.checks);
     assert_eq!(all(&reader, Filter { with_bodies: true, ..Filter::default() }), sample.measurements);
     assert_eq!(reader.count(&Filter::default()).unwrap(), 3);
+}
+
+#[test]
+fn what_later_formats_added_comes_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let mut sample = sample();
+    let model = sample.measurements[0].observations[2].clone();
+    let row = |seq, data| Observation { seq, ttl: Some(7), data, ..model.clone() };
+    let vpn = Vpn { protocol: VpnProtocol::Ikev2, bytes_received: 36, answer: Some(VpnAnswer::Notified) };
+    let titled = Http { url: "http://example.org/".into(), title: Some("A title".into()), ..Http::default() };
+    let rows = &mut sample.measurements[0].observations;
+    let seq = rows.last().unwrap().seq;
+    rows.extend([row(seq + 1, StepData::Vpn(vpn)), row(seq + 2, StepData::Http(titled))]);
+    sample.store(&mut Database::open_or_create(&file).unwrap()).unwrap();
+    let found = Reader::open(&file).unwrap().measurement(measurement_id(1)).unwrap().unwrap();
+    assert_eq!(found.measurement, sample.measurements[0]);
+}
+
+#[test]
+fn bodies_that_came_in_the_clear_are_read_with_every_measurement() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let mut sample = sample();
+    let body: std::sync::Arc<[u8]> = b"in the clear".as_slice().into();
+    let model = sample.measurements[0].observations[2].clone();
+    let http = Http { url: "http://example.org/".into(), body: Some(body), ..Http::default() };
+    let rows = &mut sample.measurements[0].observations;
+    let seq = rows.last().unwrap().seq + 1;
+    rows.push(Observation { seq, data: StepData::Http(http), ..model });
+    sample.store(&mut Database::open_or_create(&file).unwrap()).unwrap();
+    let read = all(&Reader::open(&file).unwrap(), Filter::default());
+    let bodies = read.iter().flat_map(|found| &found.observations).filter_map(|row| row.http());
+    let bodies: Vec<&[u8]> = bodies.filter_map(|http| http.body.as_deref()).collect();
+    assert_eq!(bodies, [b"in the clear"]);
 }
 
 #[test]

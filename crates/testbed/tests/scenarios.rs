@@ -81,6 +81,41 @@ fn the_analyzer_says_of_the_file_what_the_probe_said_and_explains_it() {
 }
 
 #[test]
+fn what_both_know_of_a_country_settles_the_same_in_both() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["known-answer", "--out", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = verdicts(&std::fs::read_to_string(folder.path().join("known-answer-1/measurements.jsonl")).unwrap());
+    let database = folder.path().join("known-answer-1/home.sqlite");
+    assert_eq!(verdicts(&analyzer(&["verdicts", "--format", "jsonl"], &database)), said);
+    let knows = |verdict: &serde_json::Value| verdict["evidence"].to_string().contains("dns.known_answer");
+    assert_eq!(said.values().filter(|verdict| knows(verdict)).count(), 1, "{said:#?}");
+}
+
+#[test]
+fn a_proxy_that_signs_is_told_of_beside_targets_that_work() {
+    if !can_run() {
+        return;
+    }
+    for (scenario, told) in [
+        ("proxy-for-plain-http-signed", "one signs what it passes on (signed by proxy.isp.example)"),
+        ("proxy-for-plain-http", "none that signs"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(&[scenario, "--out", folder.path().to_str().unwrap()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let round = folder.path().join(format!("{scenario}-1"));
+        let said = verdicts(&std::fs::read_to_string(round.join("measurements.jsonl")).unwrap());
+        let explained = analyzer(&["explain", said.keys().next().unwrap()], &round.join("home.sqlite"));
+        let words = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(told), "{explained}");
+    }
+}
+
+#[test]
 fn variations_by_seed_leave_a_label_for_every_measurement() {
     if !can_run() {
         return;

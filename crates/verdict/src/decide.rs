@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use faultline_record::{Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
 use crate::features::Features;
+use crate::fingerprint::Fingerprints;
 use crate::fuse::{fuse, is_beside};
 use crate::gate::Gate;
 use crate::health::HealthState;
-use crate::rules::{Finding, findings};
+use crate::rules::{Finding, Known, findings};
 use crate::table::table;
 use crate::verdict::{Cause, Evidence, Probabilities, State, Verdict};
 
@@ -20,14 +21,20 @@ const CAUSE_FLOOR: f64 = 0.01;
 const CHECKED: f64 = 0.9;
 
 /// Judges one measurement by what it saw and by what its run knew of its own network. Pure: the same facts give the same
-/// verdict, byte for byte.
+/// verdict, byte for byte. No fingerprints are used: see [`judge_with`].
 pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
+    judge_with(&Fingerprints::NONE, measurement, witness)
+}
+
+/// The same, with what these fingerprints say of answers and of pages in the clear.
+pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witness: &Witness) -> Verdict {
     let gate = Gate::of(measurement, witness);
-    let mut verdict = judge_family(measurement, &gate, None);
+    let judge_family = |family| judge_family(fingerprints, measurement, &gate, family);
+    let mut verdict = judge_family(None);
     verdict.families = [Family::V4, Family::V6]
         .into_iter()
         .filter(|&family| connected_over(measurement, family))
-        .map(|family| (family.name(), judge_family(measurement, &gate, Some(family)).state))
+        .map(|family| (family.name(), judge_family(Some(family)).state))
         .collect();
     verdict
 }
@@ -39,8 +46,14 @@ fn connected_over(measurement: &Measurement, family: Family) -> bool {
     rows.any(|row| row.address.is_some_and(|address| Family::of(address) == family))
 }
 
-fn judge_family(measurement: &Measurement, gate: &Gate, family: Option<Family>) -> Verdict {
+fn judge_family(
+    fingerprints: &Fingerprints,
+    measurement: &Measurement,
+    gate: &Gate,
+    family: Option<Family>,
+) -> Verdict {
     let mut features = Features::of(measurement, family);
+    features.known = Known::of(&features, fingerprints);
     if gate.state == Some(HealthState::Ipv6Broken) {
         features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
     }

@@ -8,6 +8,8 @@ use faultline_record::{
     Tls,
 };
 
+use crate::rules::Known;
+
 /// One connection's steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection<'a> {
@@ -134,6 +136,8 @@ pub struct Features<'a> {
     pub nobody: Vec<Lookup<'a>>,
     /// Unencrypted responses of all hops, with their copies over TLS.
     pub plain_pages: Vec<PlainPage<'a>>,
+    /// What fingerprints know of its answers and pages; nothing, until they are held against it.
+    pub known: Known<'a>,
 }
 
 /// An unencrypted response, and the same request over TLS.
@@ -204,6 +208,7 @@ impl<'a> Features<'a> {
             vpn: tunnels_of(&rows, family),
             nobody: lookups(Purpose::NoResolver).filter(Lookup::tried).collect(),
             plain_pages: PlainPage::of(measurement, last),
+            known: Known::default(),
             system: last_words(
                 lookups(Purpose::Main).filter(Lookup::tried),
                 &lookups(Purpose::Retry).collect::<Vec<_>>(),

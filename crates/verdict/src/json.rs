@@ -105,6 +105,7 @@ fn data_json(data: &StepData) -> Vec<(&'static str, Value)> {
             ("headers", json!(http.headers)),
             ("body_length", http.body_length.into()),
             ("body_truncated", http.body_truncated.into()),
+            ("title", http.title.clone().into()),
         ],
     }
 }

@@ -5,6 +5,7 @@
 
 mod decide;
 mod features;
+mod fingerprint;
 mod fuse;
 mod gate;
 mod health;
@@ -16,7 +17,11 @@ mod text;
 mod verdict;
 pub mod words;
 
-pub use decide::judge;
+pub use decide::{judge, judge_with};
+pub use fingerprint::{
+    Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
+    no_regexps,
+};
 pub use health::{HealthState, LocalHealth, local_health};
 pub use json::{measurement_json, verdict_json};
 pub use table::{Likelihoods, Rule, Table, Threshold, table};

@@ -79,6 +79,8 @@ fn purpose(row: &Observation) -> String {
         Purpose::TcpCopy => "the same over TCP, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
+        Purpose::InnocentServer => "a host that nobody has, at a server that has nothing to do with the target, ",
+        Purpose::HostAnywhere => "the target's host at that server, ",
         Purpose::InnocentHost => "an innocent host at the same address, ",
         Purpose::HttpsCopy => "the same over TLS, ",
         Purpose::RandomName => "a name that cannot exist, ",
@@ -161,7 +163,8 @@ fn certificate(leaf: &Certificate) -> String {
 
 fn response(http: &Http) -> String {
     let status = http.status.map_or("no status".to_owned(), |status| format!("status {status}"));
-    format!("{status} and {} bytes", http.body_length)
+    let title = http.title.as_deref().map(|title| format!(", titled {title:?}")).unwrap_or_default();
+    format!("{status} and {} bytes{title}", http.body_length)
 }
 
 /// What was seen although the step failed.
@@ -222,6 +225,9 @@ pub fn signal(signal: &HealthSignal) -> String {
         (Outcome::Ok, Some(seconds)) if signal.kind == SignalKind::Clock => {
             write!(text, "our clock minus theirs is {seconds:+.1} s")
         }
+        (Outcome::Ok, Some(seen)) if signal.kind == SignalKind::Middlebox => {
+            write!(text, "{}", if seen > 0.0 { "one signs what it passes on" } else { "none that signs" })
+        }
         (Outcome::Ok, _) if matches!(signal.kind, SignalKind::Link | SignalKind::Route) => write!(text, "there"),
         (Outcome::Ok, _) => write!(text, "works, after {took}"),
         (Outcome::Failed(failure), _) => write!(text, "{failure} after {took}"),
@@ -243,6 +249,7 @@ fn kind(kind: SignalKind) -> &'static str {
         SignalKind::ControlByAddress => "control by address",
         SignalKind::Resolver => "resolver",
         SignalKind::Clock => "clock against",
+        SignalKind::Middlebox => "proxy on the way of plain HTTP",
     }
 }
 

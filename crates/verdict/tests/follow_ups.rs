@@ -205,6 +205,43 @@ fn a_host_that_fails_where_every_host_fails_or_that_recovers_is_not_blocked_by_i
     assert!(fired(&verdict, "http.transient"));
 }
 
+fn anywhere(innocent: (Outcome, Option<u16>), nobody: (Outcome, Option<u16>), own: (Outcome, Option<u16>)) -> Verdict {
+    let http = |status| Http { url: "http://site.example/".into(), status, ..Http::default() };
+    let reset = failed(Failure::ConnectionReset);
+    let mut world = plain_site().plain(GENUINE, reset, http(None));
+    for _ in 0..3 {
+        world = world.requests(Purpose::InnocentHost, GENUINE, innocent.0, http(innocent.1), 10.0);
+        world = world.requests(Purpose::Retry, GENUINE, reset, http(None), 10.0);
+    }
+    for _ in 0..3 {
+        world = world.requests(Purpose::InnocentServer, FORGED, nobody.0, http(nobody.1), 10.0);
+        world = world.requests(Purpose::HostAnywhere, FORGED, own.0, http(own.1), 10.0);
+    }
+    world.judged()
+}
+
+#[test]
+fn a_host_that_fails_at_a_strangers_server_is_blocked_by_its_name_even_where_the_targets_own_refuses_every_other() {
+    let (reset, answered) = ((failed(Failure::ConnectionReset), None), (Outcome::Ok, Some(404)));
+    for innocent in [answered, reset] {
+        let verdict = anywhere(innocent, answered, reset);
+        is(&verdict, State::Blocked, Cause::Interference, &["http.reset.host"]);
+        assert!(fired(&verdict, "http.host_anywhere"), "{verdict:#?}");
+    }
+    let closed = anywhere(reset, answered, (failed(Failure::EofError), None));
+    assert!(closed.mechanisms.contains(&"http.close.host".to_owned()), "{closed:#?}");
+}
+
+#[test]
+fn a_server_that_answers_no_host_it_does_not_know_and_a_host_that_is_answered_elsewhere_settle_nothing() {
+    let (reset, answered) = ((failed(Failure::ConnectionReset), None), (Outcome::Ok, Some(404)));
+    for (nobody, own) in [(reset, reset), (answered, answered), (reset, answered)] {
+        let verdict = anywhere(reset, nobody, own);
+        assert!(!fired(&verdict, "http.host_anywhere"), "{verdict:#?}");
+        assert_ne!(verdict.state, State::Blocked, "{verdict:#?}");
+    }
+}
+
 fn ghost(input: &str) -> World {
     World::measuring(input).system_says(FORGED).others_fail(Failure::DnsNxdomainError)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use faultline_record::{Database, Endpoint, Filter, Reader, RunEnd, RunId, Witnessed};
-use faultline_verdict::{HealthState, Verdict, judge, local_health, measurement_json};
+use faultline_verdict::{HealthState, Verdict, local_health, measurement_json};
 
 use super::targets;
 use crate::cli::config::{ConfigFile, MeasureOptions, OutputOptions, data_folder};
@@ -202,7 +202,7 @@ fn print_in_order(reader: &Reader, filter: &Filter, unsaved: &[Witnessed], input
         ControlFlow::Continue(())
     };
     for witnessed in unsaved {
-        let _ = keep(witnessed, &judge(&witnessed.measurement, &witnessed.witness));
+        let _ = keep(witnessed, &report::judge(witnessed));
     }
     for_each_judged(reader, filter, keep)?;
     lines.sort_by_key(|(n, _)| *n);
@@ -218,7 +218,7 @@ fn print_unsaved(unsaved: &[Witnessed], output: OutputOptions) {
     }
     let mut out = stdout();
     for witnessed in unsaved {
-        let verdict = judge(&witnessed.measurement, &witnessed.witness);
+        let verdict = report::judge(witnessed);
         if writeln!(out, "{}", measurement_json(witnessed, &verdict)).is_err() {
             break;
         }
@@ -227,7 +227,7 @@ fn print_unsaved(unsaved: &[Witnessed], output: OutputOptions) {
 }
 
 fn unsaved_rows(unsaved: &[Witnessed]) -> Vec<Row> {
-    unsaved.iter().map(|seen| Row::new(seen, &judge(&seen.measurement, &seen.witness))).collect()
+    unsaved.iter().map(|seen| Row::new(seen, &report::judge(seen))).collect()
 }
 
 fn print_rows(rows: Vec<Row>, output: OutputOptions) {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, MeasurementId, Reader, Run, RunSummary, Witnessed};
-use faultline_verdict::{judge, measurement_json};
+use faultline_verdict::measurement_json;
 use serde_json::json;
 
 use crate::cli::Results;
@@ -117,7 +117,7 @@ fn show_run(reader: &Reader, run: &Run, output: OutputOptions) -> Result<Exit, P
 }
 
 fn show_measurement(witnessed: &Witnessed, output: OutputOptions) {
-    let verdict = judge(&witnessed.measurement, &witnessed.witness);
+    let verdict = report::judge(witnessed);
     let mut out = stdout();
     let _ = if output.json {
         writeln!(out, "{}", measurement_json(witnessed, &verdict)).and_then(|()| out.flush())

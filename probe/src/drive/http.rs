@@ -141,6 +141,7 @@ fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http 
         body: received.status.map(|_| Arc::from(scrubber.body(received.body))),
         body_length: received.body_length,
         body_truncated: received.truncated,
+        title: None,
     }
 }
 

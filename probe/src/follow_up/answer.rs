@@ -35,7 +35,11 @@ impl Answer {
 fn is_innocent(purpose: Purpose) -> bool {
     matches!(
         purpose,
-        Purpose::InnocentSni | Purpose::InnocentHost | Purpose::LocateInnocent | Purpose::ElsewhereInnocent
+        Purpose::InnocentSni
+            | Purpose::InnocentHost
+            | Purpose::InnocentServer
+            | Purpose::LocateInnocent
+            | Purpose::ElsewhereInnocent
     )
 }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use faultline_record::{Failure, Http, Observation, Outcome, Purpose, Step};
 
 use super::answer::is_answered;
+use super::anywhere::host_anywhere;
 use super::{Experiment, address};
 
 /// A request that takes longer has its cause looked for, milliseconds. Set by hand: ten round trips of the slowest paths
@@ -25,7 +26,14 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    let by_name = [rows.elsewhere(), rows.other_hellos(), rows.other_forms(), rows.residual(), rows.locate()];
+    let by_name = [
+        rows.elsewhere(),
+        host_anywhere(&rows.all),
+        rows.other_hellos(),
+        rows.other_forms(),
+        rows.residual(),
+        rows.locate(),
+    ];
     wanted.into_iter().flatten().chain(rows.no_resolver()).chain(by_name.into_iter().flatten()).collect()
 }
 

@@ -3,6 +3,7 @@
 //! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
 mod answer;
+mod anywhere;
 mod at_last;
 mod budget;
 mod early;
@@ -70,6 +71,12 @@ pub enum Experiment {
     HostDifferential {
         /// Where the request failed.
         address: SocketAddr,
+    },
+    /// Is the host acted on at any address? Plain requests for it and for a host that nobody has, in turns, at a server that has
+    /// nothing to do with the target.
+    HostAnywhere {
+        /// The family in which the target's host was never answered.
+        family: Family,
     },
     /// Does whoever shows a certificate of nobody's make one for any name? A handshake for an innocent one.
     ForgedCertificate {
@@ -201,6 +208,7 @@ impl Experiment {
             | Self::Residual { address }
             | Self::SmallSegments { address } => Some(Family::of(address.ip())),
             Self::NoResolver { address } => Some(Family::of(*address)),
+            Self::HostAnywhere { family } => Some(*family),
             Self::HttpsCopy { .. } | Self::RandomName => None,
         }
     }

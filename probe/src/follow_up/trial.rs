@@ -168,6 +168,9 @@ impl Experiment {
                 rounds: Rounds::Exactly(1),
                 ..Trial::turns("does the name fail where its own server has no say?")
             },
+            Self::HostAnywhere { .. } => {
+                Trial::once("does the host fail where its own server has no say?", Cost::new(7, 3_000, 4.0), ELSEWHERE)
+            }
             Self::TcpRetry { .. } => Trial::once("was a lost packet the cause?", connection, AGAIN),
             Self::OtherPort { .. } => Trial::once("does the host live?", Cost::new(1, 0, 2.0), OTHER_WAY),
             Self::TcpCopy { .. } => Trial::once("does the host live, over TCP?", connection, OTHER_WAY),

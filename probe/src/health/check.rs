@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::task::JoinSet;
 
 use super::link::LinkFacts;
+use super::middlebox::{self, Signed};
 use super::signals;
 use crate::drive::{Drive, DriveConfig, DriveError, Strangers};
 use crate::follow_up::FollowUps;
@@ -76,9 +77,13 @@ impl Checker {
             asked.spawn(self.clone().captive(check.clone()));
         }
         for control in self.controls.control.iter().filter(|control| is_reachable_by(control, link)) {
-            asked.spawn(self.clone().control(control.clone(), self.alone.clone()));
+            let asking = self.clone().control(control.clone(), self.alone.clone());
+            asked.spawn(async move { (asking.await, None) });
         }
-        let mut signals = asked.join_all().await.concat();
+        let (signals, signed): (Vec<_>, Vec<_>) = asked.join_all().await.into_iter().unzip();
+        let signed: Vec<Signed> = signed.into_iter().flatten().collect();
+        let mut signals = signals.concat();
+        signals.extend(middlebox::signal(&signed));
         signals.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         signals
     }
@@ -109,10 +114,10 @@ impl Checker {
         signals::of_control(&control, &measured)
     }
 
-    async fn captive(self, check: Captive) -> Vec<HealthSignal> {
+    async fn captive(self, check: Captive) -> (Vec<HealthSignal>, Option<Signed>) {
         let target = target(&check.name, Endpoint::Web(check.url.clone()));
         let measured = measure(&self.alone, &target, self.context()).await;
-        signals::of_captive(&check, &measured)
+        (signals::of_captive(&check, &measured), signals::signed(&check, &measured))
     }
 
     /// The vantage is of no interest in a control's own measurement, which is not kept.

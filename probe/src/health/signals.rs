@@ -4,6 +4,7 @@ use faultline_record::{
     Endpoint, Failure, Family, HealthSignal, Http, Measurement, NotRun, Observation, Outcome, Purpose, SignalKind, Step,
 };
 
+use super::middlebox::Signed;
 use crate::lists::controls::{Captive, Control};
 
 /// The signals of a control: that it was reached, and, for a control by name, that its name was resolved.
@@ -37,6 +38,12 @@ pub fn of_captive(check: &Captive, measured: &Measurement) -> Vec<HealthSignal> 
     let mut signals = vec![answered];
     signals.extend(clock(check, response, measured));
     signals
+}
+
+/// Who signed a captive-portal check's answer, if it was the known one.
+pub fn signed(check: &Captive, measured: &Measurement) -> Option<Signed> {
+    let response = main_rows(measured).filter_map(Observation::http).find(|http| http.status.is_some())?;
+    is_known_answer(check, response).then(|| Signed::of(&check.provider, response))
 }
 
 fn signal(kind: SignalKind, name: &str, provider: &str, measured: &Measurement) -> HealthSignal {
@@ -239,6 +246,17 @@ mod tests {
             RESET,
             "no answer is no portal"
         );
+    }
+
+    #[test]
+    fn only_a_known_answer_tells_who_signed_it() {
+        let check = captive("captive/mozilla");
+        let by = |body: &str| {
+            let seen = http(200, body, &[("via", "1.1 Gate.isp.example (squid)")]);
+            signed(&check, &measured(check.url.as_str(), vec![(Outcome::Ok, seen)])).map(|signed| signed.by)
+        };
+        assert_eq!(by("success\n"), Some(["gate.isp.example".to_owned()].into()));
+        assert_eq!(by("<html>Log in</html>"), None);
     }
 
     #[test]

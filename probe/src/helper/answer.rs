@@ -1,16 +1,19 @@
 //! From what the helper's own steps saw to its answer: a pure function.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use faultline_record::{NotRun, Observation, Outcome, Purpose, QueryType, Step};
+use faultline_record::{Http, NotRun, Observation, Outcome, Purpose, QueryType, Step};
 
-use super::message::{HelperAddress, HelperAnswer, HelperNames, HelperPage, Origin, SCHEMA, StepEnd};
+use super::message::{HEADERS, HelperAddress, HelperAnswer, HelperNames, HelperPage, Origin, SCHEMA, StepEnd};
 
 /// Characters of a title that are passed on.
 const TITLE: usize = 200;
 /// Bytes of a redirect's destination that are passed on: RFC 9110, 4.1 asks for support of 8000 in a URI; hosts and
 /// paths that tell a block page from a site are far shorter.
 const LOCATION: usize = 2_000;
+/// Characters of a header's name that are passed on; those in IANA's registry are shorter.
+const HEADER: usize = 64;
 
 /// The answer from the rows of a survey: those for the helper's own addresses are `main`, the client's `comparison`.
 pub(super) fn answer(rows: &[Observation]) -> HelperAnswer {
@@ -82,7 +85,14 @@ fn page(row: &Observation) -> Option<HelperPage> {
         body_length: http.body_length,
         failure: StepEnd(row.outcome),
         location: http.header("location").map(|location| cut(location, LOCATION)),
+        headers: header_names(http),
     })
+}
+
+fn header_names(http: &Http) -> Vec<String> {
+    let names: BTreeSet<String> =
+        http.headers.iter().map(|(name, _)| cut(&name.to_ascii_lowercase(), HEADER)).collect();
+    names.into_iter().take(HEADERS).collect()
 }
 
 /// The text of the first `<title>`, on one line.
@@ -119,6 +129,15 @@ mod tests {
     fn bytes_that_are_no_text_are_no_title_and_no_harm() {
         assert_eq!(title(&[0xff, 0xfe, 0x3c]), None);
         assert_eq!(title(b"<title>\xff</title>").as_deref(), Some("\u{fffd}"));
+    }
+
+    #[test]
+    fn names_of_headers_are_told_once_and_not_without_end() {
+        let header = |name: &str| (name.to_owned(), "secret".to_owned());
+        let http = Http { headers: ["X-Cache", "x-cache", "via"].map(header).to_vec(), ..Http::default() };
+        assert_eq!(header_names(&http), ["via", "x-cache"]);
+        let many = Http { headers: (0..90).map(|n| header(&format!("x-{n}"))).collect(), ..Http::default() };
+        assert_eq!(header_names(&many).len(), HEADERS);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const ANSWER_BYTES: usize = 64 * 1024;
 /// Addresses that a helper tries, its own and the client's together (brief of the protocol: 8).
 pub const ADDRESSES: usize = 8;
 
+/// Names of headers that an answer tells of a page: servers that send more are rare, and a few names tell them apart.
+pub const HEADERS: usize = 48;
+
 /// What a helper is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelperQuestion {
@@ -101,6 +104,9 @@ pub struct HelperPage {
     pub failure: StepEnd,
     /// Where a redirect leads.
     pub location: Option<String>,
+    /// Names of the response's headers, in lower case, each once; at most [`HEADERS`]. Helpers of old leave them out.
+    #[serde(default)]
+    pub headers: Vec<String>,
 }
 
 /// How a step ended, on the wire: null when it succeeded, else the failure's name, or `not_run:` with the reason.
@@ -157,6 +163,14 @@ mod tests {
         assert_eq!(read("\"quantum_error\""), Outcome::Failed(Failure::UnknownFailure));
         assert_eq!(read("\"not_run\""), Outcome::NotRun(NotRun::NotNeeded));
         assert_eq!(read("\"not_run:weekend\""), Outcome::NotRun(NotRun::NotNeeded));
+    }
+
+    #[test]
+    fn an_answer_of_a_helper_that_tells_no_headers_reads_as_before() {
+        let json =
+            r#"{"address": null, "status": 200, "title": null, "body_length": 7, "failure": null, "location": null}"#;
+        let page: HelperPage = serde_json::from_str(json).unwrap();
+        assert_eq!((page.body_length, page.headers.len()), (7, 0));
     }
 
     #[test]

@@ -12,7 +12,9 @@ use super::log::Place;
 use super::resolve::query_type;
 use super::steps::sni_of;
 use crate::drive::{Scrubber, is_bogon};
-use crate::helper::message::{ADDRESSES, HelperAddress, HelperAnswer, HelperNames, HelperPage, HelperQuestion};
+use crate::helper::message::{
+    ADDRESSES, HEADERS, HelperAddress, HelperAnswer, HelperNames, HelperPage, HelperQuestion,
+};
 
 /// The name of the helper's own resolver in rows.
 const RESOLVER: &str = "helper";
@@ -141,18 +143,24 @@ impl Walk {
             self.write(place, end, None, data);
         }
         if let (Some(url), Some(page)) = (&goal.url, page) {
-            let location = page.location.iter().map(|location| ("location".to_owned(), location.clone()));
             let http = Http {
                 url: Scrubber::default().place(url.as_str()),
                 status: page.status,
-                headers: location.collect(),
+                headers: headers_of(page),
                 body_length: page.body_length,
+                title: page.title.clone(),
                 ..Http::default()
             };
-            let title = page.title.as_ref().map(|title| format!("title: {title}"));
-            self.write(place, page.failure.0, title, StepData::Http(http));
+            self.write(place, page.failure.0, None, StepData::Http(http));
         }
     }
+}
+
+/// Where a redirect leads, and the names of the other headers: their values stay with the helper.
+fn headers_of(page: &HelperPage) -> Vec<(String, String)> {
+    let location = page.location.iter().map(|location| ("location".to_owned(), location.clone()));
+    let names = page.headers.iter().filter(|name| *name != "location").take(HEADERS);
+    location.chain(names.map(|name| (name.clone(), String::new()))).collect()
 }
 
 /// What did not come to its end did not end well: an answer cannot claim both.

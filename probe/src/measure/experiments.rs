@@ -120,6 +120,7 @@ impl Walk {
             Experiment::TcpRetry { address } => self.tcp_retry(hop, *address, goal).await,
             Experiment::OtherPort { address } => self.other_port(hop, *address).await,
             Experiment::HostDifferential { address } => self.host_differential(hop, *address, goal).await,
+            Experiment::HostAnywhere { family } => self.host_anywhere(hop, *family, goal).await,
             Experiment::ForgedCertificate { address } => {
                 let innocent = self.drive.config().innocent_sni.clone();
                 self.offer(hop, Purpose::InnocentSni, *address, &innocent, goal).await;
@@ -359,7 +360,7 @@ fn in_random_order<T>([one, other]: [T; 2]) -> [T; 2] {
 
 impl Goal {
     /// The host's name, if it has one.
-    fn host(&self) -> Option<&str> {
+    pub(super) fn host(&self) -> Option<&str> {
         let by_url = self.url.as_ref().and_then(Url::domain);
         by_url.or(self.tls.as_ref().map(|offer| offer.host.as_str()))
     }

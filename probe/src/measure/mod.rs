@@ -7,6 +7,7 @@
 //! A measurement always walks to its end and never fails. When the run ends or the target's deadline passes, each step
 //! that is left, and the one under way, becomes `not_run` at once, with the reason.
 
+mod anywhere;
 mod connect;
 mod control;
 mod experiments;

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, Reader, RecordError, Witnessed};
-use faultline_verdict::{Verdict, judge, measurement_json};
+use faultline_verdict::{Fingerprints, Verdict, judge_with, measurement_json};
 
 use self::table::{Listing, Row};
 
@@ -54,6 +54,11 @@ pub fn rows_of(reader: &Reader, filter: &Filter) -> Result<Vec<Row>, RecordError
     Ok(rows)
 }
 
+/// Judges a measurement, held against the fingerprints that the program carries.
+pub fn judge(witnessed: &Witnessed) -> Verdict {
+    judge_with(Fingerprints::built_in(), &witnessed.measurement, &witnessed.witness)
+}
+
 /// Reads measurements back and judges each, one at a time in memory. The same judgement as the analyzer's.
 pub fn for_each_judged(
     reader: &Reader,
@@ -61,7 +66,7 @@ pub fn for_each_judged(
     mut visit: impl FnMut(&Witnessed, &Verdict) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
     reader.for_each(filter, |witnessed| {
-        let verdict = judge(&witnessed.measurement, &witnessed.witness);
+        let verdict = judge(&witnessed);
         visit(&witnessed, &verdict)
     })?;
     Ok(())

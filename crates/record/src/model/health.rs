@@ -41,6 +41,9 @@ named! {
         Resolver = "resolver",
         /// Our clock minus the HTTP Date of a control (value: seconds).
         Clock = "clock",
+        /// Plain HTTP: the same signature (`Via`; RFC 9110, 7.6.3) under the captive-portal checks' answers of operators that share
+        /// nothing is that of a proxy on the way (value: 1 or 0). Says nothing of any target.
+        Middlebox = "middlebox",
     }
 }
 

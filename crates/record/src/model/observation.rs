@@ -88,6 +88,10 @@ named! {
         HostAlive = "host_alive",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
         TcpCopy = "tcp_copy",
+        /// Follow-up: a server that has nothing to do with the target, and a plain request there for a host that nobody has.
+        InnocentServer = "innocent_server",
+        /// Follow-up: a plain request for the target's host at that server.
+        HostAnywhere = "host_anywhere",
     }
 }
 
@@ -402,6 +406,8 @@ pub struct Http {
     pub body_length: u64,
     /// The body was longer than what is kept.
     pub body_truncated: bool,
+    /// The page's title where somebody else saw it and passed it on (a helper): own pages have their body.
+    pub title: Option<String>,
 }
 
 impl Http {

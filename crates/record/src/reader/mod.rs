@@ -32,8 +32,8 @@ pub struct Filter {
     pub run: Option<RunId>,
     /// This one only.
     pub id: Option<MeasurementId>,
-    /// Load HTTP bodies too; without, `body` is `None` and the lengths tell. Measurements that hold a page against a copy of
-    /// it (purpose `https_copy`) always have theirs: verdicts compare them.
+    /// Load all HTTP bodies; without, `body` is `None` and the lengths tell, but for what verdicts look into: responses in the
+    /// clear, and all of a measurement that holds a page against a copy of it (purpose `https_copy`).
     pub with_bodies: bool,
 }
 
@@ -160,15 +160,17 @@ impl Reader {
         let (mut has_dns, mut has_tls, mut bodies) = (false, false, Vec::new());
         self.each(&SELECTS.observations, [id], |row| {
             let (seen, body) = rows::observation(self.file(), row)?;
-            bodies.extend(body.map(|key| (measurement.observations.len(), key)));
+            let in_the_clear = seen.http().is_some_and(|http| http.url.starts_with("http:"));
+            bodies.extend(body.map(|key| (measurement.observations.len(), key, in_the_clear)));
             has_dns |= seen.dns().is_some();
             has_tls |= seen.tls().or(seen.quic()).is_some();
             measurement.observations.push(seen);
             Ok(true)
         })?;
-        if filter.with_bodies || measurement.observations.iter().any(|row| row.purpose == Purpose::HttpsCopy) {
-            self.load_bodies(measurement, bodies)?;
-        }
+        let with_all =
+            filter.with_bodies || measurement.observations.iter().any(|row| row.purpose == Purpose::HttpsCopy);
+        let wanted = bodies.into_iter().filter(|(.., in_the_clear)| with_all || *in_the_clear);
+        self.load_bodies(measurement, wanted.map(|(place, key, _)| (place, key)))?;
         if has_dns {
             self.load_answers(measurement)?;
         }
@@ -179,7 +181,11 @@ impl Reader {
     }
 
     /// By place in the measurement.
-    fn load_bodies(&self, measurement: &mut Measurement, keys: Vec<(usize, [u8; 32])>) -> Result<(), RecordError> {
+    fn load_bodies(
+        &self,
+        measurement: &mut Measurement,
+        keys: impl Iterator<Item = (usize, [u8; 32])>,
+    ) -> Result<(), RecordError> {
         for (place, key) in keys {
             if let StepData::Http(http) = &mut measurement.observations[place].data {
                 http.body = Some(self.body(&key)?);

@@ -152,7 +152,7 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
     seen.data = data;
     // The last columns, behind those of the first steps.
     let mut last = Cells::new(file, &tables::OBSERVATIONS, row);
-    last.skip(tables::OBSERVATIONS.columns.len() - 1 - tables::VPN_COLUMNS);
+    last.skip(tables::OBSERVATIONS.columns.len() - tables::LAST_COLUMNS);
     seen.ttl = last.read()?;
     if step == Step::Vpn {
         seen.data = StepData::Vpn(Vpn {
@@ -160,6 +160,11 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
             bytes_received: last.count()?,
             answer: last.parse_or_null(VpnAnswer::from_name)?,
         });
+    } else {
+        last.skip(tables::VPN_COLUMNS);
+    }
+    if let StepData::Http(http) = &mut seen.data {
+        http.title = last.read()?;
     }
     Ok((seen, body))
 }
@@ -214,7 +219,7 @@ fn http(cells: &mut Cells<'_>) -> Read<(Http, BodyKey)> {
     let headers = cells.parse(|text| serde_json::from_str(text).ok())?;
     let body = cells.read()?;
     let (body_length, body_truncated) = (cells.count()?, cells.flag()?);
-    Ok((Http { url, protocol, status, headers, body: None, body_length, body_truncated }, body))
+    Ok((Http { url, protocol, status, headers, body: None, body_length, body_truncated, title: None }, body))
 }
 
 /// Which observation an answer or a certificate belongs to.

@@ -6,3 +6,5 @@ ALTER TABLE observations ADD COLUMN vpn_protocol TEXT;
 ALTER TABLE observations ADD COLUMN vpn_bytes_received INTEGER CHECK (vpn_bytes_received >= 0);
 -- What the server's first message was.
 ALTER TABLE observations ADD COLUMN vpn_answer TEXT;
+-- Title of the page as a helper passed it on; NULL for pages of our own, whose body tells.
+ALTER TABLE observations ADD COLUMN http_title TEXT;

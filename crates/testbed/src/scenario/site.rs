@@ -12,6 +12,7 @@ use super::censor::{Place, Rcode};
 /// A host with a name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of a scenario, and they are independent")]
 pub struct Site {
     /// Its host name.
     pub name: String,
@@ -27,6 +28,12 @@ pub struct Site {
     /// Over plain HTTP: a redirect to HTTPS, the same page, or nothing.
     #[serde(default)]
     pub http: PlainHttp,
+    /// Over plain HTTP it closes the connection on whoever asks for another host than its own.
+    #[serde(default)]
+    pub own_host_only: bool,
+    /// A proxy signs what it passes on in the clear (`Via`; RFC 9110, 7.6.3).
+    #[serde(default)]
+    pub signs: bool,
     /// Over HTTPS, too.
     #[serde(default = "yes")]
     pub https: bool,
@@ -71,6 +78,8 @@ impl Site {
             at: Place::default(),
             serves: Serves::default(),
             http: PlainHttp::default(),
+            own_host_only: false,
+            signs: false,
             https: true,
             http3: false,
             certificate: Certificate::default(),

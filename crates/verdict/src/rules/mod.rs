@@ -1,11 +1,14 @@
 //! Rules: from features to findings. Every rule that fires is kept; the table says what each is worth.
 
 mod answer;
+mod anywhere;
 mod connect;
 mod control;
 mod dns;
 mod handshake;
+mod known;
 mod name;
+mod outside;
 mod page;
 mod quic;
 mod response;
@@ -16,6 +19,8 @@ mod vpn;
 use std::fmt::Display;
 
 use faultline_record::Observation;
+
+pub use known::Known;
 
 use crate::features::Features;
 use crate::table::{Rule, table};
@@ -65,8 +70,10 @@ impl Finding {
 pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     response::fire(features, &mut found);
+    anywhere::fire(features, &mut found);
     dns::fire(features, &mut found);
     answer::fire(features, &mut found);
+    known::fire(features, &mut found);
     connect::fire(features, &mut found);
     handshake::fire(features, &mut found);
     slow::fire(features, &mut found);

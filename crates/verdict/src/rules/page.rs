@@ -50,7 +50,7 @@ const COMMON: [&str; 24] = [
 
 /// What holding a page against its copy shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Likeness {
+pub(super) enum Likeness {
     /// The same site speaks.
     Same,
     /// Another one does.
@@ -127,7 +127,7 @@ fn redirected(page: &Http) -> Likeness {
     }
 }
 
-fn bodies(page: &Http, copy: &Http) -> Likeness {
+pub(super) fn bodies(page: &Http, copy: &Http) -> Likeness {
     if copy.body_length == 0 || mentions_tls(page) {
         return Likeness::Unclear;
     }
@@ -156,6 +156,9 @@ fn text(http: &Http) -> String {
 }
 
 fn title(http: &Http) -> Option<String> {
+    if let Some(told) = &http.title {
+        return Some(told.to_lowercase());
+    }
     let text = text(http);
     let (_, from) = text.split_once("<title")?;
     let (_, from) = from.split_once('>')?;

@@ -5,15 +5,16 @@ use std::net::IpAddr;
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
 use super::turns::{Says, Try, Turns};
-use super::{Finding, listed, page};
+use super::{Finding, known, listed, outside, page};
 use crate::features::{Connection, Features};
 
 /// Fires at most one finding: the best thing that any connection of the measurement saw.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let main: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
-    let compared = page::compare(features);
-    let is_settled = compared.is_some();
-    found.extend(compared);
+    let pages = pages(features, found);
+    if pages == Pages::Known {
+        return;
+    }
     if let Some(finding) = features.led_here.iter().find_map(|(row, http)| redirected_to_address(row, http)) {
         found.push(finding);
         return;
@@ -22,7 +23,7 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         found.push(redirect_loop(features, row));
         return;
     }
-    if is_settled {
+    if pages == Pages::Told {
         return;
     }
     if let Some(finding) = best_response(features, &main) {
@@ -30,6 +31,33 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         return;
     }
     found.extend(main.iter().find_map(|connection| failed_request(features, connection)));
+}
+
+/// Whether what was found of pages in the clear is the last word on the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pages {
+    /// It is not.
+    Open,
+    /// It is, but for redirects that lead nowhere.
+    Told,
+    /// It is, wherever redirects lead: somebody's block page is known.
+    Known,
+}
+
+/// Pages in the clear: beside their copies over TLS, beside what is known, beside what a helper was shown.
+fn pages(features: &Features<'_>, found: &mut Vec<Finding>) -> Pages {
+    let compared = page::compare(features);
+    let known = known::page(features, compared.as_ref());
+    let compared = compared.filter(|finding| !known::denies(known.as_ref(), finding));
+    let (is_told, is_known) = (compared.is_some(), known.as_ref().is_some_and(|finding| finding.rule.determinate));
+    found.extend(compared.into_iter().chain(known));
+    if is_told || is_known {
+        return if is_known { Pages::Known } else { Pages::Told };
+    }
+    let outside = outside::compare(features);
+    let differs = outside.as_ref().is_some_and(|finding| finding.rule.id == "control.page_differs");
+    found.extend(outside);
+    if differs { Pages::Told } else { Pages::Open }
 }
 
 fn best_response(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {

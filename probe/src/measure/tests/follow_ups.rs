@@ -60,6 +60,29 @@ async fn a_host_that_is_reset_in_the_clear_is_held_against_an_innocent_one_in_th
 }
 
 #[tokio::test]
+async fn a_host_that_is_reset_is_asked_for_at_a_strangers_server_beside_one_that_nobody_has() {
+    let (address, stranger) = (serve(filter).await, serve(filter).await);
+    let servers = resolvers(1, |_, query| at_once(&reply(query, Some(LOCAL)))).await;
+    let mut config = following_up(&Authority::new());
+    let url = format!("http://check.test:{}/known?x=y", stranger.port()).parse().unwrap();
+    config.strangers.pages = vec![KnownPage { url, status: 204, body: String::new() }];
+    let rows = run(&drive(config, &servers), &format!("http://site.example:{}/secret", address.port())).await;
+    rows.check_numbers();
+    let asked = rows_for(&rows, Purpose::InnocentServer, Step::Dns);
+    assert_eq!(asked.iter().map(|row| row.dns().unwrap().hostname.as_str()).collect::<Vec<_>>(), ["check.test"]);
+    let nobody = rows_for(&rows, Purpose::InnocentServer, Step::Http);
+    let own = rows_for(&rows, Purpose::HostAnywhere, Step::Http);
+    assert_eq!(nobody.iter().map(|row| row.outcome).collect::<Vec<_>>(), [Outcome::Ok; 3]);
+    assert_eq!(own.iter().map(|row| row.outcome).collect::<Vec<_>>(), [Outcome::Failed(Failure::ConnectionReset); 3]);
+    assert!(nobody.iter().zip(&own).all(|(nobody, own)| nobody.seq < own.seq), "in turns");
+    for row in nobody.iter().chain(&own) {
+        let url = &row.http().unwrap().url;
+        assert!(url.ends_with(&format!(".example:{}/", stranger.port())) && !url.contains("secret"), "{url}");
+        assert_eq!(row.port, Some(stranger.port()));
+    }
+}
+
+#[tokio::test]
 async fn of_a_name_that_only_the_system_knows_one_that_cannot_exist_is_asked_as_well() {
     let servers = disagreeing(None).await;
     let mut config = following_up(&Authority::new());

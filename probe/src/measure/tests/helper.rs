@@ -90,7 +90,11 @@ async fn a_name_that_fails_here_is_shown_to_work_outside() {
     assert_eq!(seen[1].dns().unwrap().addresses().collect::<Vec<_>>(), [LOCAL]);
     assert!(seen[2..].iter().all(|row| row.connection == seen[2].connection && row.address == Some(LOCAL)));
     assert_eq!(seen[4].http().unwrap().status, Some(200));
-    assert_eq!(seen[4].detail.as_deref(), Some("title: The site"));
+    let page = seen[4].http().unwrap();
+    assert_eq!(page.title.as_deref(), Some("The site"));
+    let names: Vec<&str> = page.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["connection", "content-length"]);
+    assert!(page.headers.iter().all(|(_, value)| value.is_empty()), "values stay with the helper");
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ pub(super) fn write(
         write!(pieces.stream, "  server {{\n{listen}    ssl_preread on;\n    proxy_pass $origin;\n  }}\n")?;
     }
     let listen = pieces.listen(web, 80, "")?;
-    pieces.server(&listen, &web.name, &pass("http://$origin"))
+    let signature = if site.signs { format!("    add_header Via '1.1 {}' always;\n", web.name) } else { String::new() };
+    pieces.server(&listen, &web.name, &(signature + &pass("http://$origin")))
 }
 
 fn pass(to: &str) -> String {

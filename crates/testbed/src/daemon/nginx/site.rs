@@ -52,7 +52,13 @@ pub(super) fn write(
         PlainHttp::Redirect | PlainHttp::Page => &answer,
     };
     let listen = pieces.listen(web, 80, "")?;
-    pieces.server(&listen, &web.name, plain)
+    pieces.server(&listen, &web.name, plain)?;
+    if site.own_host_only {
+        // nginx's own status for closing without a word.
+        let listen = pieces.listen(web, 80, " default_server")?;
+        pieces.server(&listen, "_", "    return 444;\n")?;
+    }
+    Ok(())
 }
 
 /// The lines of a server that say what it answers.

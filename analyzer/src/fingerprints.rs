@@ -1,0 +1,64 @@
+//! The fingerprints that verdicts are held against: our own facts, and the files that the command line names.
+
+use std::path::{Path, PathBuf};
+
+use faultline_verdict::{Fingerprints, Matches};
+use regex::RegexBuilder;
+
+use crate::exit::AnalyzerError;
+
+/// The most that one compiled expression may take, octets: a pattern of somebody else's must not fill the memory.
+const EXPRESSION_BYTES: usize = 1 << 20;
+/// Rows of a bad file that are named; the rest are counted.
+const SHOWN: usize = 20;
+
+/// Our own and those of these files.
+///
+/// # Errors
+/// A file that cannot be read, or rows that cannot be used, with file and line.
+pub fn read(files: &[PathBuf]) -> Result<Fingerprints, AnalyzerError> {
+    let mut all = Fingerprints::from_test_lists();
+    for file in files {
+        all.extend(one(file)?);
+    }
+    Ok(all)
+}
+
+fn one(file: &Path) -> Result<Fingerprints, AnalyzerError> {
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file)
+        .map_err(|error| AnalyzerError::Usage(format!("failed to read the fingerprints in {shown}: {error}")))?;
+    Fingerprints::read(&shown, &bytes, compile).map_err(|problems| {
+        let mut lines: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
+        let more = problems.len().saturating_sub(SHOWN);
+        lines.extend((more > 0).then(|| format!("... and {more} more")));
+        AnalyzerError::Usage(lines.join("\n"))
+    })
+}
+
+/// As OONI's patterns are meant: RE2, where a dot matches a newline.
+fn compile(pattern: &str) -> Result<Matches, String> {
+    let mut builder = RegexBuilder::new(pattern);
+    let built = builder.dot_matches_new_line(true).size_limit(EXPRESSION_BYTES).build();
+    let expression = built.map_err(|error| last_line(&error.to_string()))?;
+    Ok(Box::new(move |text| expression.is_match(text)))
+}
+
+/// What the compiler says last: before it stands the expression with marks under it.
+fn last_line(error: &str) -> String {
+    let line = error.lines().last().unwrap_or_default().trim();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dot_of_an_expression_matches_a_newline_and_one_that_is_too_large_is_refused() {
+        let matches = compile("<title>.*blocked</title>").unwrap();
+        assert!(matches("x<title>\nblocked</title>") && !matches("<title>open</title>"));
+        assert!(compile("(unclosed").is_err());
+        assert!(compile(r"(\w{100}){1000}").err().is_some_and(|error| error.contains("size limit")));
+    }
+}
