@@ -95,6 +95,8 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "vpn_protocol",
         "vpn_bytes_received",
         "vpn_answer",
+        "http_head_ms",
+        "http_arrivals",
     ],
 };
 
@@ -104,6 +106,7 @@ pub(crate) const TLS_COLUMNS: usize = 6;
 pub(crate) const HTTP_COLUMNS: usize = 7;
 /// The last ones: what is of all steps, and of those that came later.
 pub(crate) const VPN_COLUMNS: usize = 3;
+pub(crate) const TIMING_COLUMNS: usize = 2;
 
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",

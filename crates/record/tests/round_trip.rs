@@ -6,7 +6,7 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use faultline_record::{Database, Filter, Measurement, Reader, StepData};
+use faultline_record::{Arrival, Database, Filter, Measurement, Reader, StepData};
 use support::{measurement_id, run_id, sample};
 
 fn all(reader: &Reader, filter: Filter) -> Vec<Measurement> {
@@ -33,6 +33,25 @@ fn a_run_with_one_of_everything_comes_back_the_same() {
     assert_eq!(reader.health_checks(sample.run.id).unwrap(), sample.checks);
     assert_eq!(all(&reader, Filter { with_bodies: true, ..Filter::default() }), sample.measurements);
     assert_eq!(reader.count(&Filter::default()).unwrap(), 3);
+}
+
+#[test]
+fn when_a_response_came_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let mut sample = sample();
+    let mut expected = Vec::new();
+    for seen in sample.measurements.iter_mut().flat_map(|measurement| &mut measurement.observations) {
+        if let StepData::Http(http) = &mut seen.data {
+            http.head_ms = Some(81);
+            http.arrivals = vec![Arrival { ms: 80, bytes: 1_448 }, Arrival { ms: 131, bytes: 300_412 }];
+            expected.push(http.arrivals.clone());
+        }
+    }
+    sample.store(&mut Database::open_or_create(&file).unwrap()).unwrap();
+    let found = all(&Reader::open(&file).unwrap(), Filter { with_bodies: true, ..Filter::default() });
+    assert!(!expected.is_empty());
+    assert_eq!(found, sample.measurements);
 }
 
 #[test]

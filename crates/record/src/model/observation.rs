@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::arrival::Arrival;
 use super::certificate::Certificate;
 use crate::failure::Failure;
 use crate::names::named;
@@ -381,6 +382,10 @@ pub struct Http {
     pub body_length: u64,
     /// The body was longer than what is kept.
     pub body_truncated: bool,
+    /// Milliseconds from the request to the end of the response's head, rounded down.
+    pub head_ms: Option<u32>,
+    /// When bytes came after the request; see [`Arrival`].
+    pub arrivals: Vec<Arrival>,
 }
 
 impl Http {
