@@ -7,6 +7,7 @@ mod decide;
 mod features;
 mod fuse;
 mod gate;
+pub mod goodput;
 mod health;
 mod json;
 mod rules;

@@ -4,6 +4,7 @@ mod answer;
 mod connect;
 mod control;
 mod dns;
+mod freeze;
 mod handshake;
 mod page;
 mod quic;
@@ -18,6 +19,8 @@ use faultline_record::Observation;
 use crate::features::Features;
 use crate::table::{Rule, table};
 use crate::verdict::Evidence;
+
+pub(crate) use page::are_alike;
 
 /// A rule that fired.
 #[derive(Clone, Debug)]
