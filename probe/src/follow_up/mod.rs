@@ -3,6 +3,7 @@
 //! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
 mod at_last;
+mod slow;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,10 +14,6 @@ pub(crate) use at_last::over_tls;
 
 /// Rounds of a differential; in each the innocent name goes first (design, section 5: alternating, at least three).
 pub const ROUNDS: usize = 3;
-
-/// Rounds where slowness is compared, which loss brings about by chance as well: four of each kind all apart is chance
-/// once in seventy.
-pub const SLOW_ROUNDS: usize = 4;
 
 /// Which experiments are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

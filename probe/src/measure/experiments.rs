@@ -12,7 +12,7 @@ use super::connect::{By, Goal, Reached, Round};
 use super::steps::Offer;
 use super::{Known, Walk};
 use crate::drive::{Alpn, Channel, Fetch, FirstMessage, Hello, KnownPage, Question, SYSTEM};
-use crate::follow_up::{Experiment, ROUNDS, SLOW_ROUNDS, over_tls};
+use crate::follow_up::{Experiment, ROUNDS, over_tls};
 
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -150,11 +150,11 @@ impl Walk {
     }
 
     /// One connection to the goal, request included if the goal has one.
-    async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
+    pub(super) async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
         self.chain(round, address, goal, &AtomicBool::new(false)).await
     }
 
-    fn round(&self, hop: u16, purpose: Purpose) -> Round {
+    pub(super) fn round(&self, hop: u16, purpose: Purpose) -> Round {
         Round::follow_up(hop, purpose, &self.drive.config().limits)
     }
 
@@ -284,31 +284,6 @@ impl Walk {
         self.log.end(ticket, place, outcome, detail, seen);
         outcome.is_ok()
     }
-
-    /// The same request, the target's, inside TLS that names an innocent host and inside TLS that names the target: all
-    /// that an observer can tell them by is the name.
-    async fn slow_name(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
-        let innocent = self.drive.config().innocent_sni.clone();
-        for _ in 0..SLOW_ROUNDS {
-            for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
-                let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-                let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), by: By::Tcp };
-                let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
-                self.try_out(round, address, &goal).await;
-            }
-        }
-    }
-
-    async fn slow_plain(&self, hop: u16, address: SocketAddr, goal: &Goal) {
-        let Some(over_tls_goal) = encrypted(goal) else { return };
-        for _ in 0..SLOW_ROUNDS {
-            let copy = self.round(hop, Purpose::HttpsCopy);
-            if self.try_out(copy, over_tls(address.ip()), &over_tls_goal).await.fetch.is_none() {
-                break;
-            }
-            self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
-        }
-    }
 }
 
 impl Goal {
@@ -320,7 +295,7 @@ impl Goal {
 }
 
 /// The same request over TLS at the port for it; `None` where that needs no other request.
-fn encrypted(goal: &Goal) -> Option<Goal> {
+pub(super) fn encrypted(goal: &Goal) -> Option<Goal> {
     let mut url = goal.url.clone().filter(|url| url.scheme() == "http")?;
     let host = url.domain()?.to_owned();
     url.set_scheme("https").ok()?;

@@ -12,6 +12,7 @@ mod control;
 mod experiments;
 mod log;
 mod resolve;
+mod slow;
 mod steps;
 mod survey;
 #[cfg(test)]

@@ -70,29 +70,41 @@ pub struct Comparison {
     pub ratio: Interval,
     /// How likely ranks are that are as far apart, or farther, if there is no difference.
     pub chance: f64,
-    /// What keeps the own rate down, if it is nearly the same each time.
+    /// What keeps the own rate down, or both, if it is nearly the same each time.
     pub limit: Option<Limit>,
 }
 
 impl Comparison {
     /// Of rounds that brought one body; `None` if they did not, or of fewer than two.
     pub fn of(rounds: &[Round]) -> Option<Self> {
-        are_of_one_body(rounds).then(|| Self::of_any(rounds)).flatten()
+        are_of_one_body(rounds).then(|| Self::of_any(rounds, false)).flatten()
     }
 
-    fn of_any(rounds: &[Round]) -> Option<Self> {
+    /// Of rounds that were answered alike, whole or not: enough to say that both are slow.
+    pub fn of_answers(rounds: &[Round]) -> Option<Self> {
+        let status = rounds.first()?.other.status.filter(|_| rounds.len() > 1)?;
+        let is_same = |one: &Transfer| one.status.is_none_or(|own| own == status);
+        rounds
+            .iter()
+            .all(|round| is_same(&round.own) && is_same(&round.other))
+            .then(|| Self::of_any(rounds, true))
+            .flatten()
+    }
+
+    fn of_any(rounds: &[Round], is_of_both: bool) -> Option<Self> {
         let start = Transfer::start_of(rounds.iter().flat_map(|round| [&round.own, &round.other]));
         let (own, other): (Vec<f64>, Vec<f64>) =
             rounds.iter().map(|round| (round.own.kbit(start), round.other.kbit(start))).unzip();
         let ratios: Vec<f64> = own.iter().zip(&other).map(|(own, other)| own / other).collect();
-        let owns: Vec<&Transfer> = rounds.iter().map(|round| &round.own).collect();
+        let others = rounds.iter().filter(|_| is_of_both).map(|round| &round.other);
+        let limited: Vec<&Transfer> = rounds.iter().map(|round| &round.own).chain(others).collect();
         Some(Self {
             rounds: rounds.len(),
             own: Interval::of(&own)?,
             other: Interval::of(&other)?,
             ratio: Interval::of(&ratios)?,
             chance: chance(inversions(&own, &other), rounds.len()),
-            limit: Limit::of(&owns, start),
+            limit: Limit::of(&limited, start),
         })
     }
 

@@ -1,7 +1,9 @@
 //! Connections that stop for good after so much was carried (16 to 20 KB, or some twenty packets, as reported from Russia
 //! since 2024: net4people/bbs issue 490).
 
-use super::transfer::Transfer;
+use faultline_record::Http;
+
+use super::transfer::{Transfer, as_f64};
 
 /// Nothing came for so long before waiting ended, milliseconds: longer than the pauses of a sender whose packets are
 /// dropped by a policer or lost (0.2, 0.4 and 0.8 s, RFC 6298 with the 0.2 s floor of common systems).
@@ -22,17 +24,27 @@ pub struct Stop {
     pub most: u64,
 }
 
-/// Where all of these stopped, if every one did, and at near the same count. What is merely slow brings more the longer one
-/// waits, and goes on until waiting ends.
-pub fn stops_at(transfers: &[&Transfer]) -> Option<Stop> {
+/// Whether a response began: its head came, or so much that it can be nothing else.
+pub fn has_begun(http: &Http) -> bool {
+    http.status.is_some() || http.arrivals.last().is_some_and(|last| last.bytes >= LEAST)
+}
+
+/// Where these stopped for good, handshakes included, if every one did: nothing came any more for half the time that was
+/// waited, and longer than a sender pauses. What is merely slow goes on until waiting ends.
+pub fn stops(transfers: &[&Transfer]) -> Option<Stop> {
     let stopped = |transfer: &&Transfer| {
-        let began = transfer.status.is_some() || transfer.bytes() >= LEAST;
-        let is_stopped = transfer.timed_out && began && transfer.silence_ms() >= SILENCE_MS;
-        is_stopped.then(|| transfer.before + transfer.bytes())
+        let is_silent = transfer.silence_ms() >= SILENCE_MS.max(transfer.ms / 2.0);
+        (transfer.timed_out && is_silent).then(|| transfer.before + transfer.bytes())
     };
     let counts: Vec<u64> = transfers.iter().map(stopped).collect::<Option<_>>()?;
-    let (least, most) = (*counts.iter().min()?, *counts.iter().max()?);
-    #[expect(clippy::cast_precision_loss, reason = "counts of bytes are far below 2^52")]
-    let is_near = most - least <= NEAR || (most - least) as f64 <= NEAR_SHARE * most as f64;
-    is_near.then_some(Stop { least, most })
+    Some(Stop { least: *counts.iter().min()?, most: *counts.iter().max()? })
+}
+
+/// The same, where a response had begun each time and all stopped at near the same count. Where packets are lost as well they do
+/// not: what comes behind a gap is not handed on.
+pub fn stops_at(transfers: &[&Transfer]) -> Option<Stop> {
+    let began = |transfer: &&Transfer| transfer.status.is_some() || transfer.bytes() >= LEAST;
+    let stop = stops(transfers).filter(|_| transfers.iter().all(began))?;
+    let apart = stop.most - stop.least;
+    (apart <= NEAR || as_f64(apart) <= NEAR_SHARE * as_f64(stop.most)).then_some(stop)
 }

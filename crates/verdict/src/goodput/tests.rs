@@ -123,6 +123,8 @@ fn connections_that_stop_at_one_count_are_frozen_and_slow_ones_are_not() {
     assert_eq!(stops_at(&[&frozen(10), &fast(0)]), None, "one came whole");
     let going_on = transfer((1..=40).map(|n| n * 95), false);
     assert_eq!(stops_at(&[&going_on, &going_on]), None, "it came until the end");
+    assert_eq!(stops(&[&frozen(10), &frozen(1)]).map(|stop| stop.least), Some(4_000 + SEGMENT), "a gap hides the rest");
+    assert_eq!(stops(&[&going_on, &frozen(10)]), None);
     let nothing = Transfer { status: None, ..transfer([60], false) };
     assert_eq!(stops_at(&[&nothing, &nothing]), None, "no response began");
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Finding;
 use super::slow::{Pair, rows, transfer};
 use crate::features::{Connection, Features};
-use crate::goodput::{Stop, Transfer, stops_at};
+use crate::goodput::{Stop, Transfer, stops, stops_at};
 
 /// The node of the tree.
 const NODE: &str = "tls.freeze";
@@ -21,15 +21,15 @@ pub(super) fn by_name(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_
     let own = transfers(pairs.iter().map(|pair| pair.own));
     let other = transfers(pairs.iter().map(|pair| pair.other));
     let main = transfers(features.main().filter(|c| c.address == address && c.tls.is_some() && c.tcp.outcome.is_ok()));
-    let every = |lists: &[&[Transfer]]| stops_at(&lists.concat().iter().collect::<Vec<_>>());
-    let stop = every(&[&main, &own]);
+    let all = |lists: [&'_ [Transfer]; 3]| lists.concat();
+    let stop = stops(&all([&main, &own, &[]]).iter().collect::<Vec<_>>());
     if let Some(stop) = stop.filter(|stop| own.len() >= ROUNDS_WANTED && passes(&other, *stop)) {
         let finding = said(features, address, "tls.freeze_differential", rows(pairs), stop, own.len());
         return Some(finding.pointing_at(NODE));
     }
-    let all = own.len() + other.len();
-    let stop = every(&[&main, &own, &other]).filter(|_| all >= CONNECTIONS_WANTED)?;
-    Some(said(features, address, "tls.freeze_any_name", rows(pairs), stop, all).pointing_at(NODE))
+    let every = all([&main, &own, &other]);
+    let stop = stops_at(&every.iter().collect::<Vec<_>>()).filter(|_| every.len() >= CONNECTIONS_WANTED)?;
+    Some(said(features, address, "tls.freeze_any_name", rows(pairs), stop, every.len()).pointing_at(NODE))
 }
 
 fn transfers<'a>(connections: impl Iterator<Item = &'a Connection<'a>>) -> Vec<Transfer> {

@@ -6,6 +6,7 @@ use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
 use super::{Finding, listed, page};
 use crate::features::{Connection, Features};
+use crate::goodput::has_begun;
 
 /// Rounds in which the innocent host must have been answered, as for names in TLS.
 const ROUNDS_WANTED: usize = 2;
@@ -147,7 +148,7 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     let row = connection.http?;
     let failure = row.outcome.failure()?;
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("failure", &failure)];
-    let began = row.http().is_some_and(|http| http.status.is_some());
+    let began = row.http().is_some_and(has_begun);
     if let Some(whole) = small_segments(features, connection).filter(|_| began) {
         return Some(Finding::new("http.small_segments_pass", vec![row.seq, whole], fields));
     }

@@ -96,9 +96,8 @@ pub(super) fn rows(pairs: &[Pair<'_>]) -> Vec<u32> {
     rows.filter(|row| row.outcome.not_run().is_none()).map(|row| row.seq).collect()
 }
 
-fn compared(pairs: &[Pair<'_>]) -> Option<Comparison> {
-    let rounds: Vec<Round> = pairs.iter().filter_map(Pair::round).collect();
-    Comparison::of(&rounds)
+fn rounds(pairs: &[Pair<'_>]) -> Vec<Round> {
+    pairs.iter().filter_map(Pair::round).collect()
 }
 
 fn differential(
@@ -108,13 +107,13 @@ fn differential(
     id: &str,
     mechanism: &str,
 ) -> Option<Finding> {
-    let shown = compared(pairs).filter(Comparison::is_slower)?;
+    let shown = Comparison::of(&rounds(pairs)).filter(Comparison::is_slower)?;
     Some(said(features, address, pairs, &shown, id).pointing_at(mechanism))
 }
 
 /// The same request is slow under every name at this address: a limit on it looks like a slow server, path or line.
 fn any_name(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_>]) -> Option<Finding> {
-    let shown = compared(pairs)?;
+    let shown = Comparison::of_answers(&rounds(pairs))?;
     let is_slow = shown.own.mean < SLOW_KBIT && shown.other.mean < SLOW_KBIT;
     let is_alike = shown.ratio.mean > NEAR && shown.ratio.mean < 1.0 / NEAR;
     (is_slow && is_alike).then(|| said(features, address, pairs, &shown, "tls.slow_any_name"))
