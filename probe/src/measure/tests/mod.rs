@@ -6,6 +6,7 @@ mod follow_ups;
 mod helper;
 mod http;
 mod quic;
+mod slow;
 mod tls;
 mod vpn;
 mod walk;
