@@ -3,7 +3,7 @@
 use faultline_record::{Arrival, MOST_ARRIVALS};
 use tokio::time::Instant;
 
-/// Points are at least so far apart, octets: less than a segment of any path (RFC 9293, 3.7.1).
+/// One point is kept of each so many octets, as long as there is room: less than a segment of any path (RFC 9293, 3.7.1).
 const FIRST_STRIDE: u64 = 512;
 
 /// The points so far.
@@ -30,18 +30,15 @@ impl Curve {
         let ms = u32::try_from(now.saturating_duration_since(start).as_millis()).unwrap_or(u32::MAX);
         let point = Arrival { ms, bytes: self.total };
         self.last = Some(point);
-        if self.points.last().is_some_and(|before| point.bytes < before.bytes + self.stride) {
+        if self.points.last().is_some_and(|before| point.bytes / self.stride == before.bytes / self.stride) {
             return;
         }
         self.points.push(point);
         // One place is left for the last.
-        if self.points.len() == MOST_ARRIVALS {
-            let mut number = 0;
-            self.points.retain(|_| {
-                number += 1;
-                number % 2 == 1
-            });
+        while self.points.len() == MOST_ARRIVALS {
             self.stride *= 2;
+            let stride = self.stride;
+            self.points.dedup_by_key(|point| point.bytes / stride);
         }
     }
 
@@ -80,9 +77,8 @@ mod tests {
             assert!((15..=MOST_ARRIVALS).contains(&points.len()), "{segments}: {}", points.len());
             assert_eq!(points[0], Arrival { ms: 1, bytes: 1_448 });
             assert_eq!(points.last().unwrap().bytes, segments * 1_448);
-            let steps: Vec<u64> = points.windows(2).map(|two| two[1].bytes - two[0].bytes).collect();
-            let (least, most) = (steps[..steps.len() - 1].iter().min(), steps.iter().max());
-            assert!(most <= least.map(|least| least * 2).as_ref(), "{segments}: {steps:?}");
+            let longest = points.windows(2).map(|two| two[1].bytes - two[0].bytes).max().unwrap();
+            assert!(longest <= 1_448 + segments * 1_448 / 8, "{segments}: {longest}");
         }
     }
 }

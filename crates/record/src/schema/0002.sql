@@ -10,5 +10,5 @@ ALTER TABLE observations ADD COLUMN vpn_answer TEXT;
 ALTER TABLE observations ADD COLUMN http_head_ms INTEGER CHECK (http_head_ms >= 0);
 -- When bytes came over the connection after the request, as JSON: at most 32 pairs of milliseconds (rounded down) and of
 -- bytes in all by then (TLS and heads included), both growing. The first pair is the first that came, the last the last;
--- between them lie even steps in bytes, which double when they become too many.
+-- between them one is kept of each so many bytes, a power of two that doubles when they become too many.
 ALTER TABLE observations ADD COLUMN http_arrivals TEXT;
