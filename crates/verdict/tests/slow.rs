@@ -134,3 +134,15 @@ fn another_answer_under_the_innocent_name_proves_no_freeze() {
     let verdict = world.judged();
     assert!(text(&verdict, "tls.freeze_differential").is_none() && verdict.state != State::Blocked, "{verdict:#?}");
 }
+
+#[test]
+fn a_page_that_is_still_coming_when_its_time_is_up_is_slow_and_not_frozen() {
+    let long = Came { ms: 15_001.0, times: (1..160).map(|n| n * 90).collect(), outcome: TIMEOUT };
+    let helped = |world: World| world.helper_answers().helper_verifies(GENUINE).judged();
+    let alone = helped(measured(&long, &[]));
+    assert_eq!((alone.state, alone.cause), (State::Impaired, Cause::Unknown), "{alone:#?}");
+    assert!(text(&alone, "http.slow_response").unwrap().contains("in 15 s"));
+    let throttled = helped(measured(&long, &rounds(5, Came::at_once, |n| Came::each(90, n))));
+    assert_eq!((throttled.state, throttled.cause), (State::Impaired, Cause::Interference), "{throttled:#?}");
+    assert_eq!(throttled.mechanisms, ["tls.throttle.sni"]);
+}

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{Failure, Http, Observation, Outcome, Purpose, Step};
 
+use faultline_verdict::goodput::still_comes;
+
 use super::slow::is_slow;
 use super::{Experiment, address};
 
@@ -167,7 +169,8 @@ impl<'a> Rows<'a> {
     /// A response began and did not end: its head is short, and what follows is in packets as long as the path's ends allow.
     fn small_segments(&self) -> Option<Experiment> {
         let (row, http) = self.request()?;
-        let stalled = http.status.is_some() && row.outcome == Outcome::Failed(Failure::GenericTimeoutError);
+        let is_late = row.outcome == Outcome::Failed(Failure::GenericTimeoutError);
+        let stalled = http.status.is_some() && is_late && !still_comes(row);
         Some(Experiment::SmallSegments { address: address(row).filter(|_| stalled)? })
     }
 

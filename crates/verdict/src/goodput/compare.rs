@@ -92,9 +92,7 @@ impl Comparison {
     }
 
     fn of_any(rounds: &[Round], is_of_both: bool) -> Option<Self> {
-        let start = Transfer::start_of(rounds.iter().flat_map(|round| [&round.own, &round.other]));
-        let (own, other): (Vec<f64>, Vec<f64>) =
-            rounds.iter().map(|round| (round.own.kbit(start), round.other.kbit(start))).unzip();
+        let (own, other) = rates(rounds);
         let ratios: Vec<f64> = own.iter().zip(&other).map(|(own, other)| own / other).collect();
         let others = rounds.iter().filter(|_| is_of_both).map(|round| &round.other);
         let limited: Vec<&Transfer> = rounds.iter().map(|round| &round.own).chain(others).collect();
@@ -104,7 +102,7 @@ impl Comparison {
             other: Interval::of(&other)?,
             ratio: Interval::of(&ratios)?,
             chance: chance(inversions(&own, &other), rounds.len()),
-            limit: Limit::of(&limited, start),
+            limit: Limit::of(&limited),
         })
     }
 
@@ -132,12 +130,17 @@ pub fn are_of_one_body(rounds: &[Round]) -> bool {
 /// Whether further rounds can show the own responses to be slower: after what these were, ranks can still come to be far
 /// enough apart, and the ratio is not near one.
 pub fn may_yet_differ(rounds: &[Round]) -> bool {
-    let start = Transfer::start_of(rounds.iter().flat_map(|round| [&round.own, &round.other]));
-    let (own, other): (Vec<f64>, Vec<f64>) =
-        rounds.iter().map(|round| (round.own.kbit(start), round.other.kbit(start))).unzip();
+    let (own, other) = rates(rounds);
     let most = (0_usize..).take_while(|&count| chance(count, MOST_ROUNDS) < RARE).last().unwrap_or(0);
     let ratios: Vec<f64> = own.iter().zip(&other).map(|(own, other)| own / other).collect();
     inversions(&own, &other) <= most && Interval::of(&ratios).is_none_or(|ratio| ratio.mean <= HOPELESS)
+}
+
+/// Kilobits a second of the own responses and of the others, taken alike.
+fn rates(rounds: &[Round]) -> (Vec<f64>, Vec<f64>) {
+    let all = || rounds.iter().flat_map(|round| [&round.own, &round.other]);
+    let (start, round_trip) = (Transfer::start_of(all()), Transfer::round_trip_of(all()));
+    rounds.iter().map(|round| (round.own.kbit(start, round_trip), round.other.kbit(start, round_trip))).unzip()
 }
 
 /// How many pairs of an own and another rate have the own one as fast or faster.

@@ -1,13 +1,15 @@
 //! Connections that stop for good after so much was carried (16 to 20 KB, or some twenty packets, as reported from Russia
 //! since 2024: net4people/bbs issue 490).
 
-use faultline_record::Http;
+use faultline_record::{Failure, Http, Observation, Outcome};
 
 use super::transfer::{Transfer, as_f64};
 
 /// Nothing came for so long before waiting ended, milliseconds: longer than the pauses of a sender whose packets are
 /// dropped by a policer or lost (0.2, 0.4 and 0.8 s, RFC 6298 with the 0.2 s floor of common systems).
 const SILENCE_MS: f64 = 2_000.0;
+/// A sender that goes on sending pauses no longer, milliseconds: the next time-out of that row.
+const PAUSE_MS: f64 = 3_000.0;
 /// Less than that after the request is no response of which much came: session tickets (RFC 8446, 4.6.1) and settings.
 const LEAST: u64 = 4 * 1024;
 /// Counts that are as near as this are the same: four segments, by which acknowledgements and losses shift a box's count;
@@ -27,6 +29,14 @@ pub struct Stop {
 /// Whether a response began: its head came, or so much that it can be nothing else.
 pub fn has_begun(http: &Http) -> bool {
     http.status.is_some() || http.arrivals.last().is_some_and(|last| last.bytes >= LEAST)
+}
+
+/// Whether a response was still coming when its time was up: it is slow, and has not stopped.
+pub fn still_comes(request: &Observation) -> bool {
+    let Some(http) = request.http().filter(|http| http.status.is_some()) else { return false };
+    let last = http.arrivals.last().filter(|last| last.bytes >= LEAST);
+    let is_late = request.outcome == Outcome::Failed(Failure::GenericTimeoutError);
+    is_late && last.is_some_and(|last| request.t_ms - request.t0_ms - f64::from(last.ms) < PAUSE_MS)
 }
 
 /// Where these stopped for good, handshakes included, if every one did: nothing came any more for half the time that was

@@ -34,9 +34,11 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Of transfers, behind their first `start` bytes.
-    pub(super) fn of(transfers: &[&Transfer], start: u64) -> Option<Self> {
-        let rates: Vec<f64> = transfers.iter().map(|transfer| transfer.kbit(start)).collect();
+    /// Of transfers over one path.
+    pub(super) fn of(transfers: &[&Transfer]) -> Option<Self> {
+        let all = || transfers.iter().copied();
+        let (start, round_trip) = (Transfer::start_of(all()), Transfer::round_trip_of(all()));
+        let rates: Vec<f64> = transfers.iter().map(|transfer| transfer.kbit(start, round_trip)).collect();
         let spread = variation(&rates).filter(|spread| rates.len() >= TRANSFERS_WANTED && *spread <= EVEN)?;
         let mut within: Vec<f64> = transfers.iter().filter_map(|transfer| longest_pause(transfer, start)).collect();
         within.sort_by(f64::total_cmp);

@@ -57,15 +57,15 @@ fn rounds(count: u32, own: impl Fn(u32) -> Transfer, other: impl Fn(u32) -> Tran
 
 #[test]
 fn a_rate_is_taken_behind_the_start_and_never_of_less_than_a_round_trip() {
-    assert!((queued(0).kbit(16 * 1024) - 128.7).abs() < 0.5, "{}", queued(0).kbit(16 * 1024));
-    let burst = Transfer { round_trip_ms: 100.0, ..transfer([100, 100, 100, 100], true) };
-    assert!((burst.kbit(0) - 4.0 * 1_448.0 * 8.0 / 100.0).abs() < 0.1);
+    assert!((queued(0).kbit(16 * 1024, 50.0) - 128.7).abs() < 0.5, "{}", queued(0).kbit(16 * 1024, 50.0));
+    let burst = transfer([100, 100, 100, 100], true);
+    assert!((burst.kbit(0, 100.0) - 4.0 * 1_448.0 * 8.0 / 100.0).abs() < 0.1);
 }
 
 #[test]
 fn where_time_ran_out_silence_counts() {
     let stopped = transfer([50; 10], false);
-    assert!((stopped.kbit(0) - 14_480.0 * 8.0 / 4_000.0).abs() < 0.1);
+    assert!((stopped.kbit(0, 50.0) - 14_480.0 * 8.0 / 4_000.0).abs() < 0.1);
 }
 
 #[test]
@@ -76,6 +76,12 @@ fn a_policed_and_a_shaped_name_are_slower_and_their_limits_are_told_apart() {
         assert!((0.01..0.1).contains(&shown.ratio.mean) && shown.ratio.high < 0.1, "{shown:?}");
         assert_eq!(shown.limit.map(|limit| limit.keeper), Some(keeper), "{shown:?}");
     }
+}
+
+#[test]
+fn a_connection_that_took_long_to_stand_makes_no_response_slow() {
+    let retransmitted = |n| Transfer { round_trip_ms: 2_000.0, ..fast(n) };
+    assert!(Comparison::of(&rounds(6, policed, retransmitted)).unwrap().is_slower());
 }
 
 #[test]

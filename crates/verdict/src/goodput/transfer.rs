@@ -55,12 +55,18 @@ impl Transfer {
         all.into_iter().map(|transfer| transfer.bytes() / 2).min().unwrap_or(0).min(START)
     }
 
+    /// The round trip of a path over which all of these came: the least that a connection took, since lost packets make
+    /// it longer.
+    pub(super) fn round_trip_of<'a>(all: impl IntoIterator<Item = &'a Self>) -> f64 {
+        all.into_iter().map(|transfer| transfer.round_trip_ms).fold(f64::INFINITY, f64::min)
+    }
+
     /// Kilobits a second of what came after the first `start` bytes. What comes within a round trip was sent at once, and is
     /// no measure of a path's rate: it counts as one round trip. Where time ran out, silence counts to its end.
-    pub fn kbit(&self, start: u64) -> f64 {
+    pub(super) fn kbit(&self, start: u64, round_trip_ms: f64) -> f64 {
         let (from, to) = (self.since(start), self.end());
         let bytes = to.bytes.saturating_sub(from.bytes).max(1);
-        let ms = f64::from(to.ms.saturating_sub(from.ms)).max(self.round_trip_ms).max(1.0);
+        let ms = f64::from(to.ms.saturating_sub(from.ms)).max(round_trip_ms).max(1.0);
         // Bits over milliseconds are kilobits over seconds.
         as_f64(bytes) * 8.0 / ms
     }

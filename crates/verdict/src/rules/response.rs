@@ -6,7 +6,7 @@ use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
 use super::{Finding, listed, page};
 use crate::features::{Connection, Features};
-use crate::goodput::has_begun;
+use crate::goodput::{has_begun, still_comes};
 
 /// Rounds in which the innocent host must have been answered, as for names in TLS.
 const ROUNDS_WANTED: usize = 2;
@@ -149,6 +149,13 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     let failure = row.outcome.failure()?;
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("failure", &failure)];
     let began = row.http().is_some_and(has_begun);
+    if still_comes(row) {
+        let bytes = row.http().map_or(0, |http| http.body_length);
+        let seconds = format!("{:.0}", super::span(row) / 1_000.0);
+        let fields: &[(&str, &dyn std::fmt::Display)] =
+            &[("host", &features.host), ("bytes", &bytes), ("seconds", &seconds)];
+        return Some(Finding::new("http.slow_response", vec![row.seq], fields));
+    }
     if let Some(whole) = small_segments(features, connection).filter(|_| began) {
         return Some(Finding::new("http.small_segments_pass", vec![row.seq, whole], fields));
     }
