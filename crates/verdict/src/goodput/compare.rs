@@ -131,7 +131,7 @@ pub fn are_of_one_body(rounds: &[Round]) -> bool {
 /// enough apart, and the ratio is not near one.
 pub fn may_yet_differ(rounds: &[Round]) -> bool {
     let (own, other) = rates(rounds);
-    let most = (0_usize..).take_while(|&count| chance(count, MOST_ROUNDS) < RARE).last().unwrap_or(0);
+    let most = (0..MOST_ROUNDS).take_while(|&count| chance(count, MOST_ROUNDS) < RARE).last().unwrap_or(0);
     let ratios: Vec<f64> = own.iter().zip(&other).map(|(own, other)| own / other).collect();
     inversions(&own, &other) <= most && Interval::of(&ratios).is_none_or(|ratio| ratio.mean <= HOPELESS)
 }
