@@ -10,6 +10,6 @@ mod tests;
 mod transfer;
 
 pub use compare::{Comparison, Interval, MOST_ROUNDS, Round, are_of_one_body, may_yet_differ};
-pub use freeze::{Stop, has_begun, still_comes, stops, stops_at};
+pub use freeze::{LEAST, Stop, has_begun, still_comes, stops, stops_at};
 pub use limit::{Keeper, Limit};
 pub use transfer::Transfer;

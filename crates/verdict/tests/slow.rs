@@ -97,6 +97,20 @@ fn a_name_whose_connections_stop_where_another_brings_the_whole_is_frozen() {
 }
 
 #[test]
+fn a_name_of_which_nothing_was_answered_may_be_another_server_behind_the_address() {
+    let mute = |_| Came { outcome: TIMEOUT, ms: 4_001.0, times: Vec::new() };
+    let start = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+    let nothing = Http { status: None, head_ms: None, ..mute(0).http() };
+    let mut world = start.requests(Purpose::Main, GENUINE, TIMEOUT, nothing.clone(), 15_001.0);
+    for _ in 0..6 {
+        world = world.requests(Purpose::InnocentSni, GENUINE, Outcome::Ok, Came::at_once(0).http(), 150.0);
+        world = world.requests(Purpose::Retry, GENUINE, TIMEOUT, nothing.clone(), 4_001.0);
+    }
+    let verdict = world.judged();
+    assert!(verdict.mechanisms.is_empty() && verdict.state != State::Blocked, "{verdict:#?}");
+}
+
+#[test]
 fn a_name_that_stops_behind_gaps_of_a_lossy_line_is_frozen_all_the_same() {
     let own = [0, 9, 3].map(|count| (Came::at_once(0), Came::stopped(count, 4_001.0)));
     let verdict = measured(&Came::stopped(0, 15_001.0), &own).judged();

@@ -112,7 +112,7 @@ impl Comparison {
     }
 }
 
-/// Whether the others' bodies are what the own ones are or would have become. What differs in content may differ in the
+/// Whether the others' bodies are what the own ones are or would have become, of which one at least must have begun. What differs in content may differ in the
 /// server's work.
 pub fn are_of_one_body(rounds: &[Round]) -> bool {
     let Some(model) = rounds.first().map(|round| &round.other) else { return false };
@@ -124,7 +124,8 @@ pub fn are_of_one_body(rounds: &[Round]) -> bool {
         let may_become = one.status.is_none() || one.status == model.status;
         if one.is_whole { is_alike(one) } else { may_become && one.length <= model.length }
     };
-    rounds.iter().all(|round| fits(&round.own) && fits(&round.other))
+    let is_known = rounds.iter().any(|round| round.own.status == model.status);
+    is_known && rounds.iter().all(|round| fits(&round.own) && fits(&round.other))
 }
 
 /// Whether further rounds can show the own responses to be slower: after what these were, ranks can still come to be far

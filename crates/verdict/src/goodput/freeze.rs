@@ -11,7 +11,7 @@ const SILENCE_MS: f64 = 2_000.0;
 /// A sender that goes on sending pauses no longer, milliseconds: the next time-out of that row.
 const PAUSE_MS: f64 = 3_000.0;
 /// Less than that after the request is no response of which much came: session tickets (RFC 8446, 4.6.1) and settings.
-const LEAST: u64 = 4 * 1024;
+pub const LEAST: u64 = 4 * 1024;
 /// Counts that are as near as this are the same: four segments, by which acknowledgements and losses shift a box's count;
 const NEAR: u64 = 6 * 1024;
 /// or as this share.

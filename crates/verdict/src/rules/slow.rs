@@ -22,8 +22,10 @@ const HANDSHAKE_MS: f64 = 150.0;
 /// What comes slower than this is slow, kilobits a second: published throttling lies at 130 to 150 (Xue et al. 2021), and
 /// lines for which a megabit is much have no other rate to be held against.
 const SLOW_KBIT: f64 = 1_000.0;
-/// Ratios whose interval lies between this and its inverse are near one.
+/// Ratios between this and its inverse are near one.
 const NEAR: f64 = 0.5;
+/// The node of the tree for what is slowed by the name in TLS.
+const NODE: &str = "tls.throttle.sni";
 
 /// Fires at most one finding.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -33,16 +35,9 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
 fn by_name(features: &Features<'_>) -> Option<Finding> {
     let address = with_request(features, Purpose::InnocentSni).next()?.address;
     let pairs = pairs(features, address, Purpose::InnocentSni, true);
-    let frozen = freeze::by_name(features, address, &pairs);
-    frozen
-        .or_else(|| differential(features, address, &pairs, "tls.slow_differential", "tls.throttle.sni"))
-        .or_else(|| {
-            let text = handshakes(&pairs)?;
-            let rows = rows(&pairs);
-            let fields: &[(&str, &dyn Display)] =
-                &[("host", &features.host), ("addresses", &address), ("slow", &text.0), ("fast", &text.1)];
-            Some(Finding::new("tls.slow_handshake_differential", rows, fields).pointing_at("tls.throttle.sni"))
-        })
+    freeze::by_name(features, address, &pairs)
+        .or_else(|| differential(features, address, &pairs, "tls.slow_differential", NODE))
+        .or_else(|| slow_handshakes(features, address, &pairs))
         .or_else(|| any_name(features, address, &pairs))
 }
 
@@ -96,7 +91,8 @@ pub(super) fn rows(pairs: &[Pair<'_>]) -> Vec<u32> {
     rows.filter(|row| row.outcome.not_run().is_none()).map(|row| row.seq).collect()
 }
 
-fn rounds(pairs: &[Pair<'_>]) -> Vec<Round> {
+/// The rounds in which both requests were made.
+pub(super) fn rounds(pairs: &[Pair<'_>]) -> Vec<Round> {
     pairs.iter().filter_map(Pair::round).collect()
 }
 
@@ -144,8 +140,15 @@ fn ratio(ratio: &Interval) -> String {
     format!("{:.3} [{:.3}, {:.3}]", ratio.mean, ratio.low, ratio.high)
 }
 
-/// The medians of handshakes, in words, if the own ones are slower beyond doubt: the name is in their first message, so that
-/// what is done to it shows from the answer on.
+/// The name is in a handshake's first message, so that what is done to it shows from the answer on.
+fn slow_handshakes(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_>]) -> Option<Finding> {
+    let (slow, fast) = handshakes(pairs)?;
+    let fields: &[(&str, &dyn Display)] =
+        &[("host", &features.host), ("addresses", &address), ("slow", &slow), ("fast", &fast)];
+    Some(Finding::new("tls.slow_handshake_differential", rows(pairs), fields).pointing_at(NODE))
+}
+
+/// The medians of handshakes, in words, if the own ones are slower beyond doubt.
 fn handshakes(pairs: &[Pair<'_>]) -> Option<(String, String)> {
     let spans = |of: fn(&Pair<'_>) -> Option<f64>| sorted(pairs.iter().filter_map(of));
     let slow = spans(|pair| pair.own.tls_data().and(pair.own.tls).map(span));
