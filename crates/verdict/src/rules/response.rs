@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
-use super::{Finding, listed, page};
+use super::{Finding, listed, page, span};
 use crate::features::{Connection, Features};
 use crate::goodput::{has_begun, still_comes};
 
@@ -150,11 +150,7 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("failure", &failure)];
     let began = row.http().is_some_and(has_begun);
     if still_comes(row) {
-        let bytes = row.http().map_or(0, |http| http.body_length);
-        let seconds = format!("{:.0}", super::span(row) / 1_000.0);
-        let fields: &[(&str, &dyn std::fmt::Display)] =
-            &[("host", &features.host), ("bytes", &bytes), ("seconds", &seconds)];
-        return Some(Finding::new("http.slow_response", vec![row.seq], fields));
+        return Some(slow_response(features, row));
     }
     if let Some(whole) = small_segments(features, connection).filter(|_| began) {
         return Some(Finding::new("http.small_segments_pass", vec![row.seq, whole], fields));
@@ -175,6 +171,15 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     };
     let differential = host_differential(features, connection, failure, mechanism);
     differential.or_else(|| Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism)))
+}
+
+/// A response that went on when its time was up.
+fn slow_response(features: &Features<'_>, row: &Observation) -> Finding {
+    let bytes = row.http().map_or(0, |http| http.body_length);
+    let seconds = format!("{:.0}", span(row) / 1_000.0);
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("bytes", &bytes), ("seconds", &seconds)];
+    Finding::new("http.slow_response", vec![row.seq], fields)
 }
 
 /// The row of the whole response that came from the same address in small segments, if one did.
