@@ -160,3 +160,14 @@ fn a_page_that_is_still_coming_when_its_time_is_up_is_slow_and_not_frozen() {
     assert_eq!((throttled.state, throttled.cause), (State::Impaired, Cause::Interference), "{throttled:#?}");
     assert_eq!(throttled.mechanisms, ["tls.throttle.sni"]);
 }
+
+#[test]
+fn a_request_that_fails_once_and_is_answered_later_at_the_same_address_is_no_block() {
+    let lost = Came { outcome: TIMEOUT, ms: 15_001.0, times: Vec::new() };
+    let world = measured(&lost, &rounds(2, Came::at_once, Came::at_once));
+    let helped = world.helper_answers().helper_verifies(GENUINE);
+    let verdict = helped.then_request(Purpose::Helper, GENUINE, Outcome::Ok, Came::at_once(0).http()).judged();
+    assert_eq!((verdict.state, verdict.cause), (State::Impaired, Cause::Unknown), "{verdict:#?}");
+    assert!(text(&verdict, "http.later_response").is_some() && text(&verdict, "control.reached").is_none());
+    assert_eq!(verdict.mechanisms, Vec::<String>::new());
+}

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Observation, Step};
 
+use super::response::is_answered_inside_tls;
 use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features, Helper};
 use crate::goodput::still_comes;
@@ -82,7 +83,9 @@ impl<'a> Control<'a> {
             return (!is_made_good && !self.holds(connection)).then_some(failed);
         }
         // What is slow has not failed: how fast the helper had it is not known.
-        connection.http.filter(|row| !still_comes(row)).and_then(of)
+        let is_made_good =
+            connection.tls.is_some() && self.features.recovered(connection.address, is_answered_inside_tls);
+        connection.http.filter(|row| !is_made_good && !still_comes(row)).and_then(of)
     }
 
     /// The handshake did what it should: a service with an authority of its own is not expected to do more.

@@ -155,6 +155,9 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     if let Some(whole) = small_segments(features, connection).filter(|_| began) {
         return Some(Finding::new("http.small_segments_pass", vec![row.seq, whole], fields));
     }
+    if let Some(later) = later_response(features, connection) {
+        return Some(Finding::new("http.later_response", vec![row.seq, later], fields));
+    }
     if connection.tls.is_some() {
         let finding = Finding::new("http.failure_inside_tls", vec![row.seq], fields);
         return Some(match failure {
@@ -171,6 +174,19 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     };
     let differential = host_differential(features, connection, failure, mechanism);
     differential.or_else(|| Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism)))
+}
+
+/// The row of a whole response inside TLS that a later connection to the same address brought, if one did.
+fn later_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<u32> {
+    let at = |c: &&Connection<'_>| c.address == connection.address && connection.tls.is_some();
+    let mut later = features.with_purpose(Purpose::Retry).filter(at).filter(|c| is_answered_inside_tls(c));
+    later.find_map(|c| c.http.map(|row| row.seq))
+}
+
+/// Whether a response came whole over a connection whose certificate is valid for the name.
+pub(super) fn is_answered_inside_tls(connection: &Connection<'_>) -> bool {
+    let is_whole = connection.http.is_some_and(|row| row.outcome.is_ok());
+    connection.verified() && is_whole && connection.http_data().is_some_and(|http| http.status.is_some())
 }
 
 /// A response that went on when its time was up.
