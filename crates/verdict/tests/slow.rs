@@ -171,3 +171,10 @@ fn a_request_that_fails_once_and_is_answered_later_at_the_same_address_is_no_blo
     assert!(text(&verdict, "http.later_response").is_some() && text(&verdict, "control.reached").is_none());
     assert_eq!(verdict.mechanisms, Vec::<String>::new());
 }
+
+#[test]
+fn a_path_that_lets_only_heads_pass_is_neither_slow_nor_frozen() {
+    let head = |_| Came::stopped(1, 4_001.0);
+    let verdict = measured(&Came::stopped(1, 15_001.0), &rounds(2, head, head)).judged();
+    assert!(text(&verdict, "tls.slow_any_name").is_none() && text(&verdict, "tls.freeze_any_name").is_none());
+}

@@ -11,7 +11,7 @@ use faultline_record::Purpose;
 use super::freeze;
 use super::{Finding, span};
 use crate::features::{Connection, Features};
-use crate::goodput::{Comparison, Interval, Round, Transfer};
+use crate::goodput::{Comparison, Interval, Round, Transfer, stops};
 
 /// How much slower the median handshake must be (design: 0.2 to 0.3 of the other's goodput; science table row 29).
 const FACTOR: f64 = 3.0;
@@ -109,7 +109,10 @@ fn differential(
 
 /// The same request is slow under every name at this address: a limit on it looks like a slow server, path or line.
 fn any_name(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_>]) -> Option<Finding> {
-    let shown = Comparison::of_answers(&rounds(pairs))?;
+    let rounds = rounds(pairs);
+    let every: Vec<&Transfer> = rounds.iter().flat_map(|round| [&round.own, &round.other]).collect();
+    // What has stopped is not slow.
+    let shown = Comparison::of_answers(&rounds).filter(|_| stops(&every).is_none())?;
     let is_slow = shown.own.mean < SLOW_KBIT && shown.other.mean < SLOW_KBIT;
     let is_alike = shown.ratio.mean > NEAR && shown.ratio.mean < 1.0 / NEAR;
     (is_slow && is_alike).then(|| said(features, address, pairs, &shown, "tls.slow_any_name"))
