@@ -6,9 +6,9 @@ use rusqlite::{CachedStatement, Connection, Result, ToSql, params};
 
 use crate::model::{
     Certificate, Dns, DnsAnswer, DnsRecord, HealthCheck, HealthSignal, Http, Measurement, MeasurementId, Network,
-    Observation, Outcome, PaceMark, Run, RunId, RunSummary, Step, StepData, Target, Tls, Vpn, sha256,
+    Observation, Outcome, PaceMark, Run, RunId, RunSummary, Step, StepData, Target, Tls, Vpn, arrivals_text, sha256,
 };
-use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TLS_COLUMNS, VPN_COLUMNS};
+use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TIMING_COLUMNS, TLS_COLUMNS, VPN_COLUMNS};
 
 /// A row in the making: values are bound in the order of the table's columns.
 struct NewRow<'c> {
@@ -205,6 +205,7 @@ fn observation(connection: &Connection, id: MeasurementId, seen: &Observation) -
     row.put(params![seen.ttl])?;
     vpn(&mut row, seen.vpn())?;
     row.put(params![seen.http().and_then(|http| http.title.as_deref())])?;
+    timing(&mut row, seen.http())?;
     row.store()?;
     match &seen.data {
         StepData::Dns(dns) => dns_answers(connection, id, seen.seq, &dns.answers),
@@ -246,6 +247,11 @@ fn http(row: &mut NewRow<'_>, http: Option<&Http>, body: Option<[u8; 32]>) -> Re
         count(http.body_length),
         http.body_truncated,
     ])
+}
+
+fn timing(row: &mut NewRow<'_>, http: Option<&Http>) -> Result<()> {
+    let Some(http) = http else { return row.nulls(TIMING_COLUMNS) };
+    row.put(params![http.head_ms, arrivals_text(&http.arrivals)])
 }
 
 fn body(connection: &Connection, bytes: &[u8]) -> Result<[u8; 32]> {

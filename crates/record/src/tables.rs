@@ -96,6 +96,8 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "vpn_bytes_received",
         "vpn_answer",
         "http_title",
+        "http_head_ms",
+        "http_arrivals",
     ],
 };
 
@@ -105,7 +107,7 @@ pub(crate) const TLS_COLUMNS: usize = 6;
 pub(crate) const HTTP_COLUMNS: usize = 7;
 /// The last ones: what is of all steps, and of those that came later.
 pub(crate) const VPN_COLUMNS: usize = 3;
-pub(crate) const LAST_COLUMNS: usize = 1 + VPN_COLUMNS + 1;
+pub(crate) const TIMING_COLUMNS: usize = 2;
 
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",

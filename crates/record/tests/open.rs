@@ -199,6 +199,7 @@ fn a_value_outside_the_vocabulary_is_named_with_its_place() {
         ("UPDATE dns_answers SET cname = 'x'", "dns_answers.cname"),
         ("UPDATE observations SET address = '1.2.3' WHERE seq = 3", "observations.address"),
         ("UPDATE observations SET http_headers = '[[1]]' WHERE step = 'http'", "observations.http_headers"),
+        ("UPDATE observations SET http_arrivals = '[[2,1],[1,2]]' WHERE step = 'http'", "observations.http_arrivals"),
         ("UPDATE observations SET dns_engine = NULL WHERE step = 'dns'", "observations.dns_engine"),
         ("UPDATE observations SET t_ms = 9e999 WHERE seq = 1", "observations.t_ms"),
         ("UPDATE observations SET detail = CAST(x'ff' AS TEXT) WHERE seq = 1", "observations.detail"),

@@ -7,7 +7,7 @@ mod support;
 use std::ops::ControlFlow;
 
 use faultline_record::{
-    Database, Filter, Http, Measurement, Observation, Reader, StepData, Vpn, VpnAnswer, VpnProtocol,
+    Arrival, Database, Filter, Http, Measurement, Observation, Reader, StepData, Vpn, VpnAnswer, VpnProtocol,
 };
 use support::{measurement_id, run_id, sample};
 
@@ -70,6 +70,25 @@ fn bodies_that_came_in_the_clear_are_read_with_every_measurement() {
     let bodies = read.iter().flat_map(|found| &found.observations).filter_map(|row| row.http());
     let bodies: Vec<&[u8]> = bodies.filter_map(|http| http.body.as_deref()).collect();
     assert_eq!(bodies, [b"in the clear"]);
+}
+
+#[test]
+fn when_a_response_came_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let mut sample = sample();
+    let mut expected = Vec::new();
+    for seen in sample.measurements.iter_mut().flat_map(|measurement| &mut measurement.observations) {
+        if let StepData::Http(http) = &mut seen.data {
+            http.head_ms = Some(81);
+            http.arrivals = vec![Arrival { ms: 80, bytes: 1_448 }, Arrival { ms: 131, bytes: 300_412 }];
+            expected.push(http.arrivals.clone());
+        }
+    }
+    sample.store(&mut Database::open_or_create(&file).unwrap()).unwrap();
+    let found = all(&Reader::open(&file).unwrap(), Filter { with_bodies: true, ..Filter::default() });
+    assert!(!expected.is_empty());
+    assert_eq!(found, sample.measurements);
 }
 
 #[test]

@@ -251,6 +251,21 @@ fn policing_and_shaping_by_name_hold_the_rate_down() {
 }
 
 #[test]
+fn packets_that_wait_in_a_shapers_queue_hold_up_no_others_on_an_uneven_line() {
+    if !can_run() {
+        return;
+    }
+    let rule = censor(r#"kind = "tls", names = ["files.example.org"]"#, r#"kind = "shape", rate_kbit = 100"#);
+    let uneven = "[link.access]\njitter_ms = 2.0\n[link.abroad]\njitter_ms = 2.0\n";
+    let beside = format!(
+        "curl -sS -m 6 -o /dev/null {FILES} 2>/dev/null & sleep 3\n\
+         curl -sS -m 9 -o /dev/null -w '%{{time_connect}}\\n' {WIKIPEDIA}; wait"
+    );
+    let seconds: f64 = lines(&format!("{uneven}{rule}"), &[beside])[0].parse().unwrap();
+    assert!(seconds < 1.0, "{seconds} s for a connection beside the queue");
+}
+
+#[test]
 fn degrading_makes_what_names_a_site_late_and_lossy() {
     if !can_run() {
         return;

@@ -136,6 +136,23 @@ fn pages_have_the_status_the_length_and_the_pace_that_they_are_given() {
 }
 
 #[test]
+fn a_server_with_a_rate_sends_each_response_at_it_whatever_the_name() {
+    if !can_run() {
+        return;
+    }
+    let world = site("slow.example.org", "body_kb = 60\nrate_kbit = 200\naddresses = [\"185.199.40.7\"]");
+    let rate = |name: &str| {
+        let at = format!("--connect-to {name}:443:185.199.40.7:443 -k -H 'Host: slow.example.org'");
+        let script = format!("curl -sS -m 20 -o /dev/null -w '%{{speed_download}}\\n' {at} https://{name}/");
+        lines(&world, &script)[0].parse::<f64>().unwrap() * 8.0 / 1_000.0
+    };
+    for name in ["slow.example.org", "other.example.org"] {
+        let seen = rate(name);
+        assert!((100.0..300.0).contains(&seen), "{name}: {seen} kbit/s");
+    }
+}
+
+#[test]
 fn several_names_share_an_address_and_are_told_apart_by_the_server_name() {
     if !can_run() {
         return;

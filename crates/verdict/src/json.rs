@@ -106,8 +106,16 @@ fn data_json(data: &StepData) -> Vec<(&'static str, Value)> {
             ("body_length", http.body_length.into()),
             ("body_truncated", http.body_truncated.into()),
             ("title", http.title.clone().into()),
+            ("head_ms", http.head_ms.into()),
+            ("arrivals", arrivals_json(http)),
         ],
     }
+}
+
+/// Pairs of milliseconds and bytes, as they are stored.
+fn arrivals_json(http: &faultline_record::Http) -> Value {
+    let pairs: Vec<(u32, u64)> = http.arrivals.iter().map(|arrival| (arrival.ms, arrival.bytes)).collect();
+    if pairs.is_empty() { Value::Null } else { json!(pairs) }
 }
 
 fn answer_json(answer: &faultline_record::DnsAnswer) -> Value {

@@ -8,6 +8,7 @@ mod features;
 mod fingerprint;
 mod fuse;
 mod gate;
+pub mod goodput;
 mod health;
 mod json;
 pub mod paired;

@@ -177,7 +177,11 @@ fn seen_despite(data: &StepData) -> String {
         StepData::Tls(Tls { bytes_received: 0, .. }) | StepData::Quic(Tls { bytes_received: 0, .. }) => {
             ", nothing came".to_owned()
         }
-        StepData::Http(Http { status: Some(status), .. }) => format!(", status {status} came"),
+        StepData::Http(Http { status: Some(status), arrivals, .. }) => {
+            let last = arrivals.last();
+            let until = last.map(|last| format!(", the last of {} bytes by {}", last.bytes, span(f64::from(last.ms))));
+            format!(", status {status} came{}", until.unwrap_or_default())
+        }
         _ => String::new(),
     }
 }
@@ -364,6 +368,18 @@ mod tests {
         assert_eq!(
             row(&seen(Outcome::Failed(Failure::DnsNxdomainError), asked(Vec::new()))),
             "row 7: question to the system's resolver for x.com (A), dns_nxdomain_error after 21 ms"
+        );
+    }
+
+    #[test]
+    fn a_response_that_stopped_says_when() {
+        let arrivals = vec![faultline_record::Arrival { ms: 101, bytes: 12_367 }];
+        let http = Http { url: "https://x.com/".into(), status: Some(200), arrivals, ..Http::default() };
+        let late = Outcome::Failed(Failure::GenericTimeoutError);
+        assert_eq!(
+            row(&seen(late, StepData::Http(http))),
+            "row 7: request for https://x.com/ at 192.0.2.7:443, generic_timeout_error after 21 ms, status 200 came, the last \
+             of 12367 bytes by 101 ms"
         );
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faultline_record::{Failure, Http, Outcome};
+use faultline_record::{Arrival, Failure, Http, Outcome};
 use http::{HeaderMap, Request, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -16,7 +16,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::{Error, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
@@ -75,6 +75,9 @@ pub struct Fetch {
 /// What has been received so far; outlives a deadline.
 #[derive(Default)]
 struct Received {
+    start: Option<Instant>,
+    head_ms: Option<u32>,
+    arrivals: Vec<Arrival>,
     status: Option<u16>,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -85,11 +88,16 @@ struct Received {
 impl Drive {
     /// Asks for a URL; reads at most the limit of a body and closes then.
     pub async fn get(&self, channel: Channel, url: &Url, deadline: Duration) -> Fetch {
+        self.get_at_most(channel, url, deadline, self.config().limits.body).await
+    }
+
+    /// The same with a limit of its own, octets.
+    pub async fn get_at_most(&self, channel: Channel, url: &Url, deadline: Duration, limit: usize) -> Fetch {
         let scrubber = Scrubber::new(channel.tapped().stream().local_addr().ok());
         let tap = channel.tapped().tap();
         let is_h2 = channel.is_h2();
-        let limit = self.config().limits.body;
-        let mut received = Received::default();
+        let mut received = Received { start: Some(Instant::now()), ..Received::default() };
+        tap.begin_curve();
         let Some(request) = request(url, is_h2) else {
             let fault = Fault::new(Outcome::Failed(Failure::InvalidArgument), "the URL cannot be asked for");
             return end(Some(fault), received, url, is_h2, scrubber);
@@ -106,6 +114,7 @@ impl Drive {
             Ok(Err(error)) => Some(fault(&error, &tap, is_h2)).filter(|fault| !ends_there(fault, &received, is_h2)),
             Err(_) => Some(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))),
         };
+        received.arrivals = tap.arrivals();
         end(fault, received, url, is_h2, scrubber)
     }
 }
@@ -142,6 +151,8 @@ fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http 
         body_length: received.body_length,
         body_truncated: received.truncated,
         title: None,
+        head_ms: received.head_ms,
+        arrivals: received.arrivals,
     }
 }
 
@@ -185,6 +196,7 @@ async fn drive(
 async fn receive(response: Response<Incoming>, limit: usize, received: &mut Received) -> Result<(), Error> {
     let (head, mut body) = response.into_parts();
     received.status = Some(head.status.as_u16());
+    received.head_ms = received.start.map(|start| u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX));
     received.headers = head.headers;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };

@@ -1,6 +1,7 @@
 //! The drivers: the only place in the probe that opens sockets. One module a protocol; each does one step, with one
 //! deadline, and says what it saw. Nothing here decides what to do next (that is `measure`) or what it means.
 
+mod arrivals;
 mod bogon;
 mod dns;
 mod doh;

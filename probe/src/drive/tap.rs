@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use faultline_record::Outcome;
+use faultline_record::{Arrival, Outcome};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+use super::arrivals::Curve;
 use super::errno;
 use crate::meter::Meter;
 
@@ -47,12 +49,27 @@ impl Passed {
 
 /// A look at a connection that something else owns.
 #[derive(Clone, Debug, Default)]
-pub struct Tap(Arc<Mutex<Passed>>);
+pub struct Tap(Arc<Mutex<Passed>>, Arc<Mutex<Curve>>);
 
 impl Tap {
     /// What has passed so far.
     pub fn passed(&self) -> Passed {
         self.lock().clone()
+    }
+
+    /// A request is sent now: from here on it is kept when bytes come.
+    pub(super) fn begin_curve(&self) {
+        self.curve().begin(Instant::now());
+    }
+
+    /// When bytes came since the request.
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        self.curve().points()
+    }
+
+    fn curve(&self) -> MutexGuard<'_, Curve> {
+        // A point is pushed whole, as with the counters.
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Passed> {
@@ -117,6 +134,7 @@ impl AsyncRead for Tapped {
                 let bytes = &buffer.filled()[before..];
                 this.meter.received(bytes.len());
                 this.tap.lock().read(bytes);
+                this.tap.curve().saw(bytes.len(), Instant::now());
             }
             Err(error) => this.tap.failed(error),
         }

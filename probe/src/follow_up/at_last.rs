@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{Failure, Http, Observation, Outcome, Purpose, Step};
+use faultline_verdict::goodput::still_comes;
 
 use super::answer::is_answered;
 use super::anywhere::host_anywhere;
+use super::slow::is_slow;
 use super::{Experiment, address};
 
-/// A request that takes longer has its cause looked for, milliseconds. Set by hand: ten round trips of the slowest paths
-/// without a satellite (0.3 s).
-const SLOW_MS: f64 = 3_000.0;
 /// Addresses at which a copy is asked for.
 const COPIES: usize = 2;
 /// Resolvers that must deny a name before an answer to it is odd.
@@ -207,15 +206,16 @@ impl<'a> Rows<'a> {
     /// A response began and did not end: its head is short, and what follows is in packets as long as the path's ends allow.
     fn small_segments(&self) -> Option<Experiment> {
         let (row, http) = self.request()?;
-        let stalled = http.status.is_some() && row.outcome == Outcome::Failed(Failure::GenericTimeoutError);
+        let is_late = row.outcome == Outcome::Failed(Failure::GenericTimeoutError);
+        let stalled = http.status.is_some() && is_late && !still_comes(row);
         Some(Experiment::SmallSegments { address: address(row).filter(|_| stalled)? })
     }
 
     fn slow(&self, innocent: &str) -> Option<Experiment> {
-        let (row, http) = self.request().filter(|(row, _)| row.t_ms - row.t0_ms >= SLOW_MS)?;
-        let is_late = row.outcome.is_ok() || row.outcome == Outcome::Failed(Failure::GenericTimeoutError);
-        let at = address(row).filter(|_| is_late)?;
-        let handshake = self.main.iter().find(|other| other.tls().is_some() && other.connection == row.connection);
+        let (row, http) = self.request()?;
+        let beside = |step| self.main.iter().copied().find(|o| o.step() == step && o.connection == row.connection);
+        let handshake = beside(Step::Tls);
+        let at = address(row).filter(|_| is_slow(beside(Step::Tcp), handshake, row))?;
         match handshake {
             Some(handshake) => {
                 let own = handshake.tls()?.sni.clone().filter(|own| own != innocent)?;

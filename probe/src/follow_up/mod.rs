@@ -9,6 +9,7 @@ mod budget;
 mod early;
 mod hypothesis;
 mod planner;
+mod slow;
 mod trial;
 
 use std::net::{IpAddr, SocketAddr};

@@ -21,9 +21,6 @@ const PROMISING: f64 = 0.8;
 /// Rounds after which it stays undecided for good: with these a filter that acts on 30 % of connections is settled 96 times of
 /// 100, by simulation; a line that fails 30 % of any name's 0.6 times.
 const MOST_OF_ALL: usize = 44;
-/// Rounds where slowness is compared, which loss brings about by chance as well: four of each kind all apart is chance
-/// once in seventy.
-const SLOW_ROUNDS: usize = 4;
 
 /// An experiment, as far as it is known before it is made.
 #[derive(Clone, Copy, Debug)]
@@ -207,9 +204,9 @@ impl Experiment {
     }
 }
 
+/// It has rounds of its own, and ends them when they have shown it or cannot (`measure::slow`).
 const fn slow(question: &'static str) -> Trial {
-    let round = Cost::new(2, 500_000, 10.0);
-    Trial { aim: Aim::Measures, rounds: Rounds::Exactly(SLOW_ROUNDS), ..Trial::once(question, round, TURNS) }
+    Trial { aim: Aim::Measures, ..Trial::once(question, Cost::new(12, 800_000, 30.0), TURNS) }
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ pub(super) struct Round {
     pub(super) first: FirstMessage,
     /// How many routers far a handshake is sent.
     pub(super) ttl: Option<u8>,
+    /// Octets of a body that are read, where it is less than usual.
+    pub(super) body: Option<usize>,
 }
 
 impl Round {
@@ -81,6 +83,7 @@ impl Round {
             hello: Hello::Plain,
             first: FirstMessage::Plain,
             ttl: None,
+            body: None,
         }
     }
 
@@ -192,7 +195,7 @@ impl Walk {
                 if claim.swap(true, Ordering::Relaxed) {
                     return Reached { at_goal: is_secure, ..Reached::default() };
                 }
-                match self.http(place, channel, url, round.http).await {
+                match self.http(place, channel, url, round).await {
                     Ok(fetch) => {
                         let responded = fetch.seen.status.is_some();
                         Reached { at_goal: is_secure || responded, fetch: Some(fetch), stopped: None }

@@ -331,26 +331,6 @@ impl Walk {
         self.log.end(ticket, place, outcome, detail, seen);
         outcome.is_ok()
     }
-
-    /// The same request, the target's, inside TLS that names an innocent host and inside TLS that names the target: all
-    /// that an observer can tell them by is the name.
-    async fn slow_name(&self, hop: u16, address: SocketAddr, own: &str, goal: &Goal) {
-        let innocent = self.drive.config().innocent_sni.clone();
-        for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {
-            let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };
-            let goal = Goal { port: address.port(), tls: Some(offer), url: goal.url.clone(), by: By::Tcp };
-            let round = Round { trusts_anyone: true, ..self.round(hop, purpose) };
-            self.try_out(round, address, &goal).await;
-        }
-    }
-
-    async fn slow_plain(&self, hop: u16, address: SocketAddr, goal: &Goal) {
-        let Some(over_tls_goal) = encrypted(goal) else { return };
-        let copy = self.round(hop, Purpose::HttpsCopy);
-        if self.try_out(copy, over_tls(address.ip()), &over_tls_goal).await.fetch.is_some() {
-            self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
-        }
-    }
 }
 
 /// The halves of a round, either one first: what comes second may suffer for what came first.
@@ -367,7 +347,7 @@ impl Goal {
 }
 
 /// The same request over TLS at the port for it; `None` where that needs no other request.
-fn encrypted(goal: &Goal) -> Option<Goal> {
+pub(super) fn encrypted(goal: &Goal) -> Option<Goal> {
     let mut url = goal.url.clone().filter(|url| url.scheme() == "http")?;
     let host = url.domain()?.to_owned();
     url.set_scheme("https").ok()?;

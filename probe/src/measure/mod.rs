@@ -14,6 +14,7 @@ mod experiments;
 mod log;
 mod names;
 mod resolve;
+mod slow;
 mod steps;
 mod survey;
 #[cfg(test)]

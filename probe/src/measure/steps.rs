@@ -1,7 +1,6 @@
 //! The steps of a measurement: each makes one row, whatever happens.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls, Vpn, VpnProtocol};
 use tokio_rustls::client::TlsStream;
@@ -200,15 +199,10 @@ impl Walk {
     }
 
     /// A request.
-    pub(super) async fn http(
-        &self,
-        place: Place,
-        channel: Channel,
-        url: &Url,
-        limit: Duration,
-    ) -> Result<Fetch, NotRun> {
+    pub(super) async fn http(&self, place: Place, channel: Channel, url: &Url, round: Round) -> Result<Fetch, NotRun> {
         let ticket = self.log.begin();
-        let get = self.drive.get(channel, url, limit);
+        let most = self.drive.config().limits.body;
+        let get = self.drive.get_at_most(channel, url, round.http, round.body.unwrap_or(most).min(most));
         match self.cut.guard(Box::pin(get)).await {
             Ok(mut done) => {
                 let seen = std::mem::take(&mut done.seen);

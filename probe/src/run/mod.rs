@@ -171,6 +171,9 @@ struct Parts {
 impl Parts {
     fn build(session: &Session, clock: RunClock, writer: &Arc<Writer>, signals: &Signals) -> Result<Self, DriveError> {
         let (plan, meter) = (&session.plan, Arc::new(Meter::default()));
+        if let Some(bytes) = plan.max_data {
+            meter.allow(bytes);
+        }
         let (pace, ipv6) = (Arc::new(Pace::new(plan.rate)), LinkFacts::read().has_ipv6());
         let helper = session.helper.as_ref().map(|url| Arc::new(HelperClient::new(url)));
         let network = || plan.network.clone();

@@ -1,5 +1,6 @@
 //! The data model: what a run, a target, a measurement and an observation are. No IO, no judgement.
 
+mod arrival;
 mod certificate;
 mod endpoint;
 mod health;
@@ -12,6 +13,8 @@ mod run;
 mod target;
 mod time;
 
+pub use arrival::{Arrival, MOST_ARRIVALS};
+pub(crate) use arrival::{arrivals_of, arrivals_text};
 pub use certificate::{Certificate, hex, sha256};
 pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES};
 pub use health::{Family, HealthCheck, HealthReason, HealthSignal, SignalKind};

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::arrival::Arrival;
 use super::certificate::Certificate;
 use crate::failure::Failure;
 use crate::names::named;
@@ -408,6 +409,10 @@ pub struct Http {
     pub body_truncated: bool,
     /// The page's title where somebody else saw it and passed it on (a helper): own pages have their body.
     pub title: Option<String>,
+    /// Milliseconds from the request to the end of the response's head, rounded down.
+    pub head_ms: Option<u32>,
+    /// When bytes came after the request; see [`Arrival`].
+    pub arrivals: Vec<Arrival>,
 }
 
 impl Http {

@@ -13,7 +13,7 @@ use crate::model::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun,
     Observation, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step, StepData,
-    Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol,
+    Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol, arrivals_of,
 };
 use crate::tables;
 
@@ -152,7 +152,7 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
     seen.data = data;
     // The last columns, behind those of the first steps.
     let mut last = Cells::new(file, &tables::OBSERVATIONS, row);
-    last.skip(tables::OBSERVATIONS.columns.len() - tables::LAST_COLUMNS);
+    last.skip_to("ttl");
     seen.ttl = last.read()?;
     if step == Step::Vpn {
         seen.data = StepData::Vpn(Vpn {
@@ -160,11 +160,12 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
             bytes_received: last.count()?,
             answer: last.parse_or_null(VpnAnswer::from_name)?,
         });
-    } else {
-        last.skip(tables::VPN_COLUMNS);
     }
     if let StepData::Http(http) = &mut seen.data {
+        last.skip_to("http_title");
         http.title = last.read()?;
+        http.head_ms = last.read()?;
+        http.arrivals = last.parse_or_null(arrivals_of)?.unwrap_or_default();
     }
     Ok((seen, body))
 }
@@ -219,7 +220,8 @@ fn http(cells: &mut Cells<'_>) -> Read<(Http, BodyKey)> {
     let headers = cells.parse(|text| serde_json::from_str(text).ok())?;
     let body = cells.read()?;
     let (body_length, body_truncated) = (cells.count()?, cells.flag()?);
-    Ok((Http { url, protocol, status, headers, body: None, body_length, body_truncated, title: None }, body))
+    // Its title, and when it came, stand in the last columns.
+    Ok((Http { url, protocol, status, headers, body_length, body_truncated, ..Http::default() }, body))
 }
 
 /// Which observation an answer or a certificate belongs to.

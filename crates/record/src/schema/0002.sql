@@ -8,3 +8,9 @@ ALTER TABLE observations ADD COLUMN vpn_bytes_received INTEGER CHECK (vpn_bytes_
 ALTER TABLE observations ADD COLUMN vpn_answer TEXT;
 -- Title of the page as a helper passed it on; NULL for pages of our own, whose body tells.
 ALTER TABLE observations ADD COLUMN http_title TEXT;
+-- Milliseconds from the request to the end of the response's head, rounded down; NULL: none came.
+ALTER TABLE observations ADD COLUMN http_head_ms INTEGER CHECK (http_head_ms >= 0);
+-- When bytes came over the connection after the request, as JSON: at most 32 pairs of milliseconds (rounded down) and of
+-- bytes in all by then (TLS and heads included), both growing. The first pair is the first that came, the last the last;
+-- between them one is kept of each so many bytes, a power of two that doubles when they become too many.
+ALTER TABLE observations ADD COLUMN http_arrivals TEXT;

@@ -250,7 +250,7 @@ pub fn http(body: &[u8]) -> Http {
         body: Some(body.into()),
         body_length: 300_000,
         body_truncated: true,
-        title: None,
+        ..Http::default()
     }
 }
 

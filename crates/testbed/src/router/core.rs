@@ -137,6 +137,7 @@ impl Core {
         while let Some((due, stage, frame)) = self.queue.pop(now) {
             match stage {
                 Stage::ToCore(from) => self.at_core(due, from, frame),
+                Stage::Held(to) => self.send(due, to, frame),
                 Stage::ToHost(to) => self.at_host(to, frame, now),
             }
         }
@@ -173,7 +174,11 @@ impl Core {
                 if elsewhere.is_some() {
                     packet::readdress(frame.bytes_mut(), None, elsewhere);
                 }
-                self.send(due + late, to, frame);
+                if late.is_zero() {
+                    self.send(due, to, frame);
+                } else if !self.queue.push(due + late, Stage::Held(to), frame) {
+                    self.counters.overflowed.fetch_add(1, Ordering::Relaxed);
+                }
             }
             None => self.queue.recycle(frame),
         }

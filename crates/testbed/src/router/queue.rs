@@ -18,6 +18,8 @@ const CAPACITY: usize = 131_072;
 pub enum Stage {
     /// On its way to the core, from the host of this link.
     ToCore(LinkId),
+    /// Held up at the core, before it enters this link: others may pass it.
+    Held(LinkId),
     /// On its way to the host of this link.
     ToHost(LinkId),
 }

@@ -49,6 +49,9 @@ pub struct Site {
     /// The length of its page, kilobytes; a short one if none is given.
     #[serde(default)]
     pub body_kb: Option<u64>,
+    /// Kilobits a second at which its server sends on each connection, whatever it names; as fast as it can if none is given.
+    #[serde(default)]
+    pub rate_kbit: Option<u32>,
     /// Where `serves = "redirect"` sends its visitors; how many hops `serves = "redirects"` has.
     #[serde(default)]
     pub location: Option<String>,
@@ -85,6 +88,7 @@ impl Site {
             certificate: Certificate::default(),
             status: ok_status(),
             body_kb: None,
+            rate_kbit: None,
             location: None,
             redirects: 0,
             alias: None,

@@ -9,8 +9,10 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Observation, Step};
 
+use super::response::is_answered_inside_tls;
 use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features, Helper};
+use crate::goodput::still_comes;
 
 /// Fires at most one finding, where the target does not work for the vantage. Looks at what has fired before.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -80,7 +82,10 @@ impl<'a> Control<'a> {
             let is_made_good = !was_shown_a_chain && self.features.recovered(connection.address, handshake::spoke);
             return (!is_made_good && !self.holds(connection)).then_some(failed);
         }
-        connection.http.and_then(of)
+        // What is slow has not failed: how fast the helper had it is not known.
+        let is_made_good =
+            connection.tls.is_some() && self.features.recovered(connection.address, is_answered_inside_tls);
+        connection.http.filter(|row| !is_made_good && !still_comes(row)).and_then(of)
     }
 
     /// The handshake did what it should: a service with an authority of its own is not expected to do more.

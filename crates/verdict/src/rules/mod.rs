@@ -5,6 +5,7 @@ mod anywhere;
 mod connect;
 mod control;
 mod dns;
+mod freeze;
 mod handshake;
 mod known;
 mod name;
@@ -25,6 +26,8 @@ pub use known::Known;
 use crate::features::Features;
 use crate::table::{Rule, table};
 use crate::verdict::Evidence;
+
+pub(crate) use page::are_alike;
 
 /// A rule that fired.
 #[derive(Clone, Debug)]

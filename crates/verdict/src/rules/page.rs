@@ -138,7 +138,7 @@ pub(super) fn bodies(page: &Http, copy: &Http) -> Likeness {
 }
 
 /// Whether the shorter length is nearly that of the longer.
-pub(super) fn are_alike(one: u64, other: u64) -> bool {
+pub(crate) fn are_alike(one: u64, other: u64) -> bool {
     let (shorter, longer) = (one.min(other), one.max(other));
     #[expect(clippy::cast_precision_loss, reason = "lengths of bodies are far below 2^52")]
     let proportion = shorter as f64 / longer.max(1) as f64;

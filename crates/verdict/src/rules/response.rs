@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
 
 use super::turns::{Says, Try, Turns};
-use super::{Finding, known, listed, outside, page};
+use super::{Finding, known, listed, outside, page, span};
 use crate::features::{Connection, Features};
+use crate::goodput::{has_begun, still_comes};
 
 /// Fires at most one finding: the best thing that any connection of the measurement saw.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -173,9 +174,15 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     let row = connection.http?;
     let failure = row.outcome.failure()?;
     let fields: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host), ("failure", &failure)];
-    let began = row.http().is_some_and(|http| http.status.is_some());
+    let began = row.http().is_some_and(has_begun);
+    if still_comes(row) {
+        return Some(slow_response(features, row));
+    }
     if let Some(whole) = small_segments(features, connection).filter(|_| began) {
         return Some(Finding::new("http.small_segments_pass", vec![row.seq, whole], fields));
+    }
+    if let Some(later) = later_response(features, connection) {
+        return Some(Finding::new("http.later_response", vec![row.seq, later], fields));
     }
     if connection.tls.is_some() {
         let finding = Finding::new("http.failure_inside_tls", vec![row.seq], fields);
@@ -193,6 +200,28 @@ fn failed_request(features: &Features<'_>, connection: &Connection<'_>) -> Optio
     };
     let differential = host_differential(features, connection, failure, mechanism);
     differential.or_else(|| Some(Finding::new(id, vec![row.seq], fields).pointing_at(mechanism)))
+}
+
+/// The row of a whole response inside TLS that a later connection to the same address brought, if one did.
+fn later_response(features: &Features<'_>, connection: &Connection<'_>) -> Option<u32> {
+    let at = |c: &&Connection<'_>| c.address == connection.address && connection.tls.is_some();
+    let mut later = features.with_purpose(Purpose::Retry).filter(at).filter(|c| is_answered_inside_tls(c));
+    later.find_map(|c| c.http.map(|row| row.seq))
+}
+
+/// Whether a response came whole over a connection whose certificate is valid for the name.
+pub(super) fn is_answered_inside_tls(connection: &Connection<'_>) -> bool {
+    let is_whole = connection.http.is_some_and(|row| row.outcome.is_ok());
+    connection.verified() && is_whole && connection.http_data().is_some_and(|http| http.status.is_some())
+}
+
+/// A response that went on when its time was up.
+fn slow_response(features: &Features<'_>, row: &Observation) -> Finding {
+    let bytes = row.http().map_or(0, |http| http.body_length);
+    let seconds = format!("{:.0}", span(row) / 1_000.0);
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("bytes", &bytes), ("seconds", &seconds)];
+    Finding::new("http.slow_response", vec![row.seq], fields)
 }
 
 /// The row of the whole response that came from the same address in small segments, if one did.

@@ -1,25 +1,31 @@
 //! Rules on slowness: is it the name, or the lack of encryption, that makes the same request at the same address slow?
 //!
-//! Rounds alternate, so that congestion meets both. Nothing is said unless every round of the one was slower than every
-//! round of the other (of four against four, chance does that once in seventy) and the medians are far apart. The request
-//! that gave rise to the experiment is left out: it was chosen for being slow.
+//! Rounds alternate, so that congestion and load meet both; what must be seen before anything is said stands in
+//! [`crate::goodput`]. The request that gave rise to the experiment is left out: it was chosen for being slow.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use faultline_record::Purpose;
 
-use super::page::are_alike;
+use super::freeze;
 use super::{Finding, span};
 use crate::features::{Connection, Features};
+use crate::goodput::{Comparison, Interval, Round, Transfer, stops};
 
-/// How much slower the median must be (design: 0.2 to 0.3 of the other's goodput; science table row 29).
+/// How much slower the median handshake must be (design: 0.2 to 0.3 of the other's goodput; science table row 29).
 const FACTOR: f64 = 3.0;
-/// Rounds of each kind that must have been made.
-const ROUNDS_WANTED: usize = 4;
-/// The longest TLS record (RFC 8446, 5.1), octets.
-const RECORD: u64 = 1 << 14;
+/// Handshakes of each kind that must have been made, for the same reason as rounds of transfers.
+const ROUNDS_WANTED: usize = 5;
 /// A handshake that takes so much longer than another is no matter of the server's load, milliseconds.
 const HANDSHAKE_MS: f64 = 150.0;
+/// What comes slower than this is slow, kilobits a second: published throttling lies at 130 to 150 (Xue et al. 2021), and
+/// lines for which a megabit is much have no other rate to be held against.
+const SLOW_KBIT: f64 = 1_000.0;
+/// Ratios between this and its inverse are near one.
+const NEAR: f64 = 0.5;
+/// The node of the tree for what is slowed by the name in TLS.
+const NODE: &str = "tls.throttle.sni";
 
 /// Fires at most one finding.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -28,111 +34,128 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
 
 fn by_name(features: &Features<'_>) -> Option<Finding> {
     let address = with_request(features, Purpose::InnocentSni).next()?.address;
-    let innocent = at(features, Purpose::InnocentSni, address, true);
-    let own = at(features, Purpose::Retry, address, true);
-    let (slow, fast) = transfers(&own, &innocent).or_else(|| handshakes(&own, &innocent))?;
-    let fields: &[(&str, &dyn std::fmt::Display)] =
-        &[("host", &features.host), ("addresses", &address), ("slow", &slow), ("fast", &fast)];
-    let every = [at(features, Purpose::Main, address, true), own.clone()].concat();
-    let mechanism = if are_frozen(&every) { "tls.freeze" } else { "tls.throttle.sni" };
-    Some(Finding::new("tls.slow_differential", rows(&own, &innocent), fields).pointing_at(mechanism))
-}
-
-/// Whether no response ended, and all stopped at the same place, as far as whole records show it (RFC 8446, 5.1: at most
-/// 2^14 octets each). What is merely slow brings more the longer one waits, and the first request waits longer than the rest.
-fn are_frozen(own: &[&Connection<'_>]) -> bool {
-    let stopped = |connection: &&Connection<'_>| {
-        let failed = connection.http.is_some_and(|row| row.outcome.failure().is_some());
-        connection.http_data().filter(|http| failed && http.status.is_some()).map(|http| http.body_length)
-    };
-    let Some(lengths) = own.iter().map(stopped).collect::<Option<Vec<u64>>>() else { return false };
-    let (least, most) = (lengths.iter().min(), lengths.iter().max());
-    least.zip(most).is_some_and(|(least, most)| most - least < RECORD)
+    let pairs = pairs(features, address, Purpose::InnocentSni, true);
+    freeze::by_name(features, address, &pairs)
+        .or_else(|| differential(features, address, &pairs, "tls.slow_differential", NODE))
+        .or_else(|| slow_handshakes(features, address, &pairs))
+        .or_else(|| any_name(features, address, &pairs))
 }
 
 fn by_plain(features: &Features<'_>) -> Option<Finding> {
     let address = with_request(features, Purpose::HttpsCopy).next()?.address;
-    let copies = at(features, Purpose::HttpsCopy, address, true);
-    let own = at(features, Purpose::Retry, address, false);
-    let (slow, fast) = transfers(&own, &copies)?;
-    let fields: &[(&str, &dyn std::fmt::Display)] =
-        &[("host", &features.host), ("addresses", &address), ("slow", &slow), ("fast", &fast)];
-    Some(Finding::new("http.slow_differential", rows(&own, &copies), fields).pointing_at("http.throttle.host"))
+    let pairs = pairs(features, address, Purpose::HttpsCopy, false);
+    differential(features, address, &pairs, "http.slow_differential", "http.throttle.host")
 }
 
 fn with_request<'a>(features: &'a Features<'_>, purpose: Purpose) -> impl Iterator<Item = &'a Connection<'a>> {
     features.with_purpose(purpose).filter(|connection| connection.http_data().is_some())
 }
 
-fn at<'a>(features: &'a Features<'a>, purpose: Purpose, address: IpAddr, by_tls: bool) -> Vec<&'a Connection<'a>> {
-    let of = |c: &&Connection<'_>| c.purpose == purpose && c.address == address && c.tls.is_some() == by_tls;
-    features.connections.iter().filter(of).filter(|c| c.tcp.outcome.is_ok()).collect()
-}
-
-fn rows(own: &[&Connection<'_>], other: &[&Connection<'_>]) -> Vec<u32> {
-    let rows = own.iter().chain(other).flat_map(|connection| [connection.tls, connection.http]);
-    rows.flatten().filter(|row| row.outcome.not_run().is_none()).map(|row| row.seq).collect()
-}
-
-/// The medians of both, in words, if the first is slower beyond doubt by how fast the same body came.
-fn transfers(own: &[&Connection<'_>], other: &[&Connection<'_>]) -> Option<(String, String)> {
-    let of = |all: &[&Connection<'_>]| all.iter().filter_map(|connection| Transfer::of(connection)).collect::<Vec<_>>();
-    let (own, other) = (of(own), of(other));
-    if !are_of_one_body(&own, &other) {
-        return None;
-    }
-    let rates = |all: &[Transfer]| sorted(all.iter().map(Transfer::bytes_per_ms));
-    let (slow, fast) = (rates(&own), rates(&other));
-    let is_apart = slow.last()? < fast.first()? && median(&fast) >= FACTOR * median(&slow);
-    let enough = slow.len() >= ROUNDS_WANTED && fast.len() >= ROUNDS_WANTED;
-    (enough && is_apart).then(|| (kbit(median(&slow)), kbit(median(&fast))))
-}
-
-/// What a request brought.
+/// One round's connections.
 #[derive(Clone, Copy, Debug)]
-struct Transfer {
-    status: Option<u16>,
-    length: u64,
-    ms: f64,
-    is_whole: bool,
+pub(super) struct Pair<'a> {
+    pub(super) own: &'a Connection<'a>,
+    pub(super) other: &'a Connection<'a>,
 }
 
-impl Transfer {
-    fn of(connection: &Connection<'_>) -> Option<Self> {
-        let (row, http) = (connection.http?, connection.http_data()?);
-        Some(Self {
-            status: http.status,
-            length: http.body_length,
-            ms: span(row).max(1.0),
-            is_whole: row.outcome.is_ok(),
-        })
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "lengths of bodies are far below 2^52")]
-    fn bytes_per_ms(&self) -> f64 {
-        self.length.max(1) as f64 / self.ms
+impl Pair<'_> {
+    /// What was requested over both, if it was.
+    fn round(&self) -> Option<Round> {
+        Some(Round { own: transfer(self.own)?, other: transfer(self.other)? })
     }
 }
 
-/// Whether the others' bodies are what the own ones are or would have become.
-fn are_of_one_body(own: &[Transfer], other: &[Transfer]) -> bool {
-    let Some(model) = other.first().filter(|model| model.is_whole && model.status.is_some()) else { return false };
-    let is_alike = |one: &Transfer| one.status == model.status && are_alike(one.length, model.length);
-    let fits = |one: &Transfer| {
-        let may_become = one.status.is_none() || one.status == model.status;
-        if one.is_whole { is_alike(one) } else { may_become && one.length <= model.length }
-    };
-    let is_known = own.iter().any(|one| one.status == model.status);
-    is_known && other.iter().all(is_alike) && own.iter().all(fits)
+/// What was requested over a connection, if anything was.
+pub(super) fn transfer(connection: &Connection<'_>) -> Option<Transfer> {
+    Transfer::of(connection.tcp, connection.tls, connection.http?)
 }
 
-/// The same for handshakes: the name is in their first message, so that what is done to it shows from the answer on.
-fn handshakes(own: &[&Connection<'_>], other: &[&Connection<'_>]) -> Option<(String, String)> {
-    let spans = |all: &[&Connection<'_>]| {
-        let rows = all.iter().filter(|connection| connection.tls_data().is_some()).filter_map(|c| c.tls);
-        sorted(rows.map(span))
-    };
-    let (slow, fast) = (spans(own), spans(other));
+/// The rounds: each connection of that purpose, and the next of the target's own to the same address.
+fn pairs<'a>(features: &'a Features<'_>, address: IpAddr, other: Purpose, by_tls: bool) -> Vec<Pair<'a>> {
+    let mut before = None;
+    let mut pairs = Vec::new();
+    for connection in features.connections.iter().filter(|c| c.address == address && c.tcp.outcome.is_ok()) {
+        if connection.purpose == other && connection.tls.is_some() {
+            before = Some(connection);
+        } else if connection.purpose == Purpose::Retry && connection.tls.is_some() == by_tls {
+            pairs.extend(before.take().map(|other| Pair { own: connection, other }));
+        }
+    }
+    pairs
+}
+
+/// The rows of handshakes and requests.
+pub(super) fn rows(pairs: &[Pair<'_>]) -> Vec<u32> {
+    let all = pairs.iter().flat_map(|pair| [pair.other, pair.own]);
+    let rows = all.flat_map(|connection| [connection.tls, connection.http]).flatten();
+    rows.filter(|row| row.outcome.not_run().is_none()).map(|row| row.seq).collect()
+}
+
+/// The rounds in which both requests were made.
+pub(super) fn rounds(pairs: &[Pair<'_>]) -> Vec<Round> {
+    pairs.iter().filter_map(Pair::round).collect()
+}
+
+fn differential(
+    features: &Features<'_>,
+    address: IpAddr,
+    pairs: &[Pair<'_>],
+    id: &str,
+    mechanism: &str,
+) -> Option<Finding> {
+    let shown = Comparison::of(&rounds(pairs)).filter(Comparison::is_slower)?;
+    Some(said(features, address, pairs, &shown, id).pointing_at(mechanism))
+}
+
+/// The same request is slow under every name at this address: a limit on it looks like a slow server, path or line.
+fn any_name(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_>]) -> Option<Finding> {
+    let rounds = rounds(pairs);
+    let every: Vec<&Transfer> = rounds.iter().flat_map(|round| [&round.own, &round.other]).collect();
+    // What has stopped is not slow.
+    let shown = Comparison::of_answers(&rounds).filter(|_| stops(&every).is_none())?;
+    let is_slow = shown.own.mean < SLOW_KBIT && shown.other.mean < SLOW_KBIT;
+    let is_alike = shown.ratio.mean > NEAR && shown.ratio.mean < 1.0 / NEAR;
+    (is_slow && is_alike).then(|| said(features, address, pairs, &shown, "tls.slow_any_name"))
+}
+
+fn said(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_>], shown: &Comparison, id: &str) -> Finding {
+    let limit = shown.limit.map(|limit| format!("; {limit}")).unwrap_or_default();
+    let (slow, fast, ratio) = (kbit(&shown.own), kbit(&shown.other), ratio(&shown.ratio));
+    let fields: &[(&str, &dyn Display)] = &[
+        ("host", &features.host),
+        ("addresses", &address),
+        ("slow", &slow),
+        ("fast", &fast),
+        ("ratio", &ratio),
+        ("rounds", &shown.rounds),
+        ("limit", &limit),
+    ];
+    Finding::new(id, rows(pairs), fields)
+}
+
+/// "128 kbit/s [120, 133]".
+fn kbit(rate: &Interval) -> String {
+    format!("{:.0} kbit/s [{:.0}, {:.0}]", rate.mean, rate.low, rate.high)
+}
+
+/// "0.014 [0.012, 0.016]".
+fn ratio(ratio: &Interval) -> String {
+    format!("{:.3} [{:.3}, {:.3}]", ratio.mean, ratio.low, ratio.high)
+}
+
+/// The name is in a handshake's first message, so that what is done to it shows from the answer on.
+fn slow_handshakes(features: &Features<'_>, address: IpAddr, pairs: &[Pair<'_>]) -> Option<Finding> {
+    let (slow, fast) = handshakes(pairs)?;
+    let fields: &[(&str, &dyn Display)] =
+        &[("host", &features.host), ("addresses", &address), ("slow", &slow), ("fast", &fast)];
+    Some(Finding::new("tls.slow_handshake_differential", rows(pairs), fields).pointing_at(NODE))
+}
+
+/// The medians of handshakes, in words, if the own ones are slower beyond doubt.
+fn handshakes(pairs: &[Pair<'_>]) -> Option<(String, String)> {
+    let spans = |of: fn(&Pair<'_>) -> Option<f64>| sorted(pairs.iter().filter_map(of));
+    let slow = spans(|pair| pair.own.tls_data().and(pair.own.tls).map(span));
+    let fast = spans(|pair| pair.other.tls_data().and(pair.other.tls).map(span));
     let far = median(&slow) >= FACTOR * median(&fast) && median(&slow) - median(&fast) >= HANDSHAKE_MS;
     let is_apart = slow.first()? > fast.last()? && far;
     let enough = slow.len() >= ROUNDS_WANTED && fast.len() >= ROUNDS_WANTED;
@@ -149,9 +172,4 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
 /// The middle one, the lower of two; zero of none.
 fn median(sorted: &[f64]) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
-}
-
-/// Bytes a millisecond are kilobytes a second.
-fn kbit(bytes_per_ms: f64) -> String {
-    format!("{:.0} kbit/s", bytes_per_ms * 8.0)
 }

@@ -7,6 +7,7 @@ mod helper;
 mod http;
 mod names;
 mod quic;
+mod slow;
 mod tls;
 mod vpn;
 mod walk;

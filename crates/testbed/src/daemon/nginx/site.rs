@@ -32,7 +32,7 @@ pub(super) fn write(
     if matches!(site.serves, Serves::Nothing | Serves::Silence) || Oddity::of(site.serves).is_some() {
         return Ok(());
     }
-    let answer = answer(web, site, folder)?;
+    let answer = slowed(answer(web, site, folder)?, site.rate_kbit);
     // HTTP/3 and what goes with it over TLS is another daemon's.
     let is_secure = site.https && site.serves != Serves::BlockPage;
     if is_secure && !web.http3 {
@@ -59,6 +59,14 @@ pub(super) fn write(
         pieces.server(&listen, "_", "    return 444;\n")?;
     }
     Ok(())
+}
+
+/// The same, sent no faster than so many kilobits a second (nginx counts bytes).
+fn slowed(answer: String, rate_kbit: Option<u32>) -> String {
+    match rate_kbit {
+        Some(rate) => format!("{answer}    limit_rate {};\n", u64::from(rate) * 125),
+        None => answer,
+    }
 }
 
 /// The lines of a server that say what it answers.
