@@ -3,6 +3,7 @@
 //! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
 mod at_last;
+mod names;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,6 +11,7 @@ use faultline_record::{Failure, Family, Observation, Outcome, Purpose, Step};
 
 pub use at_last::at_last;
 pub(crate) use at_last::over_tls;
+pub use names::{other_transports, questions_on_the_name, untried_addresses};
 
 /// Rounds of a differential; in each the innocent name goes first (design, section 5: alternating, at least three).
 pub const ROUNDS: usize = 3;
@@ -132,6 +134,35 @@ pub enum Experiment {
         address: SocketAddr,
         /// The name it failed for.
         own: String,
+    },
+    /// Is it the resolver that lies, or somebody on the way to it? The name is asked of the same resolvers over TCP and TLS.
+    OtherTransport {
+        /// The name.
+        name: String,
+        /// Whether the system's resolver is asked.
+        system: bool,
+        /// Public resolvers, by their stable names.
+        resolvers: Vec<String>,
+    },
+    /// Who holds the name's certificate? A handshake with each address that a resolver gave and that nobody has tried.
+    AddressCheck {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// Is it the name or the resolver? Questions to the system's resolver for the name and for an unrelated one, in turns.
+    NameQuestions {
+        /// The name.
+        name: String,
+        /// Whether the resolver was silent; else its answer is in dispute.
+        is_silent: bool,
+    },
+    /// Is a question cut off over TCP for the name that it asks for? Questions to the same resolver for the name and for an
+    /// unrelated one, in turns, each over a connection of its own.
+    TcpQuestions {
+        /// The name.
+        name: String,
+        /// The resolver, by its stable name.
+        resolver: String,
     },
     /// Do long packets vanish on the way? The same once more, in small segments.
     SmallSegments {

@@ -86,6 +86,12 @@ impl Walk {
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
             Experiment::Tunnel { address } => self.tunnel_ladder(hop, *address, goal).await,
             Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
+            Experiment::OtherTransport { name, system, resolvers } => {
+                self.other_transports(hop, name, *system, resolvers).await;
+            }
+            Experiment::AddressCheck { addresses } => self.address_check(hop, addresses, goal).await,
+            Experiment::NameQuestions { name, is_silent } => self.name_questions(hop, name, *is_silent).await,
+            Experiment::TcpQuestions { name, resolver } => self.tcp_questions(hop, name, resolver).await,
             Experiment::SmallSegments { address } => {
                 let round = Round { segments: Some(SMALL_SEGMENT), ..self.round(hop, Purpose::SmallSegments) };
                 self.try_out(round, *address, goal).await;
@@ -150,11 +156,11 @@ impl Walk {
     }
 
     /// One connection to the goal, request included if the goal has one.
-    async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
+    pub(super) async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
         self.chain(round, address, goal, &AtomicBool::new(false)).await
     }
 
-    fn round(&self, hop: u16, purpose: Purpose) -> Round {
+    pub(super) fn round(&self, hop: u16, purpose: Purpose) -> Round {
         Round::follow_up(hop, purpose, &self.drive.config().limits)
     }
 

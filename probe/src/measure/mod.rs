@@ -11,6 +11,7 @@ mod connect;
 mod control;
 mod experiments;
 mod log;
+mod names;
 mod resolve;
 mod steps;
 mod survey;
@@ -22,8 +23,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use faultline_record::{
-    Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Outcome, Purpose,
-    QueryType, RunId, StepData, Target, Timestamp,
+    Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Observation,
+    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -107,6 +108,19 @@ struct Walk {
     helper: Option<Arc<HelperClient>>,
 }
 
+/// Which experiments rows ask for.
+type Stage = fn(&[Observation], u16, &str) -> Vec<Experiment>;
+
+/// What is looked into once everybody has answered, in order.
+const LAST_STAGES: [Stage; 6] = [
+    follow_up::other_transports,
+    follow_up::untried_addresses,
+    follow_up::at_last,
+    follow_up::other_transports,
+    follow_up::untried_addresses,
+    follow_up::questions_on_the_name,
+];
+
 /// What a walk keeps from hop to hop.
 #[derive(Default)]
 struct Known {
@@ -158,7 +172,10 @@ impl Walk {
             let _ = comparison.await;
         }
         for (hop, goal) in (0..).zip(&hops) {
-            self.settle(hop, goal, &mut known, follow_up::at_last).await;
+            // What one stage found, the next asks about; a page's copy can put a name in dispute, and an address prove it.
+            for stage in LAST_STAGES {
+                self.settle(hop, goal, &mut known, stage).await;
+            }
         }
     }
 

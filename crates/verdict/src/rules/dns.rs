@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Engine, Failure, QueryType};
 
-use super::{Finding, listed};
+use super::{Finding, listed, names};
 use crate::features::{Connection, Features, Lookup, is_denial, resolver_names};
 
 /// Fires on the system's answer, and on questions that were answered more than once.
@@ -38,7 +38,7 @@ fn system_failure(features: &Features<'_>) -> Option<Failure> {
 }
 
 /// Node of the tree for a resolver's way to fail.
-fn mechanism_of(failure: Failure) -> &'static str {
+pub(super) fn mechanism_of(failure: Failure) -> &'static str {
     match failure {
         Failure::DnsNxdomainError => "dns.nxdomain",
         Failure::DnsRefusedError => "dns.refused",
@@ -55,6 +55,7 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
     let answered: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| lookup.answered()).collect();
     let id = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
         (false, _, _) if is_denial(failure) => "dns.denied_proven",
+        (false, _, _) if names::searches_in_vain(features) => "dns.searched_in_vain",
         (false, _, _) if matches!(failure, Failure::GenericTimeoutError | Failure::TimedOut) => "dns.silence_proven",
         (false, _, _) => "dns.unanswered_proven",
         (true, false, _) => "dns.failure_disputed",
@@ -133,7 +134,7 @@ fn forged(features: &Features<'_>, given: &BTreeSet<IpAddr>) -> Option<Finding> 
     Some(Finding::new(id, rows(features, &proven), fields).pointing_at("dns.injection.other"))
 }
 
-fn is_about_names(failure: Failure) -> bool {
+pub(super) fn is_about_names(failure: Failure) -> bool {
     matches!(failure, Failure::SslInvalidHostname | Failure::SslUnknownAuthority)
 }
 

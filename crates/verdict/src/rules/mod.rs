@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod dns;
 mod handshake;
+mod names;
 mod page;
 mod quic;
 mod response;
@@ -64,6 +65,7 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     response::fire(features, &mut found);
     dns::fire(features, &mut found);
+    names::fire(features, &mut found);
     answer::fire(features, &mut found);
     connect::fire(features, &mut found);
     handshake::fire(features, &mut found);

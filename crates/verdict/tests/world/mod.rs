@@ -142,6 +142,8 @@ impl World {
                 rcode: Some(0),
                 after_ms: 10,
                 ttl: Some(60),
+                opt: None,
+                case_kept: None,
                 record: DnsRecord::Address(address.parse().unwrap()),
             }
         };
