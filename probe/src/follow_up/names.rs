@@ -193,3 +193,157 @@ fn is_by_system(row: &Observation) -> bool {
     let is_main = matches!(row.purpose, Purpose::Main | Purpose::Retry);
     is_main && row.dns().is_some_and(|dns| dns.engine == Engine::System)
 }
+
+#[cfg(test)]
+mod tests {
+    use faultline_record::{DnsAnswer, DnsRecord, StepData, Tls};
+
+    use super::*;
+
+    const NAME: &str = "x.example";
+    const GIVEN: &str = "104.244.42.1";
+    const ELSEWHERE: &str = "151.101.1.6";
+    const SILENCE: Failure = Failure::GenericTimeoutError;
+
+    type Said = Result<&'static str, Failure>;
+
+    #[derive(Default)]
+    struct Hop(Vec<Observation>);
+
+    impl Hop {
+        fn push(mut self, purpose: Purpose, address: Option<&str>, outcome: Outcome, data: StepData) -> Self {
+            self.0.push(Observation {
+                seq: u32::try_from(self.0.len()).unwrap() + 1,
+                hop: 0,
+                purpose,
+                connection: address.map(|_| 1),
+                t0_ms: 0.0,
+                t_ms: 1.0,
+                outcome,
+                detail: None,
+                address: address.map(|address| address.parse().unwrap()),
+                port: address.map(|_| 443),
+                ttl: None,
+                data,
+            });
+            self
+        }
+
+        fn says(self, purpose: Purpose, (engine, resolver): (Engine, &str), said: Said) -> Self {
+            let record = |address: &str| DnsRecord::Address(address.parse().unwrap());
+            let answer = |record| DnsAnswer {
+                reply: 0,
+                rcode: Some(0),
+                after_ms: 1,
+                ttl: None,
+                opt: None,
+                case_kept: None,
+                record,
+            };
+            let dns = Dns {
+                engine,
+                resolver: resolver.into(),
+                hostname: NAME.into(),
+                query_type: QueryType::A,
+                rcode: None,
+                answers: said.ok().map(record).map(answer).into_iter().collect(),
+                replies: u16::from(said != Err(SILENCE)),
+            };
+            self.push(purpose, None, said.map_or_else(Outcome::Failed, |_| Outcome::Ok), StepData::Dns(dns))
+        }
+
+        /// The system's resolver, two over UDP and one over HTTPS say so.
+        fn given(system: Said, udp: Said, doh: Said) -> Self {
+            let start = Self::default().says(Purpose::Main, (Engine::System, "system"), system);
+            let start = start.says(Purpose::Comparison, (Engine::Udp, "one"), udp);
+            let start = start.says(Purpose::Comparison, (Engine::Udp, "two"), udp);
+            start.says(Purpose::Comparison, (Engine::Doh, "three"), doh)
+        }
+
+        fn shakes(self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+            self.push(purpose, Some(address), outcome, StepData::Tls(Tls::default()))
+        }
+
+        fn wants(&self, ask: fn(&[Observation], u16, &str) -> Vec<Experiment>) -> Vec<Experiment> {
+            ask(&self.0, 0, "example.com")
+        }
+    }
+
+    fn transports(resolvers: &[&str]) -> Vec<Experiment> {
+        let resolvers = resolvers.iter().map(|&name| name.to_owned()).collect();
+        vec![Experiment::OtherTransport { name: NAME.into(), system: true, resolvers }]
+    }
+
+    #[test]
+    fn a_name_that_works_asks_for_nothing_whatever_the_others_gave() {
+        let hop = Hop::given(Ok(GIVEN), Ok(ELSEWHERE), Ok(ELSEWHERE)).shakes(Purpose::Main, GIVEN, Outcome::Ok);
+        for ask in [other_transports, untried_addresses, questions_on_the_name] {
+            assert_eq!(hop.wants(ask), []);
+        }
+        let silent = Hop::given(Ok(GIVEN), Err(SILENCE), Err(SILENCE)).shakes(Purpose::Main, GIVEN, Outcome::Ok);
+        assert_eq!(silent.wants(other_transports), []);
+    }
+
+    #[test]
+    fn a_name_that_everybody_denies_asks_for_nothing_and_one_that_only_the_system_denies_does() {
+        let no = Err(Failure::DnsNxdomainError);
+        assert_eq!(Hop::given(no, no, no).wants(other_transports), []);
+        let disputed = Hop::given(no, Ok(GIVEN), Ok(GIVEN));
+        assert_eq!(disputed.wants(other_transports), transports(&["one", "two"]));
+        let proven = disputed.shakes(Purpose::Comparison, GIVEN, Outcome::Ok);
+        assert_eq!(proven.wants(other_transports), transports(&[]), "what the others said is right");
+        let asks = Experiment::NameQuestions { name: NAME.into(), is_silent: false };
+        assert_eq!(proven.wants(questions_on_the_name), [asks]);
+    }
+
+    #[test]
+    fn silence_asks_for_rounds_and_not_where_the_name_is_the_unrelated_one() {
+        let hop = Hop::given(Err(SILENCE), Ok(GIVEN), Ok(GIVEN));
+        let asks = Experiment::NameQuestions { name: NAME.into(), is_silent: true };
+        assert_eq!(hop.wants(questions_on_the_name), [asks]);
+        assert_eq!(questions_on_the_name(&hop.0, 0, "x.example"), []);
+        assert_eq!(questions_on_the_name(&hop.0, 0, "example"), [], "it is below it");
+    }
+
+    #[test]
+    fn an_address_that_fails_is_in_doubt_unless_somebody_sure_gave_it_too() {
+        let failed = |hop: Hop| hop.shakes(Purpose::Main, GIVEN, Outcome::Failed(SILENCE));
+        assert_eq!(failed(Hop::given(Ok(GIVEN), Ok(GIVEN), Ok(GIVEN))).wants(other_transports), []);
+        let injected = failed(Hop::given(Ok(GIVEN), Ok(GIVEN), Err(SILENCE)));
+        assert_eq!(injected.wants(other_transports), transports(&["one", "two"]), "over UDP all can be told the same");
+    }
+
+    #[test]
+    fn addresses_that_nobody_tried_are_checked_and_those_that_cannot_be_public_are_not() {
+        let tried = Hop::given(Err(Failure::DnsNxdomainError), Ok("10.0.0.1"), Ok(GIVEN)).shakes(
+            Purpose::Comparison,
+            GIVEN,
+            Outcome::Ok,
+        );
+        assert_eq!(tried.wants(untried_addresses), []);
+        let more = tried.says(Purpose::OtherTransport, (Engine::Dot, "one"), Ok(ELSEWHERE));
+        let addresses = vec![ELSEWHERE.parse().unwrap()];
+        assert_eq!(more.wants(untried_addresses), [Experiment::AddressCheck { addresses }]);
+    }
+
+    #[test]
+    fn a_public_resolver_that_denies_a_name_that_works_is_asked_otherwise_alone() {
+        let hop = Hop::given(Ok(GIVEN), Err(Failure::DnsNxdomainError), Ok(GIVEN));
+        let hop = hop.shakes(Purpose::Main, GIVEN, Outcome::Ok);
+        let resolvers = vec!["one".to_owned(), "two".to_owned()];
+        let asks = Experiment::OtherTransport { name: NAME.into(), system: false, resolvers };
+        assert_eq!(hop.wants(other_transports), [asks]);
+        assert_eq!(hop.wants(questions_on_the_name), [], "the system's resolver is not in doubt");
+    }
+
+    #[test]
+    fn a_question_over_tcp_that_is_reset_asks_for_turns_and_one_that_is_closed_does_not() {
+        let cut = |failure| {
+            let hop = Hop::given(Ok(GIVEN), Ok(GIVEN), Ok(GIVEN)).shakes(Purpose::Main, GIVEN, Outcome::Ok);
+            hop.says(Purpose::OtherTransport, (Engine::Tcp, "one"), Err(failure)).wants(questions_on_the_name)
+        };
+        let asks = Experiment::TcpQuestions { name: NAME.into(), resolver: "one".into() };
+        assert_eq!(cut(Failure::ConnectionReset), [asks]);
+        assert_eq!(cut(Failure::EofError), []);
+    }
+}

@@ -188,7 +188,7 @@ fn of_the_name(features: &Features<'_>) -> Option<Finding> {
     }
     let is_never_answered = own.len() >= ROUNDS && own.iter().all(|lookup| !is_answered(lookup));
     match without_recursion(features) {
-        Some(true) if is_never_answered && answered >= TWICE => {
+        Some(true) if is_never_answered && answered == innocent.len() => {
             Some(finding("dns.name_silenced").pointing_at(mechanism_of(failure)))
         }
         Some(false) if searches_in_vain(features) => None,

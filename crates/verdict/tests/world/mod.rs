@@ -268,6 +268,35 @@ impl World {
         self.lookup(Purpose::RandomName, Engine::System, "system", outcome, &[], &[])
     }
 
+    /// A further question: whom, in what way and for what name, and what came. Where nothing came at all there is no reply.
+    pub fn asks(
+        mut self,
+        purpose: Purpose,
+        (engine, resolver): (Engine, &str),
+        name: &str,
+        outcome: Outcome,
+        given: &[&str],
+    ) -> Self {
+        self = self.lookup(purpose, engine, resolver, outcome, given, &[]);
+        let silence = [Failure::GenericTimeoutError, Failure::ConnectionReset];
+        let row = self.measurement.observations.last_mut().unwrap();
+        let StepData::Dns(dns) = &mut row.data else { unreachable!() };
+        dns.hostname = name.into();
+        if outcome.failure().is_some_and(|failure| silence.contains(&failure)) {
+            (dns.replies, dns.rcode) = (0, None);
+        }
+        self
+    }
+
+    /// The reply just made carries an OPT record, or not, and keeps the case of the name, or not.
+    pub fn made(mut self, opt: bool, case_kept: bool) -> Self {
+        let StepData::Dns(dns) = &mut self.measurement.observations.last_mut().unwrap().data else { unreachable!() };
+        for answer in &mut dns.answers {
+            (answer.opt, answer.case_kept) = (Some(opt), Some(case_kept));
+        }
+        self
+    }
+
     /// A resolver of that kind gives an address; one that cannot be public is marked as the probe marks it.
     pub fn says(self, engine: Engine, resolver: &str, address: &str, outcome: Outcome) -> Self {
         let purpose = if engine == Engine::System { Purpose::Main } else { Purpose::Comparison };
