@@ -94,6 +94,23 @@ fn a_resolver_that_answers_when_it_has_nothing_to_search_for_is_told_nothing() {
 }
 
 #[test]
+fn a_resolver_that_is_silent_and_gives_up_later_has_searched() {
+    let world = start().system_fails(Failure::GenericTimeoutError).others_say(GENUINE);
+    let world = world.asks(Purpose::InnocentName, SYSTEM, "eXample.com", Outcome::Ok, &[]);
+    let gave_up = failed(Failure::DnsServfailError);
+    let verdict = proven(world.asks(Purpose::ChangedCase, SYSTEM, "Site.example", gave_up, &[])).judged();
+    assert!(has(&verdict, "dns.searched_in_vain") && verdict.state == State::Impaired, "{verdict:?}");
+}
+
+#[test]
+fn a_helper_who_resolves_the_name_does_not_make_a_block_of_a_resolver_that_searches() {
+    let refused = failed(Failure::DnsRefusedError);
+    let world = rounds(Outcome::Ok, SILENCE, refused, refused).helper_answers().helper_resolves(&[GENUINE]);
+    let verdict = world.helper_verifies(GENUINE).judged();
+    assert!(!has(&verdict, "control.name_resolves") && verdict.state == State::Impaired, "{verdict:?}");
+}
+
+#[test]
 fn silence_without_recursion_settles_nothing_where_the_resolver_is_silent_to_all_such_questions() {
     let verdict = rounds(Outcome::Ok, SILENCE, SILENCE, SILENCE).judged();
     assert!(!has(&verdict, "dns.name_silenced") && has(&verdict, "dns.innocent_name_resolves"), "{verdict:?}");

@@ -22,8 +22,9 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let control = Control { features, helper, https: features.main().any(|connection| connection.tls.is_some()) };
     let Some(mut finding) = control.same_refusal().or_else(|| control.compare()) else { return };
     // That the name can be resolved elsewhere is known then, and says nothing of who is in the way.
-    let searches = found.iter().any(|finding| finding.rule.id == "dns.searched_in_vain");
-    if searches && finding.rule.id == "control.name_resolves" {
+    let is_explained =
+        found.iter().any(|finding| matches!(finding.rule.id.as_str(), "dns.searched_in_vain" | "dns.transient"));
+    if is_explained && finding.rule.id == "control.name_resolves" {
         return;
     }
     // What is a guess for want of a control has no say beside one.

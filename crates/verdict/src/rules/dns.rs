@@ -55,6 +55,7 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
     let answered: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| lookup.answered()).collect();
     let id = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
         (false, _, _) if is_denial(failure) => "dns.denied_proven",
+        (false, _, _) if names::answers_later(features) => "dns.transient",
         (false, _, _) if names::searches_in_vain(features) => "dns.searched_in_vain",
         (false, _, _) if matches!(failure, Failure::GenericTimeoutError | Failure::TimedOut) => "dns.silence_proven",
         (false, _, _) => "dns.unanswered_proven",

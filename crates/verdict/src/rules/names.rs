@@ -176,12 +176,13 @@ fn of_the_name(features: &Features<'_>) -> Option<Finding> {
         ("rounds", &innocent.len()),
     ];
     let finding = |id| Finding::new(id, rows, fields);
-    if !is_silence(failure) {
-        let works = !is_word(failure) && answered == innocent.len() && !searches_in_vain(features);
-        return works.then(|| finding("dns.innocent_name_resolves"));
+    if answers_later(features) || searches_in_vain(features) {
+        // Said of the failure itself, which is explained by it.
+        return None;
     }
-    if own.iter().any(|lookup| lookup.row.outcome.is_ok()) {
-        return Some(finding("dns.transient"));
+    if !is_silence(failure) {
+        let works = !is_word(failure) && answered == innocent.len();
+        return works.then(|| finding("dns.innocent_name_resolves"));
     }
     if answered == 0 {
         return Some(finding("dns.innocent_name_fails_too"));
@@ -191,7 +192,6 @@ fn of_the_name(features: &Features<'_>) -> Option<Finding> {
         Some(true) if is_never_answered && answered == innocent.len() => {
             Some(finding("dns.name_silenced").pointing_at(mechanism_of(failure)))
         }
-        Some(false) if searches_in_vain(features) => None,
         _ => Some(finding("dns.innocent_name_resolves")),
     }
 }
@@ -199,23 +199,40 @@ fn of_the_name(features: &Features<'_>) -> Option<Finding> {
 /// Whether the name is met with silence also by a resolver that has nothing to search for. `None` where it answers nobody that
 /// way, or was not asked.
 fn without_recursion(features: &Features<'_>) -> Option<bool> {
-    let is_own = |lookup: &&Lookup<'_>| lookup.dns.hostname.eq_ignore_ascii_case(&features.host);
-    let (own, control): (Vec<&Lookup<'_>>, Vec<&Lookup<'_>>) = with(features, Purpose::NoRecursion).partition(is_own);
+    let (own, control): (Vec<&Lookup<'_>>, Vec<&Lookup<'_>>) =
+        with(features, Purpose::NoRecursion).partition(|lookup| is_own(features, lookup));
     let is_fit = !own.is_empty() && !control.is_empty() && control.iter().all(|lookup| is_answered(lookup));
     is_fit.then(|| own.iter().all(|lookup| !is_answered(lookup)))
 }
 
+/// Whether the system's resolver gave an answer when it was asked again after silence.
+pub(super) fn answers_later(features: &Features<'_>) -> bool {
+    let mut own = with(features, Purpose::ChangedCase).filter(|lookup| lookup.dns.engine == Engine::System);
+    features.system.iter().all(is_silent) && own.any(|lookup| lookup.row.outcome.is_ok())
+}
+
 /// Whether the system's resolver seems to wait for authorities that do not answer: it is silent, but not where it has nothing
-/// to search for; or it fails, and the first time took long over it. Who is told to fail does so at once.
+/// to search for, or gives up in the end; or it fails, and the first time took long over it. Who is told to be silent, or to
+/// fail, is so at once and stays so.
 pub(super) fn searches_in_vain(features: &Features<'_>) -> bool {
-    let by_system = |purpose| with(features, purpose).filter(|lookup| lookup.dns.engine == Engine::System);
-    let is_silent = |lookup: &Lookup<'_>| lookup.row.outcome.failure().is_some_and(is_silence);
-    let mut own = by_system(Purpose::ChangedCase);
-    if features.system.iter().all(is_silent) {
-        return own.all(|lookup| is_silent(lookup)) && without_recursion(features) == Some(false);
-    }
     let failed = |lookup: &Lookup<'_>| lookup.row.outcome.failure() == Some(Failure::DnsServfailError);
-    features.system.iter().any(failed) && features.first_took(|ms| ms >= SEARCHED_MS)
+    let own =
+        || features.further.iter().filter(|lookup| lookup.is_by_system()).filter(|lookup| is_own(features, lookup));
+    if !features.system.iter().all(is_silent) {
+        return features.system.iter().any(failed) && features.first_took(|ms| ms >= SEARCHED_MS);
+    }
+    let gives_up = own().any(failed);
+    let mut again = own().filter(|lookup| lookup.row.purpose == Purpose::ChangedCase).peekable();
+    gives_up || (again.peek().is_some() && again.all(is_silent) && without_recursion(features) == Some(false))
+}
+
+fn is_silent(lookup: &Lookup<'_>) -> bool {
+    lookup.row.outcome.failure().is_some_and(is_silence)
+}
+
+/// Whether a question is for the target's name, however it is spelled.
+fn is_own(features: &Features<'_>, lookup: &Lookup<'_>) -> bool {
+    lookup.dns.hostname.eq_ignore_ascii_case(&features.host)
 }
 
 /// Replies for the name are not made as the same resolver makes its others: another hand wrote them.
