@@ -111,6 +111,16 @@ fn a_helper_who_resolves_the_name_does_not_make_a_block_of_a_resolver_that_searc
 }
 
 #[test]
+fn a_resolver_that_is_lost_in_noise_is_no_filter_though_it_answered_for_the_other_family() {
+    let world = start().system_fails(Failure::GenericTimeoutError);
+    let world = world.system_fails(Failure::DnsNoAnswer).of_ipv6().others_say(GENUINE);
+    let world = world.asks(Purpose::InnocentName, SYSTEM, "eXample.com", SILENCE, &[]);
+    let world = world.asks(Purpose::ChangedCase, SYSTEM, "Site.example", Outcome::Ok, &[GENUINE]);
+    let verdict = proven(world.helper_answers().helper_resolves(&[GENUINE]).helper_verifies(GENUINE)).judged();
+    assert!(has(&verdict, "dns.transient") && verdict.state == State::Impaired, "{verdict:?}");
+}
+
+#[test]
 fn silence_without_recursion_settles_nothing_where_the_resolver_is_silent_to_all_such_questions() {
     let verdict = rounds(Outcome::Ok, SILENCE, SILENCE, SILENCE).judged();
     assert!(!has(&verdict, "dns.name_silenced") && has(&verdict, "dns.innocent_name_resolves"), "{verdict:?}");

@@ -135,8 +135,8 @@ impl<'a> Asked<'a> {
         if rows().any(|row| row.outcome.is_ok()) {
             return None;
         }
-        let a = rows().filter(|row| row.dns().is_some_and(|dns| dns.query_type == QueryType::A));
-        a.last().or(rows().last()).and_then(|row| row.outcome.failure())
+        let mut a = rows().filter(|row| row.dns().is_some_and(|dns| dns.query_type == QueryType::A));
+        a.next_back().or(rows().next_back()).and_then(|row| row.outcome.failure())
     }
 
     /// The system's resolver was asked and failed; or the addresses that it gave lead nowhere, and those who should know give

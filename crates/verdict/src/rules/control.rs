@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Observation, Step};
 
+use super::names::EXPLANATIONS;
 use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features, Helper};
 
@@ -22,8 +23,7 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let control = Control { features, helper, https: features.main().any(|connection| connection.tls.is_some()) };
     let Some(mut finding) = control.same_refusal().or_else(|| control.compare()) else { return };
     // That the name can be resolved elsewhere is known then, and says nothing of who is in the way.
-    let is_explained =
-        found.iter().any(|finding| matches!(finding.rule.id.as_str(), "dns.searched_in_vain" | "dns.transient"));
+    let is_explained = found.iter().any(|finding| EXPLANATIONS.contains(&finding.rule.id.as_str()));
     if is_explained && finding.rule.id == "control.name_resolves" {
         return;
     }

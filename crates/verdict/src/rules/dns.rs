@@ -53,21 +53,22 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
     let given = features.given_by_others();
     let proven: BTreeSet<IpAddr> = features.proven().intersection(&given).copied().collect();
     let answered: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| lookup.answered()).collect();
-    let id = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
+    let by_itself = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
         (false, _, _) if is_denial(failure) => "dns.denied_proven",
-        (false, _, _) if names::answers_later(features) => "dns.transient",
-        (false, _, _) if names::searches_in_vain(features) => "dns.searched_in_vain",
         (false, _, _) if matches!(failure, Failure::GenericTimeoutError | Failure::TimedOut) => "dns.silence_proven",
         (false, _, _) => "dns.unanswered_proven",
         (true, false, _) => "dns.failure_disputed",
         (true, true, false) => "dns.failure_everywhere",
         (true, true, true) => "dns.failure_alone",
     };
+    let explanation = names::explanation(features);
     let shown = if proven.is_empty() { &given } else { &proven };
     let others = others_giving(features, shown);
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("failure", &failure), ("others", &others), ("addresses", &listed(shown))];
-    Finding::new(id, rows(features, shown), fields).pointing_at(mechanism_of(failure))
+    let explaining = features.further.iter().filter(|lookup| explanation.is_some() && lookup.is_by_system());
+    let rows = rows(features, shown).into_iter().chain(explaining.map(|lookup| lookup.row.seq)).collect();
+    Finding::new(explanation.unwrap_or(by_itself), rows, fields).pointing_at(mechanism_of(failure))
 }
 
 fn bogon(features: &Features<'_>, bogons: &BTreeSet<IpAddr>) -> Finding {

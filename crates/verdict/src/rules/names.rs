@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use faultline_record::{DnsAnswer, Engine, Failure, Purpose};
+use faultline_record::{DnsAnswer, Engine, Failure, Purpose, QueryType};
 
 use super::dns::{is_about_names, mechanism_of};
 use super::{Finding, listed};
@@ -158,42 +158,94 @@ fn tcp_differential(features: &Features<'_>) -> Option<Finding> {
 
 /// Is it the name or the resolver that is not answered? From the system's resolver, asked for both in turns.
 fn of_the_name(features: &Features<'_>) -> Option<Finding> {
-    let by_system = |purpose| with(features, purpose).filter(|lookup| lookup.dns.engine == Engine::System);
-    let own: Vec<&Lookup<'_>> = by_system(Purpose::ChangedCase).collect();
-    let innocent: Vec<&Lookup<'_>> = by_system(Purpose::InnocentName).collect();
+    let turns = Turns::of(features);
     let failure = features.system.iter().find_map(|lookup| lookup.row.outcome.failure())?;
-    if own.is_empty() || features.system.iter().any(|lookup| lookup.row.outcome.is_ok()) {
+    if turns.own.is_empty() || features.system.iter().any(|lookup| lookup.row.outcome.is_ok()) {
         return None;
     }
-    let answered = innocent.iter().filter(|lookup| is_answered(lookup)).count();
-    let rows = ordered(own.iter().chain(&innocent).map(|lookup| lookup.row.seq));
-    let fields: &[(&str, &dyn std::fmt::Display)] = &[
-        ("host", &features.host),
-        ("failure", &failure),
-        ("failed", &own.iter().filter(|lookup| !is_answered(lookup)).count()),
-        ("tries", &own.len()),
-        ("answered", &answered),
-        ("rounds", &innocent.len()),
+    if explanation(features).is_some() {
+        // Said of the failure itself.
+        return None;
+    }
+    if !is_met_with_silence(features) {
+        let works = !is_word(failure) && turns.answered() == turns.innocent.len();
+        return works.then(|| turns.finding("dns.innocent_name_resolves", features, failure));
+    }
+    let is_never_answered = turns.own.len() >= ROUNDS && turns.own.iter().all(|lookup| !is_answered(lookup));
+    let is_settled =
+        is_never_answered && turns.answered() == turns.innocent.len() && without_recursion(features) == Some(true);
+    let id = if is_settled { "dns.name_silenced" } else { "dns.innocent_name_resolves" };
+    let finding = turns.finding(id, features, failure);
+    Some(if is_settled { finding.pointing_at(mechanism_of(Failure::GenericTimeoutError)) } else { finding })
+}
+
+/// What the system's resolver was asked in turns.
+struct Turns<'f, 'a> {
+    own: Vec<&'f Lookup<'a>>,
+    innocent: Vec<&'f Lookup<'a>>,
+}
+
+impl<'f, 'a> Turns<'f, 'a> {
+    fn of(features: &'f Features<'a>) -> Self {
+        let by_system =
+            |purpose| with(features, purpose).filter(|lookup| lookup.dns.engine == Engine::System).collect();
+        Self { own: by_system(Purpose::ChangedCase), innocent: by_system(Purpose::InnocentName) }
+    }
+
+    /// How often the unrelated name was answered.
+    fn answered(&self) -> usize {
+        self.innocent.iter().filter(|lookup| is_answered(lookup)).count()
+    }
+
+    fn finding(&self, id: &str, features: &Features<'_>, failure: Failure) -> Finding {
+        let failed = self.own.iter().filter(|lookup| !is_answered(lookup)).count();
+        let fields: &[(&str, &dyn std::fmt::Display)] = &[
+            ("host", &features.host),
+            ("failure", &failure),
+            ("failed", &failed),
+            ("tries", &self.own.len()),
+            ("answered", &self.answered()),
+            ("rounds", &self.innocent.len()),
+        ];
+        Finding::new(id, ordered(self.own.iter().chain(&self.innocent).map(|lookup| lookup.row.seq)), fields)
+    }
+}
+
+/// What explains that the system's resolver failed for a name, other than that somebody wants it to; rules of [`super::dns`].
+pub(super) const EXPLANATIONS: [&str; 3] = ["dns.transient", "dns.searched_in_vain", "dns.innocent_name_fails_too"];
+
+/// The explanation, if there is one.
+pub(super) fn explanation(features: &Features<'_>) -> Option<&'static str> {
+    let turns = Turns::of(features);
+    let is_silent = is_met_with_silence(features);
+    let explains = [
+        is_silent && turns.own.iter().any(|lookup| lookup.row.outcome.is_ok()),
+        searches_in_vain(features, &turns, is_silent),
+        is_silent && !turns.innocent.is_empty() && turns.answered() == 0,
     ];
-    let finding = |id| Finding::new(id, rows, fields);
-    if answers_later(features) || searches_in_vain(features) {
-        // Said of the failure itself, which is explained by it.
-        return None;
+    EXPLANATIONS.into_iter().zip(explains).find_map(|(id, explains)| explains.then_some(id))
+}
+
+/// Whether the system's resolver never answered for an address of IPv4 (of any family, if that was not asked for).
+fn is_met_with_silence(features: &Features<'_>) -> bool {
+    let is_a = |lookup: &&Lookup<'_>| lookup.dns.query_type == QueryType::A;
+    let mut of_a = features.system.iter().filter(is_a).peekable();
+    let is_never_ok = features.system.iter().all(|lookup| !lookup.row.outcome.is_ok());
+    is_never_ok && if of_a.peek().is_some() { of_a.all(is_silent) } else { features.system.iter().all(is_silent) }
+}
+
+/// Whether the system's resolver seems to wait for authorities that do not answer: it is silent, but not where it has nothing
+/// to search for, or gives up in the end; or it fails, and the first time took long over it. Who is told to be silent, or to
+/// fail, is so at once and stays so.
+fn searches_in_vain(features: &Features<'_>, turns: &Turns<'_, '_>, is_met_with_silence: bool) -> bool {
+    let failed = |lookup: &Lookup<'_>| lookup.row.outcome.failure() == Some(Failure::DnsServfailError);
+    if !is_met_with_silence {
+        return features.system.iter().any(failed) && features.first_took(|ms| ms >= SEARCHED_MS);
     }
-    if !is_silence(failure) {
-        let works = !is_word(failure) && answered == innocent.len();
-        return works.then(|| finding("dns.innocent_name_resolves"));
-    }
-    if answered == 0 {
-        return Some(finding("dns.innocent_name_fails_too"));
-    }
-    let is_never_answered = own.len() >= ROUNDS && own.iter().all(|lookup| !is_answered(lookup));
-    match without_recursion(features) {
-        Some(true) if is_never_answered && answered == innocent.len() => {
-            Some(finding("dns.name_silenced").pointing_at(mechanism_of(failure)))
-        }
-        _ => Some(finding("dns.innocent_name_resolves")),
-    }
+    let by_system = features.further.iter().filter(|lookup| lookup.is_by_system());
+    let gives_up = by_system.filter(|lookup| is_own(features, lookup)).any(failed);
+    let stays_silent = !turns.own.is_empty() && turns.own.iter().all(|lookup| is_silent(lookup));
+    gives_up || (stays_silent && without_recursion(features) == Some(false))
 }
 
 /// Whether the name is met with silence also by a resolver that has nothing to search for. `None` where it answers nobody that
@@ -205,27 +257,6 @@ fn without_recursion(features: &Features<'_>) -> Option<bool> {
     is_fit.then(|| own.iter().all(|lookup| !is_answered(lookup)))
 }
 
-/// Whether the system's resolver gave an answer when it was asked again after silence.
-pub(super) fn answers_later(features: &Features<'_>) -> bool {
-    let mut own = with(features, Purpose::ChangedCase).filter(|lookup| lookup.dns.engine == Engine::System);
-    features.system.iter().all(is_silent) && own.any(|lookup| lookup.row.outcome.is_ok())
-}
-
-/// Whether the system's resolver seems to wait for authorities that do not answer: it is silent, but not where it has nothing
-/// to search for, or gives up in the end; or it fails, and the first time took long over it. Who is told to be silent, or to
-/// fail, is so at once and stays so.
-pub(super) fn searches_in_vain(features: &Features<'_>) -> bool {
-    let failed = |lookup: &Lookup<'_>| lookup.row.outcome.failure() == Some(Failure::DnsServfailError);
-    let own =
-        || features.further.iter().filter(|lookup| lookup.is_by_system()).filter(|lookup| is_own(features, lookup));
-    if !features.system.iter().all(is_silent) {
-        return features.system.iter().any(failed) && features.first_took(|ms| ms >= SEARCHED_MS);
-    }
-    let gives_up = own().any(failed);
-    let mut again = own().filter(|lookup| lookup.row.purpose == Purpose::ChangedCase).peekable();
-    gives_up || (again.peek().is_some() && again.all(is_silent) && without_recursion(features) == Some(false))
-}
-
 fn is_silent(lookup: &Lookup<'_>) -> bool {
     lookup.row.outcome.failure().is_some_and(is_silence)
 }
@@ -235,24 +266,33 @@ fn is_own(features: &Features<'_>, lookup: &Lookup<'_>) -> bool {
     lookup.dns.hostname.eq_ignore_ascii_case(&features.host)
 }
 
+/// What is to be seen of a reply's making.
+type Sign = fn(&DnsAnswer) -> Option<bool>;
+
 /// Replies for the name are not made as the same resolver makes its others: another hand wrote them.
 fn made_otherwise(features: &Features<'_>) -> Option<Finding> {
-    let by_system = |purpose| with(features, purpose).filter(|lookup| lookup.dns.engine == Engine::System);
-    let signs: [(&str, fn(&DnsAnswer) -> Option<bool>); 2] =
+    let signs: [(&str, Sign); 2] =
         [("dns.case_not_kept", |answer| answer.case_kept), ("dns.opt_missing", |answer| answer.opt)];
     signs.into_iter().find_map(|(id, sign)| {
-        let shown = |lookup: &&Lookup<'_>| {
-            let is_full = |answer: &&DnsAnswer| answer.rcode.is_some_and(|code| FULL_REPLIES.contains(&code));
-            lookup.dns.answers.iter().find(|answer| answer.reply == 0).filter(is_full).and_then(sign)
-        };
-        let own: Vec<bool> = by_system(Purpose::ChangedCase).filter_map(|lookup| shown(&lookup)).collect();
-        let others: Vec<bool> = by_system(Purpose::InnocentName).filter_map(|lookup| shown(&lookup)).collect();
-        let differs = own.len() >= TWICE && others.len() >= TWICE && !own.contains(&true) && !others.contains(&false);
-        let rows = by_system(Purpose::ChangedCase).chain(by_system(Purpose::InnocentName)).map(|lookup| lookup.row.seq);
+        let (own, others) = (shown(features, Purpose::ChangedCase, sign), shown(features, Purpose::InnocentName, sign));
+        let lacks = own.len() >= TWICE && own.iter().all(|&(_, has)| !has);
+        let has = others.len() >= TWICE && others.iter().all(|&(_, has)| has);
         let fields: &[(&str, &dyn std::fmt::Display)] =
             &[("host", &features.host), ("tries", &own.len()), ("rounds", &others.len())];
-        differs.then(|| Finding::new(id, ordered(rows), fields).pointing_at("dns.injection"))
+        let rows = ordered(own.iter().chain(&others).map(|&(row, _)| row));
+        (lacks && has).then(|| Finding::new(id, rows, fields).pointing_at("dns.injection"))
     })
+}
+
+/// The rows of the system's resolver for a purpose whose first reply is a full one, and whether it has the sign.
+fn shown(features: &Features<'_>, purpose: Purpose, sign: Sign) -> Vec<(u32, bool)> {
+    let by_system = with(features, purpose).filter(|lookup| lookup.dns.engine == Engine::System);
+    let of = |lookup: &Lookup<'_>| {
+        let is_full = |answer: &&DnsAnswer| answer.rcode.is_some_and(|code| FULL_REPLIES.contains(&code));
+        let first = lookup.dns.answers.iter().find(|answer| answer.reply == 0).filter(is_full)?;
+        Some((lookup.row.seq, sign(first)?))
+    };
+    by_system.filter_map(of).collect()
 }
 
 /// The same falsehood for a name below that cannot exist, or for the name above.

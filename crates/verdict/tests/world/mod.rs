@@ -288,6 +288,13 @@ impl World {
         self
     }
 
+    /// The question just asked was for addresses of IPv6.
+    pub fn of_ipv6(mut self) -> Self {
+        let StepData::Dns(dns) = &mut self.measurement.observations.last_mut().unwrap().data else { unreachable!() };
+        dns.query_type = QueryType::Aaaa;
+        self
+    }
+
     /// The reply just made carries an OPT record, or not, and keeps the case of the name, or not.
     pub fn made(mut self, opt: bool, case_kept: bool) -> Self {
         let StepData::Dns(dns) = &mut self.measurement.observations.last_mut().unwrap().data else { unreachable!() };
