@@ -33,12 +33,15 @@ fn over(world: World, engine: Engine, resolver: &str, given: &str) -> World {
 #[test]
 fn a_resolver_that_lies_over_udp_and_not_over_tls_is_lied_for_on_the_way() {
     let bogon = failed(Failure::DnsBogonError);
-    let lied =
-        || start().says(Engine::System, "system", FORGED, bogon).says(Engine::Udp, "resolver/google", FORGED, bogon);
+    let google = (Engine::Udp, "resolver/google");
+    let at_first = || start().says(Engine::System, "system", FORGED, bogon).says(google.0, google.1, FORGED, bogon);
+    let lied = || at_first().asks(Purpose::OtherTransport, google, NAME, bogon, &[FORGED]);
     let verdict = proven(over(lied(), Engine::Dot, "resolver/google", GENUINE)).judged();
     assert!(has(&verdict, "dns.lie_on_the_way") && verdict.state == State::Blocked, "{verdict:?}");
     let other_resolver = proven(over(lied(), Engine::Dot, "resolver/quad9", GENUINE)).judged();
     assert!(!has(&other_resolver, "dns.lie_on_the_way"), "nobody says that the two resolvers agree");
+    let earlier = proven(over(at_first(), Engine::Dot, "resolver/google", GENUINE)).judged();
+    assert!(!has(&earlier, "dns.lie_on_the_way"), "answers change with time");
     let unproven = over(lied(), Engine::Dot, "resolver/google", GENUINE).judged();
     assert!(!has(&unproven, "dns.lie_on_the_way"), "what it gave over TLS is not proven");
 }
@@ -46,13 +49,13 @@ fn a_resolver_that_lies_over_udp_and_not_over_tls_is_lied_for_on_the_way() {
 #[test]
 fn one_dead_address_over_udp_and_a_living_one_over_tcp_is_a_lie_only_if_several_resolvers_gave_it() {
     let world = || {
-        let world = start().says(Engine::System, "system", OTHERS, Outcome::Ok);
-        world.connects(OTHERS, SILENCE)
+        let world = start().says(Engine::System, "system", OTHERS, Outcome::Ok).connects(OTHERS, SILENCE);
+        over(world, Engine::System, "system", OTHERS)
     };
     let one = over(world(), Engine::Tcp, "system", GENUINE);
     assert!(!has(&proven(one).judged(), "dns.lie_on_the_way"), "an edge of a content network can be dead");
-    let two = over(world(), Engine::Tcp, "system", GENUINE).says(Engine::Udp, "resolver/google", OTHERS, Outcome::Ok);
-    let two = over(two, Engine::Dot, "resolver/google", GENUINE);
+    let two = over(world(), Engine::Tcp, "system", GENUINE);
+    let two = over(over(two, Engine::Udp, "resolver/google", OTHERS), Engine::Dot, "resolver/google", GENUINE);
     assert!(has(&proven(two).judged(), "dns.lie_on_the_way"));
 }
 

@@ -21,21 +21,25 @@ const WAIT: Duration = Duration::from_secs(2);
 const DEAD: usize = 2;
 
 impl Walk {
-    /// The name, asked of the same resolvers over TCP and TLS: all at once, each over a connection of its own.
+    /// The name, asked of the same resolvers over TCP and TLS, each over a connection of its own; and once more over UDP in the
+    /// same moment, since answers change with time.
     pub(super) async fn other_transports(&self, hop: u16, name: &str, system: bool, resolvers: &[String]) {
         let question = Question::new(name, QueryType::A);
         let by_system = async {
             if system {
-                self.ask_system_by_tcp(hop, Purpose::OtherTransport, &question).await;
+                let planned = question.unanswered(Engine::System, SYSTEM);
+                let again = self.dns(hop, Purpose::OtherTransport, planned, self.drive.ask_system(&question));
+                let _ = tokio::join!(again, self.ask_system_by_tcp(hop, Purpose::OtherTransport, &question));
             }
         };
         let wanted = self.drive.config().resolvers.iter().filter(|resolver| resolvers.contains(&resolver.name));
+        let again = wanted.clone().map(|resolver| self.by_udp(hop, Purpose::OtherTransport, &question, resolver));
         let by_public = wanted.flat_map(|resolver| {
             let over_tls = resolver.dot.clone().map(|(name, port)| DnsBy::Tls { name, port });
             [Some(DnsBy::Tcp), over_tls].into_iter().flatten().map(move |by| (resolver, by))
         });
         let by_public = by_public.map(|(resolver, by)| self.ask_public(hop, &question, resolver, by));
-        tokio::join!(by_system, join_all(by_public));
+        tokio::join!(by_system, join_all(again), join_all(by_public));
     }
 
     async fn ask_public(&self, hop: u16, question: &Question, resolver: &PublicResolver, by: DnsBy) {

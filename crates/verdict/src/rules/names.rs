@@ -82,15 +82,21 @@ fn with<'f, 'a>(features: &'f Features<'a>, purpose: Purpose) -> impl Iterator<I
 
 /// The same resolver, asked over a stream for what it was asked over UDP.
 fn over_streams<'f, 'a>(features: &'f Features<'a>, of: &'f Lookup<'a>) -> impl Iterator<Item = &'f Lookup<'a>> {
-    with(features, Purpose::OtherTransport)
-        .filter(move |lookup| (&lookup.dns.resolver, lookup.dns.query_type) == (&of.dns.resolver, of.dns.query_type))
+    let is_same = move |lookup: &&'f Lookup<'a>| {
+        (&lookup.dns.resolver, lookup.dns.query_type) == (&of.dns.resolver, of.dns.query_type)
+    };
+    let by_stream =
+        with(features, Purpose::OtherTransport).filter(|lookup| matches!(lookup.dns.engine, Engine::Tcp | Engine::Dot));
+    by_stream.filter(is_same)
 }
 
 /// A resolver says over UDP what is false, and over TCP or TLS what is true: it is not the resolver that lies.
 fn on_the_way(features: &Features<'_>, known: &Known) -> Option<Finding> {
-    let over_udp = features.others.iter().filter(|lookup| lookup.dns.engine == Engine::Udp);
+    // In the same moment as over the stream: answers change with time, and servers that fail are taken out of them.
+    let over_udp = with(features, Purpose::OtherTransport)
+        .filter(|lookup| matches!(lookup.dns.engine, Engine::Udp | Engine::System));
     let is_contradicted = |one: &&Lookup<'_>| over_streams(features, one).any(|lookup| known.is_true(lookup));
-    let contradicted: Vec<&Lookup<'_>> = features.system.iter().chain(over_udp).filter(is_contradicted).collect();
+    let contradicted: Vec<&Lookup<'_>> = over_udp.filter(is_contradicted).collect();
     let is_lie = |lookup: &&Lookup<'_>| known.is_false(lookup) || is_shared(lookup, &contradicted, known);
     let lied_to: Vec<&Lookup<'_>> = contradicted.iter().copied().filter(is_lie).collect();
     let first = lied_to.first()?;

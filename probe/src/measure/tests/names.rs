@@ -42,7 +42,12 @@ async fn asked(authority: &Authority, servers: &[SocketAddr], dot: Option<(Strin
     let config = DriveConfig { resolvers: vec![public], follow_up: FollowUps::Usual, ..config(authority) };
     let rows = run(&drive(config, servers), "tcp://x.example:1").await;
     rows.check_numbers();
-    of(&rows, Purpose::OtherTransport)
+    let (streams, again): (Vec<_>, Vec<_>) = of(&rows, Purpose::OtherTransport)
+        .into_iter()
+        .partition(|row| matches!(row.dns().unwrap().engine, Engine::Tcp | Engine::Dot));
+    let again: Vec<Engine> = again.iter().map(|row| row.dns().unwrap().engine).collect();
+    assert!(again.contains(&Engine::System) && again.contains(&Engine::Udp) && again.len() == 2, "{again:?}");
+    streams
 }
 
 fn of(rows: &Rows, purpose: Purpose) -> Vec<Observation> {
