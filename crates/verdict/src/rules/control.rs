@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Observation, Step};
 
-use super::names::EXPLANATIONS;
+use super::turns::EXPLANATIONS;
 use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features, Helper};
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Engine, Failure, QueryType};
 
-use super::{Finding, listed, names};
+use super::{Finding, listed, turns};
 use crate::features::{Connection, Features, Lookup, is_denial, resolver_names};
 
 /// Fires on the system's answer, and on questions that were answered more than once.
@@ -61,7 +61,7 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
         (true, true, false) => "dns.failure_everywhere",
         (true, true, true) => "dns.failure_alone",
     };
-    let explanation = names::explanation(features);
+    let explanation = turns::explanation(features);
     let shown = if proven.is_empty() { &given } else { &proven };
     let others = others_giving(features, shown);
     let fields: &[(&str, &dyn std::fmt::Display)] =

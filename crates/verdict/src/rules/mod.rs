@@ -10,6 +10,7 @@ mod page;
 mod quic;
 mod response;
 mod slow;
+mod turns;
 mod vpn;
 
 use std::fmt::Display;
