@@ -205,7 +205,15 @@ fn resolved(measurement: &mut Measurement) {
         hostname: "x.com".into(),
         query_type: QueryType::A,
         rcode: Some(0),
-        answers: vec![DnsAnswer { reply: 0, rcode: Some(0), after_ms: 10, ttl: Some(60), record }],
+        answers: vec![DnsAnswer {
+            reply: 0,
+            rcode: Some(0),
+            after_ms: 10,
+            ttl: Some(60),
+            opt: None,
+            case_kept: None,
+            record,
+        }],
         replies: 1,
     };
     push(measurement, Purpose::Main, Outcome::Ok, StepData::Dns(dns));

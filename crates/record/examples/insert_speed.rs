@@ -58,8 +58,17 @@ fn per_measurement<T>(words: &str, number: u32, work: impl FnOnce() -> Result<T,
 
 fn typical() -> Measurement {
     let record = |last| DnsRecord::Address([192, 0, 2, last].into());
-    let answers =
-        |_| (1..4).map(|n| DnsAnswer { reply: 0, rcode: Some(0), after_ms: 9, ttl: Some(60), record: record(n) });
+    let answers = |_| {
+        (1..4).map(|n| DnsAnswer {
+            reply: 0,
+            rcode: Some(0),
+            after_ms: 9,
+            ttl: Some(60),
+            opt: None,
+            case_kept: None,
+            record: record(n),
+        })
+    };
     let resolve = |seq| step(seq, dns(Engine::Udp, answers(seq).collect()));
     let page = step(10, StepData::Http(http(&[b'x'; 10_000])));
     let connections = [step(7, StepData::Tcp), step(8, StepData::Tcp), step(9, tls(chain())), page];

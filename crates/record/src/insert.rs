@@ -271,7 +271,7 @@ fn dns_answers(connection: &Connection, id: MeasurementId, seq: u32, answers: &[
         };
         let mut row = NewRow::of(connection, &INSERTS.dns_answer)?;
         row.put(params![id.as_bytes(), seq, position, answer.reply, answer.rcode, answer.after_ms, answer.ttl])?;
-        row.put(params![address, cname])?;
+        row.put(params![address, cname, answer.opt, answer.case_kept])?;
         row.store()?;
     }
     Ok(())

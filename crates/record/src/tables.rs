@@ -112,7 +112,19 @@ pub(crate) const TIMING_COLUMNS: usize = 2;
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",
     key: 3,
-    columns: &["measurement", "seq", "position", "reply", "rcode", "after_ms", "ttl", "address", "cname"],
+    columns: &[
+        "measurement",
+        "seq",
+        "position",
+        "reply",
+        "rcode",
+        "after_ms",
+        "ttl",
+        "address",
+        "cname",
+        "opt",
+        "case_kept",
+    ],
 };
 
 pub(crate) static TLS_CHAINS: Table =

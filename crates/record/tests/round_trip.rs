@@ -92,6 +92,24 @@ fn when_a_response_came_comes_back_as_it_was() {
 }
 
 #[test]
+fn what_is_known_of_the_making_of_an_answer_comes_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.sqlite");
+    let sample = sample();
+    let mut database = Database::open_or_create(&file).unwrap();
+    sample.store(&mut database).unwrap();
+    let mut made = Measurement { id: measurement_id(9), ..sample.measurements[0].clone() };
+    let StepData::Dns(dns) = &mut made.observations[0].data else { panic!("the first row is a question") };
+    let known = [None, Some(true), Some(false)].into_iter().cycle();
+    for (answer, known) in dns.answers.iter_mut().zip(known) {
+        (answer.opt, answer.case_kept) = (known, known.map(|known| !known));
+    }
+    database.insert_measurement(&made).unwrap();
+    let read = Reader::open(&file).unwrap().measurement(made.id).unwrap().unwrap().measurement;
+    assert_eq!(read.observations[0], made.observations[0]);
+}
+
+#[test]
 fn a_filter_finds_its_run_and_its_measurement_only() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.sqlite");

@@ -194,6 +194,23 @@ seen! {
     a_dead_gateway_is_silent: fetches(&fault(r#"kind = "gateway_down""#), &["https://1.1.1.1/"]) => ["000 28"];
     a_dead_resolver_is_silent_and_addresses_answer: fetches(&fault(r#"kind = "resolver_dead""#), &[X, "-k https://1.1.1.1/"])
         => ["000 28", "404 0"];
+    an_overloaded_resolver_leaves_a_share_of_all_questions_unanswered:
+        lines(&fault(r#"kind = "resolver_overloaded", share = 0.5"#), &["n=0; for i in $(seq 24); do \
+              dig +tries=1 +time=1 +short x.com | grep -q 104.244.42.1 && n=$((n + 1)); done; echo $((n > 3 && n < 21))".into()])
+        => ["1"];
+    an_authority_that_is_silent_keeps_a_recursive_resolver_searching:
+        in_world(&format!("resolver = \"recursive\"\n{SITES}\n{}", fault(r#"kind = "authority_silent", names = ["x.com"]"#)),
+              "dig +tries=1 +time=2 +short x.com | grep -c timed; dig +tries=1 +time=2 +norecurse x.com | grep -o 'status: [A-Z]*'
+               dig +short www.wikipedia.org | grep -c 151.101\ntrue").lines().map(String::from).collect::<Vec<_>>()
+        => ["1", "status: REFUSED", "1"];
+    questions_can_be_reset_over_tcp_alone:
+        lines(&censor(&format!("{DNS_X}, protocol = \"tcp\""), r#"kind = "reset""#), &[
+            "dig +short x.com @8.8.8.8".into(), "dig +tcp +tries=1 +time=2 x.com @8.8.8.8 | grep -c reset".into(),
+            "dig +tcp +short www.wikipedia.org @8.8.8.8 | grep -c 151.101".into()]) => ["104.244.42.1", "1", "1"];
+    answers_can_be_forged_over_udp_alone_and_in_small_letters:
+        lines(&censor(&format!("{DNS_X}, protocol = \"udp\""), r#"kind = "dns", answers = ["10.10.34.35"], lower_case = true"#), &[
+            "dig +noall +answer X.cOm @8.8.8.8 | awk '{ print $1, $5 }'".into(), "dig +tcp +short x.com @8.8.8.8".into()])
+        => ["x.com. 10.10.34.35", "104.244.42.1"];
     a_slow_resolver_answers_late: lines(&fault(r#"kind = "resolver_slow", delay_ms = 700"#),
         &["dig x.com | awk '/Query time/ { print ($4 >= 700 && $4 < 1500) }'".into()]) => ["1"];
     with_the_upstream_dead_not_even_the_country_answers:

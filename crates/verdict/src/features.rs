@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use faultline_record::{
-    Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose, Step,
-    Tls,
+    Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose,
+    QueryType, Step, Tls,
 };
 
 use crate::rules::Known;
@@ -134,6 +134,8 @@ pub struct Features<'a> {
     pub random: Vec<Lookup<'a>>,
     /// The name, asked of the target's own host, which is no resolver.
     pub nobody: Vec<Lookup<'a>>,
+    /// What else was asked about the name: over other transports, spelled otherwise, and other names of the same resolver.
+    pub further: Vec<Lookup<'a>>,
     /// Unencrypted responses of all hops, with their copies over TLS.
     pub plain_pages: Vec<PlainPage<'a>>,
     /// What fingerprints know of its answers and pages; nothing, until they are held against it.
@@ -168,6 +170,19 @@ impl<'a> PlainPage<'a> {
         (0..=last).filter_map(page).collect()
     }
 }
+
+/// The name of the system's resolver in rows.
+const SYSTEM: &str = "system";
+
+/// Purposes of questions about a name in dispute.
+const FURTHER: [Purpose; 6] = [
+    Purpose::OtherTransport,
+    Purpose::InnocentName,
+    Purpose::ChangedCase,
+    Purpose::NoRecursion,
+    Purpose::Subdomain,
+    Purpose::ParentName,
+];
 
 /// Resolvers that must have denied a name before an answer to it stands alone.
 const DENIALS: usize = 2;
@@ -213,7 +228,11 @@ impl<'a> Features<'a> {
                 lookups(Purpose::Main).filter(Lookup::tried),
                 &lookups(Purpose::Retry).collect::<Vec<_>>(),
             ),
-            others: lookups(Purpose::Comparison).filter(Lookup::tried).collect(),
+            others: lookups(Purpose::Comparison)
+                .chain(lookups(Purpose::OtherTransport).filter(|lookup| !lookup.is_by_system()))
+                .filter(Lookup::tried)
+                .collect(),
+            further: FURTHER.into_iter().flat_map(lookups).filter(Lookup::tried).collect(),
             connections,
         }
     }
@@ -271,9 +290,9 @@ impl<'a> Features<'a> {
         if over_https.is_disjoint(proven) { self.given_by_others() } else { over_https }
     }
 
-    /// Addresses given by others over HTTPS, where nobody on the way can answer in their place.
+    /// Addresses given by others over HTTPS or TLS, where nobody on the way can answer in their place.
     pub fn given_over_https(&self) -> BTreeSet<IpAddr> {
-        let lookups = self.others.iter().filter(|lookup| lookup.dns.engine == Engine::Doh);
+        let lookups = self.others.iter().filter(|lookup| matches!(lookup.dns.engine, Engine::Doh | Engine::Dot));
         lookups.flat_map(|lookup| lookup.dns.addresses()).collect()
     }
 
@@ -289,6 +308,16 @@ impl<'a> Features<'a> {
         is_given && deniers.len() >= DENIALS && self.given_by_others().is_empty() && self.proven().is_empty()
     }
 
+    /// Whether the first question to the system's resolver for an address of IPv4 took so long, milliseconds.
+    pub fn first_took(&self, is_long: impl Fn(f64) -> bool) -> bool {
+        let is_first = |row: &&Observation| {
+            let asked =
+                |dns: &Dns| dns.hostname == self.host && dns.query_type == QueryType::A && dns.engine == Engine::System;
+            row.purpose == Purpose::Main && row.dns().is_some_and(asked)
+        };
+        self.measurement.observations.iter().find(is_first).is_some_and(|row| is_long(row.t_ms - row.t0_ms))
+    }
+
     /// Whether a second try at an address where the first had failed got further.
     pub fn recovered(&self, address: IpAddr, further: impl Fn(&Connection<'_>) -> bool) -> bool {
         self.with_purpose(Purpose::Retry).any(|connection| connection.address == address && further(connection))
@@ -296,6 +325,11 @@ impl<'a> Features<'a> {
 }
 
 impl Lookup<'_> {
+    /// Whether the system's resolver was asked, in whatever way.
+    pub fn is_by_system(&self) -> bool {
+        self.dns.resolver == SYSTEM
+    }
+
     fn tried(&self) -> bool {
         self.row.outcome.not_run().is_none()
     }
@@ -416,6 +450,8 @@ pub fn resolver_names(lookups: &[&Lookup<'_>]) -> String {
         .iter()
         .map(|lookup| match lookup.dns.engine {
             Engine::Doh => format!("{} (DoH)", short(&lookup.dns.resolver)),
+            Engine::Dot => format!("{} (DoT)", short(&lookup.dns.resolver)),
+            Engine::Tcp => format!("{} (TCP)", short(&lookup.dns.resolver)),
             _ => short(&lookup.dns.resolver).to_owned(),
         })
         .collect();

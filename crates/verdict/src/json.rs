@@ -124,8 +124,8 @@ fn answer_json(answer: &faultline_record::DnsAnswer) -> Value {
         DnsRecord::Cname(name) => json!({"cname": name}),
         DnsRecord::Empty => json!({}),
     };
-    let mut object =
-        json!({"reply": answer.reply, "after_ms": answer.after_ms, "ttl": answer.ttl, "rcode": answer.rcode});
+    let mut object = json!({"reply": answer.reply, "after_ms": answer.after_ms, "ttl": answer.ttl, "rcode": answer.rcode,
+            "opt": answer.opt, "case_kept": answer.case_kept});
     if let (Value::Object(object), Value::Object(record)) = (&mut object, record) {
         object.extend(record);
     }

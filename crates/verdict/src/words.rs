@@ -77,6 +77,13 @@ fn purpose(row: &Observation) -> String {
         Purpose::JunkFirst => "behind noise, or cut in two, ",
         Purpose::HostAlive => "to see whether the host lives, ",
         Purpose::TcpCopy => "the same over TCP, ",
+        Purpose::OtherTransport => "over another transport, ",
+        Purpose::InnocentName => "an unrelated name, ",
+        Purpose::ChangedCase => "the target's name in changing case, ",
+        Purpose::NoRecursion => "without recursion, ",
+        Purpose::Subdomain => "a name below the target's that cannot exist, ",
+        Purpose::ParentName => "the name above the target's, ",
+        Purpose::AddressCheck => "an address that nobody had tried, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
         Purpose::InnocentServer => "a host that nobody has, at a server that has nothing to do with the target, ",
@@ -104,6 +111,9 @@ fn question(dns: &Dns) -> String {
         (Engine::System, _) => "the system's resolver".to_owned(),
         (Engine::Udp, resolver) => format!("{resolver} over UDP"),
         (Engine::Doh, resolver) => format!("{resolver} over HTTPS"),
+        (Engine::Tcp, "system") => "the system's resolver over TCP".to_owned(),
+        (Engine::Tcp, resolver) => format!("{resolver} over TCP"),
+        (Engine::Dot, resolver) => format!("{resolver} over TLS"),
     };
     format!("question to {whom} for {} ({})", dns.hostname, dns.query_type)
 }
@@ -324,7 +334,15 @@ mod tests {
 
     fn answer(reply: u16, address: &str) -> DnsAnswer {
         let record = DnsRecord::Address(address.parse().unwrap());
-        DnsAnswer { reply, rcode: Some(0), after_ms: 10 + u32::from(reply), ttl: None, record }
+        DnsAnswer {
+            reply,
+            rcode: Some(0),
+            after_ms: 10 + u32::from(reply),
+            ttl: None,
+            opt: None,
+            case_kept: None,
+            record,
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::error::{Exit, ProbeError};
 use crate::health::{LinkFacts, lets_targets_begin};
 use crate::lists::{Catalog, Controls, Selection};
 use crate::plan::{Plan, inputs_hash};
+use crate::report::resolvers::Unheard;
 use crate::report::table::{Listing, Row};
 use crate::report::{self, for_each_judged, say, stdout};
 use crate::run::{self, Ended, Progress, Session, account};
@@ -145,6 +146,9 @@ fn conclude(
     };
     if let Ok(reader) = &reader {
         say_health(reader, run, ended)?;
+        if !output.quiet {
+            say_unheard(reader, run)?;
+        }
     }
     say_account(session, ended, output);
     match (reader, read, &ended.error) {
@@ -261,6 +265,18 @@ fn say_health(reader: &Reader, run: RunId, ended: &Ended) -> Result<(), ProbeErr
     if marks > 0 {
         say(format_args!(
             "our own pace was too much for this connection {marks} times; it was lowered, and the rows are marked"
+        ));
+    }
+    Ok(())
+}
+
+/// Whose DNS over HTTPS could never be asked: that is about the resolver, and is no evidence on any target.
+fn say_unheard(reader: &Reader, run: RunId) -> Result<(), ProbeError> {
+    let filter = Filter { run: Some(run), ..Filter::default() };
+    for Unheard { resolver, asked, failure } in report::resolvers::unheard(reader, &filter)? {
+        say(format_args!(
+            "{resolver} could not be asked over HTTPS in any of {asked} measurements ({failure}): measure the service \
+             `resolvers` to see why"
         ));
     }
     Ok(())

@@ -1,14 +1,14 @@
-//! What the three ways of asking have in common: from a reply to rows of an observation.
+//! What the ways of asking have in common: from a reply to rows of an observation.
 
 use std::net::IpAddr;
 
 use faultline_record::{Dns, DnsAnswer, DnsRecord, Engine, Failure, Outcome, QueryType};
-use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::op::{DnsRequestOptions, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_resolver::net::NetError;
 
 use super::tap::Passed;
-use super::{Fault, errno, tls};
+use super::{Fault, errno, tls, way};
 
 /// Records kept of one reply: a reply over UDP holds a few dozen at most, and a hostile one shall not fill the file.
 const RECORDS: usize = 64;
@@ -46,12 +46,20 @@ pub struct Question {
     pub hostname: String,
     /// The type.
     pub query_type: QueryType,
+    /// Whether recursion is desired (RFC 1035, 4.1.1).
+    pub recursive: bool,
 }
 
 impl Question {
     /// A question for a name's addresses of one family.
     pub fn new(hostname: &str, query_type: QueryType) -> Self {
-        Self { hostname: hostname.to_owned(), query_type }
+        Self { hostname: hostname.to_owned(), query_type, recursive: true }
+    }
+
+    /// The same without recursion: what the resolver knows, and no search.
+    #[must_use]
+    pub fn without_recursion(self) -> Self {
+        Self { recursive: false, ..self }
     }
 
     /// The row of the question while nothing has come back.
@@ -83,6 +91,13 @@ impl Question {
         };
         Ok(Query::query(self.name()?, record_type))
     }
+
+    /// How it is asked through hickory's clients.
+    pub(super) fn options(&self) -> DnsRequestOptions {
+        let mut options = way::options();
+        options.recursion_desired = self.recursive;
+        options
+    }
 }
 
 /// The outcome of a reply.
@@ -97,10 +112,13 @@ pub(super) fn outcome(rcode: ResponseCode, has_address: bool) -> Outcome {
     }
 }
 
-/// The rows of a reply, one at least.
-pub(super) fn rows(reply: u16, after_ms: u32, message: &Message) -> Vec<DnsAnswer> {
+/// The rows of a reply to a query, one at least.
+pub(super) fn rows(reply: u16, after_ms: u32, message: &Message, query: &Query) -> Vec<DnsAnswer> {
     let rcode = Some(u16::from(message.metadata.response_code));
-    let row = |ttl, record| DnsAnswer { reply, rcode, after_ms, ttl, record };
+    let opt = Some(message.edns.is_some());
+    // A reply that leaves the question out says nothing of how it would have spelled it.
+    let case_kept = message.queries.first().map(|echo| echo.name.eq_case(&query.name));
+    let row = |ttl, record| DnsAnswer { reply, rcode, after_ms, ttl, opt, case_kept, record };
     let mut rows: Vec<_> = message
         .answers
         .iter()
@@ -135,11 +153,16 @@ pub(super) fn has_address(rows: &[DnsAnswer], query_type: QueryType) -> bool {
 }
 
 /// What a server gave: a reply, or none. A reply always has an RCODE; where there is none, the transport failed.
-pub(super) fn replied(seen: &mut Dns, result: Result<&Message, &NetError>, after_ms: u32) -> (Outcome, Option<String>) {
+pub(super) fn replied(
+    seen: &mut Dns,
+    query: &Query,
+    result: Result<&Message, &NetError>,
+    after_ms: u32,
+) -> (Outcome, Option<String>) {
     match result {
         Ok(message) => {
             let rcode = message.metadata.response_code;
-            seen.answers = rows(0, after_ms, message);
+            seen.answers = rows(0, after_ms, message, query);
             seen.replies = 1;
             seen.rcode = Some(rcode.into());
             (outcome(rcode, has_address(&seen.answers, seen.query_type)), None)

@@ -99,9 +99,9 @@ impl Drive {
             let mut last = (Outcome::Failed(Failure::DnsNoAnswer), None);
             for (way, left) in ways.iter().zip((1..=ways.len()).rev()) {
                 let share = limit.saturating_sub(asked.elapsed()) / u32::try_from(left).unwrap_or(1);
-                let result = way.ask(&query, share).await;
+                let result = way.ask(&query, question.options(), share).await;
                 let after_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
-                last = replied(&mut seen, result.as_deref(), after_ms);
+                last = replied(&mut seen, &query, result.as_deref(), after_ms);
                 if result.is_ok() {
                     break;
                 }

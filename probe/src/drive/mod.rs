@@ -10,6 +10,7 @@ mod http;
 mod quic;
 mod runtime;
 mod scrub;
+mod stream;
 mod system;
 mod tap;
 mod tcp;
@@ -36,6 +37,7 @@ pub use dns::{Answered, Question};
 pub use http::{Channel, Fetch};
 pub use quic::QuicHandshake;
 pub use scrub::{SCRUBBED, Scrubber};
+pub use stream::By as DnsBy;
 pub use system::SYSTEM;
 pub use tap::{Passed, Tap, Tapped};
 pub use tcp::Admission;
@@ -51,6 +53,8 @@ pub struct PublicResolver {
     pub udp: Vec<IpAddr>,
     /// Its DoH service (RFC 8484).
     pub doh: Url,
+    /// Its DNS over TLS (RFC 7858): the name that its certificate must be for, and the port. `None` where it has none.
+    pub dot: Option<(String, u16)>,
 }
 
 /// What only operators that have nothing to do with the target, nor with each other, can answer.

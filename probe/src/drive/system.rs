@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use faultline_record::{Engine, Failure, NotRun, Outcome};
-use hickory_proto::op::{DnsResponse, Query};
+use hickory_proto::op::{DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::config::ConnectionConfig;
 use hickory_resolver::net::NetError;
 use hickory_resolver::system_conf::parse_resolv_conf;
@@ -45,6 +45,7 @@ pub(super) enum Source {
 /// A server, by UDP and, where a reply does not fit, by TCP.
 #[derive(Debug)]
 struct Server {
+    address: SocketAddr,
     udp: Way,
     tcp: Way,
 }
@@ -91,7 +92,7 @@ impl System {
                 connection.port = address.port();
                 Way::new(address.ip(), connection, self.deadline, self.tls.clone(), self.provider.clone())
             };
-            Server { udp: way(ConnectionConfig::udp()), tcp: way(ConnectionConfig::tcp()) }
+            Server { address, udp: way(ConnectionConfig::udp()), tcp: way(ConnectionConfig::tcp()) }
         });
         Ok(servers.collect())
     }
@@ -112,13 +113,13 @@ impl System {
 
 impl Server {
     /// Asks by UDP; a truncated reply is asked for again by TCP, and is what there is if that fails.
-    async fn ask(&self, query: &Query, limit: Duration) -> Result<DnsResponse, NetError> {
+    async fn ask(&self, query: &Query, options: DnsRequestOptions, limit: Duration) -> Result<DnsResponse, NetError> {
         let asked = Instant::now();
-        let reply = self.udp.ask(query, limit).await?;
+        let reply = self.udp.ask(query, options, limit).await?;
         if !reply.metadata.truncation {
             return Ok(reply);
         }
-        Ok(self.tcp.ask(query, limit.saturating_sub(asked.elapsed())).await.unwrap_or(reply))
+        Ok(self.tcp.ask(query, options, limit.saturating_sub(asked.elapsed())).await.unwrap_or(reply))
     }
 }
 
@@ -128,8 +129,18 @@ impl Drive {
         self.shared.system.servers().err().map(|why| why.to_string())
     }
 
+    /// The first of the system's resolvers, if there is one.
+    pub fn system_server(&self) -> Option<SocketAddr> {
+        self.shared.system.servers().ok()?.first().map(|server| server.address)
+    }
+
     /// Asks the system's resolver.
     pub async fn ask_system(&self, question: &Question) -> Answered {
+        self.ask_system_within(question, self.config().limits.dns).await
+    }
+
+    /// The same within another deadline.
+    pub async fn ask_system_within(&self, question: &Question, deadline: Duration) -> Answered {
         let mut seen = question.unanswered(Engine::System, SYSTEM);
         let end = |outcome, detail, seen| Answered { outcome, detail, seen, server: None };
         let servers = match self.shared.system.servers() {
@@ -144,12 +155,11 @@ impl Drive {
         let mut notes = Vec::new();
         let asked = Instant::now();
         // One for each server, and what a server does not use is the next one's.
-        let deadline = self.config().limits.dns;
         for (server, left) in servers.iter().zip((1..=servers.len()).rev()) {
             let share = deadline.saturating_sub(asked.elapsed()) / u32::try_from(left).unwrap_or(1);
-            let result = server.ask(&query, share).await;
+            let result = server.ask(&query, question.options(), share).await;
             let after_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
-            last = replied(&mut seen, result.as_deref(), after_ms);
+            last = replied(&mut seen, &query, result.as_deref(), after_ms);
             if !next_is_asked(last.0) {
                 break;
             }

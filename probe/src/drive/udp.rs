@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use faultline_record::{Dns, Engine, Failure, Outcome};
-use hickory_proto::op::{Edns, Message, MessageType};
+use hickory_proto::op::{Edns, Message, MessageType, Query};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
@@ -62,7 +62,7 @@ impl Drive {
 fn query(question: &Question) -> Result<Message, Fault> {
     let mut message = Message::query();
     message.metadata.id = rand::random();
-    message.metadata.recursion_desired = true;
+    message.metadata.recursion_desired = question.recursive;
     message.add_query(question.query()?);
     let mut edns = Edns::new();
     edns.set_max_payload(PAYLOAD).set_version(0);
@@ -106,15 +106,17 @@ impl Heard {
             self.doubled += 1;
         } else if self.replies.len() < REPLIES {
             self.replies.push(bytes.to_vec());
-            self.reply(&message, after);
+            if let Some(asked) = query.queries.first() {
+                self.reply(&message, asked, after);
+            }
         }
     }
 
-    fn reply(&mut self, message: &Message, after: Duration) {
+    fn reply(&mut self, message: &Message, query: &Query, after: Duration) {
         let number = self.seen.replies;
         self.seen.replies += 1;
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
-        let rows = rows(number, after_ms, message);
+        let rows = rows(number, after_ms, message, query);
         if number == 0 {
             let rcode = message.metadata.response_code;
             self.seen.rcode = Some(rcode.into());

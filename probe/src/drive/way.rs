@@ -1,4 +1,4 @@
-//! A way to one DNS server through hickory's clients: UDP, TCP or HTTPS, opened when first needed and kept.
+//! A way to one DNS server through hickory's clients: UDP, TCP, TLS or HTTPS, opened when first needed and kept.
 //!
 //! hickory's resolver is not used above them: its pool forgets what an I/O error was (it becomes "no connections
 //! available"), its client drops the CNAMEs of an answer without addresses and asks further questions by itself.
@@ -52,13 +52,18 @@ impl Way {
     }
 
     /// Asks, within a limit. A kept connection that turns out to be lost is opened anew once: its loss is no news.
-    pub(super) async fn ask(&self, query: &Query, limit: Duration) -> Result<DnsResponse, NetError> {
+    pub(super) async fn ask(
+        &self,
+        query: &Query,
+        options: DnsRequestOptions,
+        limit: Duration,
+    ) -> Result<DnsResponse, NetError> {
         let asked = timeout(limit, async {
             let (exchange, is_fresh) = self.open().await?;
-            match send(&exchange, query).await {
+            match send(&exchange, query, options).await {
                 Err(error) if !is_fresh && !matches!(error, NetError::Timeout) => {
                     self.close().await;
-                    send(&self.open().await?.0, query).await
+                    send(&self.open().await?.0, query, options).await
                 }
                 result => result,
             }
@@ -84,8 +89,12 @@ impl Way {
     }
 }
 
-async fn send(exchange: &DnsExchange<Metered>, query: &Query) -> Result<DnsResponse, NetError> {
-    exchange.lookup(query.clone(), options()).first_answer().await
+async fn send(
+    exchange: &DnsExchange<Metered>,
+    query: &Query,
+    options: DnsRequestOptions,
+) -> Result<DnsResponse, NetError> {
+    exchange.lookup(query.clone(), options).first_answer().await
 }
 
 /// The options of every question.

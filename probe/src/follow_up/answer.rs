@@ -38,6 +38,7 @@ fn is_innocent(purpose: Purpose) -> bool {
         Purpose::InnocentSni
             | Purpose::InnocentHost
             | Purpose::InnocentServer
+            | Purpose::InnocentName
             | Purpose::LocateInnocent
             | Purpose::ElsewhereInnocent
     )

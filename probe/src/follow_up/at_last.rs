@@ -192,7 +192,7 @@ impl<'a> Rows<'a> {
     /// An address was proven that the system did not give: its answer was not the name's. Whose was it?
     fn no_resolver(&self) -> Option<Experiment> {
         let is_proof = |row: &&&Observation| {
-            matches!(row.purpose, Purpose::Comparison | Purpose::HttpsCopy)
+            matches!(row.purpose, Purpose::Comparison | Purpose::HttpsCopy | Purpose::AddressCheck)
                 && row.tls().is_some()
                 && row.outcome.is_ok()
         };
@@ -279,7 +279,15 @@ mod tests {
 
         fn says(self, purpose: Purpose, resolver: &str, said: Result<&str, Failure>) -> Self {
             let record = |address: &str| DnsRecord::Address(address.parse().unwrap());
-            let answer = |record| DnsAnswer { reply: 0, rcode: Some(0), after_ms: 1, ttl: None, record };
+            let answer = |record| DnsAnswer {
+                reply: 0,
+                rcode: Some(0),
+                after_ms: 1,
+                ttl: None,
+                opt: None,
+                case_kept: None,
+                record,
+            };
             let dns = Dns {
                 engine: Engine::Udp,
                 resolver: resolver.into(),

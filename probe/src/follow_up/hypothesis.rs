@@ -53,8 +53,8 @@ impl Beliefs {
         let mut next = self.0;
         next.iter_mut().zip(likely).for_each(|(belief, likely)| *belief *= likely);
         let sum: f64 = next.iter().sum();
-        // Tables hold no zero, so that nothing is ever impossible.
-        Self(next.map(|belief| belief / sum))
+        // What no hypothesis allows for tells nothing.
+        if sum > 0.0 { Self(next.map(|belief| belief / sum)) } else { self }
     }
 
     /// How uncertain it is, bits (Shannon 1948).

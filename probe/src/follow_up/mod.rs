@@ -9,6 +9,7 @@ mod budget;
 mod early;
 mod hypothesis;
 mod planner;
+mod questions;
 mod slow;
 mod trial;
 
@@ -25,6 +26,7 @@ pub use budget::{Budget, Cost, Purse};
 pub use early::wanted;
 pub use hypothesis::{Beliefs, Hypothesis};
 pub use planner::{Next, Planner};
+pub use questions::{other_transports, questions_on_the_name, untried_addresses};
 pub use trial::{Aim, Trial};
 
 /// Which experiments are made.
@@ -175,6 +177,35 @@ pub enum Experiment {
         /// Where everything fails since the first try.
         address: SocketAddr,
     },
+    /// Is it the resolver that lies, or somebody on the way to it? The name is asked of the same resolvers over TCP and TLS.
+    OtherTransport {
+        /// The name.
+        name: String,
+        /// Whether the system's resolver is asked.
+        system: bool,
+        /// Public resolvers, by their stable names.
+        resolvers: Vec<String>,
+    },
+    /// Who holds the name's certificate? A handshake with each address that a resolver gave and that nobody has tried.
+    AddressCheck {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// Is it the name or the resolver? Questions to the system's resolver for the name and for an unrelated one, in turns.
+    NameQuestions {
+        /// The name.
+        name: String,
+        /// Whether the resolver was silent; else its answer is in dispute.
+        is_silent: bool,
+    },
+    /// Is a question cut off over TCP for the name that it asks for? Questions to the same resolver for the name and for an
+    /// unrelated one, in turns, each over a connection of its own.
+    TcpQuestions {
+        /// The name.
+        name: String,
+        /// The resolver, by its stable name.
+        resolver: String,
+    },
     /// Do long packets vanish on the way? The same once more, in small segments.
     SmallSegments {
         /// Where a response began and did not end.
@@ -210,7 +241,12 @@ impl Experiment {
             | Self::SmallSegments { address } => Some(Family::of(address.ip())),
             Self::NoResolver { address } => Some(Family::of(*address)),
             Self::HostAnywhere { family } => Some(*family),
-            Self::HttpsCopy { .. } | Self::RandomName => None,
+            Self::HttpsCopy { .. }
+            | Self::RandomName
+            | Self::OtherTransport { .. }
+            | Self::AddressCheck { .. }
+            | Self::NameQuestions { .. }
+            | Self::TcpQuestions { .. } => None,
         }
     }
 }

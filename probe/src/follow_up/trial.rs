@@ -177,6 +177,12 @@ impl Experiment {
             Self::HttpsCopy { .. } => {
                 Trial::once("is the page in the clear the site's own?", Cost::new(2, 60_000, 2.0), WHOSE)
             }
+            Self::OtherTransport { .. } => {
+                Trial::once("is it the resolver that lies, or somebody on the way?", Cost::new(8, 0, 2.0), WHOSE)
+            }
+            Self::AddressCheck { .. } => Trial::once("who holds the certificate?", Cost::new(4, 16_000, 2.0), WHOSE),
+            Self::NameQuestions { .. } => Trial::once("is it the name or the resolver?", Cost::new(8, 0, 8.0), TURNS),
+            Self::TcpQuestions { .. } => Trial::once("is a question cut off over TCP?", Cost::new(6, 0, 1.0), TURNS),
             Self::RandomName => Trial::once("was the answer made for this name?", Cost::new(1, 0, 0.2), WHOSE),
             Self::ProxyCheck { .. } => {
                 Trial::once("does the address pass on whatever it is asked for?", Cost::new(2, 8_000, 1.0), WHOSE)

@@ -98,6 +98,8 @@ pub struct Resolver {
     pub udp: Vec<IpAddr>,
     /// Its DNS over HTTPS (RFC 8484).
     pub doh: Url,
+    /// Its DNS over TLS (RFC 7858), `tls://name:853`: the name that its certificate is for.
+    pub dot: Option<Endpoint>,
     #[serde(rename = "source")]
     _source: String,
     #[serde(rename = "date")]
@@ -114,6 +116,16 @@ pub struct Innocent {
     _source: String,
     #[serde(rename = "date")]
     _date: String,
+}
+
+impl Resolver {
+    /// The name and the port of its DNS over TLS.
+    pub fn dot_name(&self) -> Option<(String, u16)> {
+        match self.dot.as_ref()?.host_and_port() {
+            (HostName::Name(name), port) => Some((name, port)),
+            (HostName::Address(_), _) => None,
+        }
+    }
 }
 
 impl Controls {
@@ -172,6 +184,13 @@ mod tests {
         assert_eq!((strangers.names.len(), strangers.pages.len()), (2, 2));
         assert_ne!(strangers.names[0], strangers.names[1]);
         assert!(!strangers.names.contains(&controls.innocent.sni));
+    }
+
+    #[test]
+    fn resolvers_have_dns_over_tls_by_name_at_its_port() {
+        for resolver in Controls::embedded().unwrap().resolver {
+            assert!(resolver.dot_name().is_some_and(|(_, port)| port == 853), "{}", resolver.name);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ macro_rules! services {
 services!(
     "instagram.toml",
     "messenger.toml",
+    "resolvers.toml",
     "signal.toml",
     "telegram.toml",
     "tiktok.toml",

@@ -101,6 +101,8 @@ impl Walk {
                 rcode: None,
                 after_ms: 0,
                 ttl: None,
+                opt: None,
+                case_kept: None,
                 record: DnsRecord::Address(address),
             };
             let dns = Dns {

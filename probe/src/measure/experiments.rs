@@ -139,6 +139,12 @@ impl Walk {
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
             Experiment::Tunnel { address } => self.tunnel_ladder(hop, *address, goal).await,
             Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
+            Experiment::OtherTransport { name, system, resolvers } => {
+                Box::pin(self.other_transports(hop, name, *system, resolvers)).await;
+            }
+            Experiment::AddressCheck { addresses } => Box::pin(self.address_check(hop, addresses, goal)).await,
+            Experiment::NameQuestions { name, is_silent } => Box::pin(self.name_questions(hop, name, *is_silent)).await,
+            Experiment::TcpQuestions { name, resolver } => Box::pin(self.tcp_questions(hop, name, resolver)).await,
             Experiment::SmallSegments { address } => {
                 let round = Round { segments: Some(SMALL_SEGMENT), ..self.round(hop, Purpose::SmallSegments) };
                 self.try_out(round, *address, goal).await;

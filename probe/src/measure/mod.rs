@@ -13,6 +13,7 @@ mod control;
 mod experiments;
 mod log;
 mod names;
+mod questions;
 mod resolve;
 mod slow;
 mod steps;
@@ -27,8 +28,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use faultline_record::{
-    Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Outcome, Purpose,
-    QueryType, RunId, StepData, Target, Timestamp,
+    Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Observation,
+    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -39,7 +40,7 @@ use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
-use crate::follow_up::{self, Planner, Purse};
+use crate::follow_up::{self, Experiment, Planner, Purse};
 use crate::helper::HelperClient;
 
 pub use self::survey::{Survey, survey};
@@ -133,6 +134,19 @@ struct Walk {
     resting: Arc<AtomicUsize>,
 }
 
+/// Which experiments rows ask for.
+type Stage = fn(&[Observation], u16, &str) -> Vec<Experiment>;
+
+/// What is looked into once everybody has answered, in order.
+const LAST_STAGES: [Stage; 6] = [
+    follow_up::other_transports,
+    follow_up::untried_addresses,
+    follow_up::at_last,
+    follow_up::other_transports,
+    follow_up::untried_addresses,
+    follow_up::questions_on_the_name,
+];
+
 /// What a walk keeps from hop to hop.
 #[derive(Default)]
 struct Known {
@@ -193,7 +207,10 @@ impl Walk {
             let _ = comparison.await;
         }
         for (hop, goal) in (0..).zip(&hops) {
-            self.settle(hop, goal, &mut known, follow_up::at_last).await;
+            // What one stage found, the next asks about; a page's copy can put a name in dispute, and an address prove it.
+            for stage in LAST_STAGES {
+                self.settle(hop, goal, &mut known, stage).await;
+            }
         }
     }
 

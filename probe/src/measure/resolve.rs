@@ -74,7 +74,11 @@ impl Walk {
 
     async fn ask_others_for(&self, hop: u16, question: Question) -> Vec<IpAddr> {
         let config = self.drive.config();
-        let by_udp = config.resolvers.iter().take(BY_UDP).map(|resolver| self.by_udp(hop, &question, resolver));
+        let by_udp = config
+            .resolvers
+            .iter()
+            .take(BY_UDP)
+            .map(|resolver| self.by_udp(hop, Purpose::Comparison, &question, resolver));
         // A third provider where there is one.
         let public = config.resolvers.len().checked_sub(1).map(|last| last.min(BY_UDP));
         let by_doh = public.map(|index| self.by_doh(hop, &question, index));
@@ -83,12 +87,18 @@ impl Walk {
         udp.into_iter().chain(doh).chain(named).flatten().collect()
     }
 
-    async fn by_udp(&self, hop: u16, question: &Question, resolver: &PublicResolver) -> Vec<IpAddr> {
+    pub(super) async fn by_udp(
+        &self,
+        hop: u16,
+        purpose: Purpose,
+        question: &Question,
+        resolver: &PublicResolver,
+    ) -> Vec<IpAddr> {
         let is_reachable = |address: &&IpAddr| address.is_ipv4() || self.drive.config().ipv6;
         let Some(&server) = resolver.udp.iter().find(is_reachable) else { return Vec::new() };
         let planned = question.unanswered(Engine::Udp, &resolver.name);
         let asking = self.drive.ask_udp(question, &resolver.name, server);
-        found(self.dns(hop, Purpose::Comparison, planned, asking).await)
+        found(self.dns(hop, purpose, planned, asking).await)
     }
 
     async fn by_doh(&self, hop: u16, question: &Question, index: usize) -> Vec<IpAddr> {

@@ -1,6 +1,7 @@
 //! What the user reads: data on stdout, talk on stderr.
 
 pub mod detail;
+pub mod resolvers;
 pub mod table;
 
 use std::fmt::Arguments;

@@ -243,6 +243,7 @@ fn drive_config(session: &Session, ipv6: bool) -> DriveConfig {
         name: resolver.name.clone(),
         udp: resolver.udp.clone(),
         doh: resolver.doh.clone(),
+        dot: resolver.dot_name(),
     };
     DriveConfig {
         extra_roots: session.extra_roots.clone(),

@@ -93,6 +93,21 @@ named! {
         InnocentServer = "innocent_server",
         /// Follow-up: a plain request for the target's host at that server.
         HostAnywhere = "host_anywhere",
+        /// Follow-up: the name, asked of a resolver over TCP or TLS that was asked over UDP.
+        OtherTransport = "other_transport",
+        /// Follow-up: an unrelated name, asked of the resolver whose answer for the target's is in dispute.
+        InnocentName = "innocent_name",
+        /// Follow-up: the target's name once more, with its letters in changing case, asked of that resolver.
+        ChangedCase = "changed_case",
+        /// Follow-up: the target's name, or one below the unrelated name, asked without recursion: a resolver can answer that out
+        /// of itself, at once.
+        NoRecursion = "no_recursion",
+        /// Follow-up: a name below the target's that cannot exist, asked of that resolver.
+        Subdomain = "subdomain",
+        /// Follow-up: the name above the target's, asked of that resolver.
+        ParentName = "parent_name",
+        /// Follow-up: a handshake with an address that a resolver gave and that nobody had tried.
+        AddressCheck = "address_check",
     }
 }
 
@@ -225,6 +240,10 @@ named! {
         Udp = "udp",
         /// DNS over HTTPS (RFC 8484).
         Doh = "doh",
+        /// DNS over TCP (RFC 7766), by our own query.
+        Tcp = "tcp",
+        /// DNS over TLS (RFC 7858).
+        Dot = "dot",
     }
 }
 
@@ -268,6 +287,10 @@ pub struct DnsAnswer {
     pub after_ms: u32,
     /// Time to live, seconds.
     pub ttl: Option<u32>,
+    /// Whether that reply carried an OPT record (RFC 6891); every question of ours does.
+    pub opt: Option<bool>,
+    /// Whether that reply spelled the name with the very letters of the question, capitals and small ones.
+    pub case_kept: Option<bool>,
     /// What the record holds.
     pub record: DnsRecord,
 }

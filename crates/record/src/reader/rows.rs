@@ -241,7 +241,8 @@ pub(crate) fn dns_answer(file: &Path, row: &Row<'_>) -> Read<(Seq, DnsAnswer)> {
         (None, None) => DnsRecord::Empty,
         (Some(_), Some(_)) => return Err(cells.bad()),
     };
-    Ok((seq, DnsAnswer { reply, rcode, after_ms, ttl, record }))
+    let (opt, case_kept) = (cells.read()?, cells.read()?);
+    Ok((seq, DnsAnswer { reply, rcode, after_ms, ttl, opt, case_kept, record }))
 }
 
 /// Which certificate stands where in whose chain.

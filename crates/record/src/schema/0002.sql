@@ -14,3 +14,7 @@ ALTER TABLE observations ADD COLUMN http_head_ms INTEGER CHECK (http_head_ms >= 
 -- bytes in all by then (TLS and heads included), both growing. The first pair is the first that came, the last the last;
 -- between them one is kept of each so many bytes, a power of two that doubles when they become too many.
 ALTER TABLE observations ADD COLUMN http_arrivals TEXT;
+-- Whether that reply carried an OPT record (RFC 6891); NULL: not known.
+ALTER TABLE dns_answers ADD COLUMN opt INTEGER CHECK (opt IN (0, 1));
+-- Whether that reply spelled the name with the very letters of the question, capitals and small ones; NULL: not known.
+ALTER TABLE dns_answers ADD COLUMN case_kept INTEGER CHECK (case_kept IN (0, 1));

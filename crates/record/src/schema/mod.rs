@@ -27,7 +27,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("0001.sql"), summary: "2026-11: the first format." },
     Migration {
         sql: include_str!("0002.sql"),
-        summary: "2026-11: observations have a time to live, columns for tunnels, and when a response came.",
+        summary: "2026-11: observations have a time to live, columns for tunnels, and when a response came; answers say whether they \
+                  carried an OPT record and kept the case of the name.",
     },
 ];
 

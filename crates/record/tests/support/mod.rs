@@ -204,7 +204,15 @@ pub fn step(seq: u32, data: StepData) -> Observation {
 }
 
 fn answer(reply: u16, record: DnsRecord) -> DnsAnswer {
-    DnsAnswer { reply, rcode: Some(0), after_ms: 7 + u32::from(reply), ttl: Some(300), record }
+    DnsAnswer {
+        reply,
+        rcode: Some(0),
+        after_ms: 7 + u32::from(reply),
+        ttl: Some(300),
+        opt: None,
+        case_kept: None,
+        record,
+    }
 }
 
 pub fn dns(engine: Engine, answers: Vec<DnsAnswer>) -> StepData {

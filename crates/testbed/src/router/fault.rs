@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::censor::{is_listed, parse};
 use super::chance::draw;
 use super::line::queued;
 use super::packet::{Packet, Transport};
@@ -85,6 +86,13 @@ impl Fault {
             Broken::ResolverSlow { delay_ms } if passage.from == Place::Isp && is_dns_answer(packet) => {
                 Effect::Late(Duration::from_millis(*delay_ms))
             }
+            Broken::ResolverOverloaded { share } => {
+                let share = *share;
+                lost_if(passage.from == Place::Isp && is_dns_answer(packet) && self.chance() < share)
+            }
+            Broken::AuthoritySilent { names } => {
+                lost_if(passage.from == Place::Isp && passage.to == Place::Abroad && asks_for(packet, names))
+            }
             Broken::CaptivePortal => at_portal(packet, passage),
             Broken::AddressDead { addresses } => lost_if(addresses.contains(&packet.destination)),
             Broken::AddressRefuses { addresses } if addresses.contains(&packet.destination) => Effect::Refused,
@@ -142,6 +150,12 @@ fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
 
 fn is_dns_answer(packet: &Packet<'_>) -> bool {
     ports(packet).is_some_and(|(source, _)| source == 53)
+}
+
+/// Whether a datagram is a question for one of these names.
+fn asks_for(packet: &Packet<'_>, names: &[String]) -> bool {
+    let Transport::Udp { payload, destination: 53, .. } = packet.transport else { return false };
+    parse::question(payload).is_some_and(|asked| is_listed(names, &asked.name))
 }
 
 /// Plain web, as far as a portal knows it.

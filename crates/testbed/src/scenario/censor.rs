@@ -148,6 +148,9 @@ pub enum Match {
         /// Resolvers asked.
         #[serde(default)]
         resolvers: Vec<IpAddr>,
+        /// Only over this protocol.
+        #[serde(default)]
+        protocol: Option<Protocol>,
     },
     /// TLS `ClientHello`s.
     Tls {
@@ -268,6 +271,9 @@ pub enum Action {
         /// How many forged answers: one for each address in turn.
         #[serde(default = "one_copy")]
         copies: u8,
+        /// The name comes back in small letters, however it was asked for.
+        #[serde(default)]
+        lower_case: bool,
     },
     /// An HTTP response in place of the server's.
     Page {

@@ -34,6 +34,16 @@ pub enum Broken {
         /// Milliseconds.
         delay_ms: u64,
     },
+    /// The ISP's resolver has more to do than it can: a share of all questions, over UDP and TCP, is left unanswered.
+    ResolverOverloaded {
+        /// Share lost.
+        share: f64,
+    },
+    /// The authorities of some names do not answer the ISP's resolver, which goes on searching.
+    AuthoritySilent {
+        /// The names, and all below them.
+        names: Vec<String>,
+    },
     /// A portal wants a login: DNS works, plain HTTP ends at the portal, the rest is dropped.
     CaptivePortal,
     /// The ISP has lost its way to everything but its own servers. Its resolver answers out of its cache.

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Observation, Step};
 
+use super::resolver::EXPLANATIONS;
 use super::response::is_answered_inside_tls;
 use super::{Finding, handshake, listed};
 use crate::features::{Connection, Features, Helper};
@@ -23,6 +24,11 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let control = Control { features, helper, https: features.main().any(|connection| connection.tls.is_some()) };
     let Some(mut finding) = control.same_refusal().or_else(|| control.compare()) else { return };
+    // That the name can be resolved elsewhere is known then, and says nothing of who is in the way.
+    let is_explained = found.iter().any(|finding| EXPLANATIONS.contains(&finding.rule.id.as_str()));
+    if is_explained && finding.rule.id == "control.name_resolves" {
+        return;
+    }
     // What is a guess for want of a control has no say beside one.
     let refuted = match finding.rule.id.as_str() {
         "control.also_fails" | "control.dead_address" | "control.name_fails" => "target.rarely_down",

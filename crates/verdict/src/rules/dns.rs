@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Engine, Failure, QueryType};
 
-use super::{Finding, listed};
+use super::{Finding, listed, resolver};
 use crate::features::{Connection, Features, Lookup, is_denial, resolver_names};
 
 /// Fires on the system's answer, and on questions that were answered more than once.
@@ -38,7 +38,7 @@ fn system_failure(features: &Features<'_>) -> Option<Failure> {
 }
 
 /// Node of the tree for a resolver's way to fail.
-fn mechanism_of(failure: Failure) -> &'static str {
+pub(super) fn mechanism_of(failure: Failure) -> &'static str {
     match failure {
         Failure::DnsNxdomainError => "dns.nxdomain",
         Failure::DnsRefusedError => "dns.refused",
@@ -53,7 +53,7 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
     let given = features.given_by_others();
     let proven: BTreeSet<IpAddr> = features.proven().intersection(&given).copied().collect();
     let answered: Vec<&Lookup<'_>> = features.others.iter().filter(|lookup| lookup.answered()).collect();
-    let id = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
+    let by_itself = match (proven.is_empty(), given.is_empty(), answered.is_empty()) {
         (false, _, _) if is_denial(failure) => "dns.denied_proven",
         (false, _, _) if matches!(failure, Failure::GenericTimeoutError | Failure::TimedOut) => "dns.silence_proven",
         (false, _, _) => "dns.unanswered_proven",
@@ -61,11 +61,14 @@ fn failed(features: &Features<'_>, failure: Failure) -> Finding {
         (true, true, false) => "dns.failure_everywhere",
         (true, true, true) => "dns.failure_alone",
     };
+    let explanation = resolver::explanation(features);
     let shown = if proven.is_empty() { &given } else { &proven };
     let others = others_giving(features, shown);
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("failure", &failure), ("others", &others), ("addresses", &listed(shown))];
-    Finding::new(id, rows(features, shown), fields).pointing_at(mechanism_of(failure))
+    let explaining = features.further.iter().filter(|lookup| explanation.is_some() && lookup.is_by_system());
+    let rows = rows(features, shown).into_iter().chain(explaining.map(|lookup| lookup.row.seq)).collect();
+    Finding::new(explanation.unwrap_or(by_itself), rows, fields).pointing_at(mechanism_of(failure))
 }
 
 fn bogon(features: &Features<'_>, bogons: &BTreeSet<IpAddr>) -> Finding {
@@ -133,7 +136,7 @@ fn forged(features: &Features<'_>, given: &BTreeSet<IpAddr>) -> Option<Finding> 
     Some(Finding::new(id, rows(features, &proven), fields).pointing_at("dns.injection.other"))
 }
 
-fn is_about_names(failure: Failure) -> bool {
+pub(super) fn is_about_names(failure: Failure) -> bool {
     matches!(failure, Failure::SslInvalidHostname | Failure::SslUnknownAuthority)
 }
 

@@ -11,7 +11,9 @@ mod known;
 mod name;
 mod outside;
 mod page;
+mod questions;
 mod quic;
+mod resolver;
 mod response;
 mod slow;
 mod turns;
@@ -75,6 +77,7 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     response::fire(features, &mut found);
     anywhere::fire(features, &mut found);
     dns::fire(features, &mut found);
+    questions::fire(features, &mut found);
     answer::fire(features, &mut found);
     known::fire(features, &mut found);
     connect::fire(features, &mut found);

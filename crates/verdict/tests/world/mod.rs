@@ -142,6 +142,8 @@ impl World {
                 rcode: Some(0),
                 after_ms: 10,
                 ttl: Some(60),
+                opt: None,
+                case_kept: None,
                 record: DnsRecord::Address(address.parse().unwrap()),
             }
         };
@@ -264,6 +266,42 @@ impl World {
     /// The system's resolver is asked for a name that cannot exist.
     pub fn asked_for_nonsense(self, outcome: Outcome) -> Self {
         self.lookup(Purpose::RandomName, Engine::System, "system", outcome, &[], &[])
+    }
+
+    /// A further question: whom, in what way and for what name, and what came. Where nothing came at all there is no reply.
+    pub fn asks(
+        mut self,
+        purpose: Purpose,
+        (engine, resolver): (Engine, &str),
+        name: &str,
+        outcome: Outcome,
+        given: &[&str],
+    ) -> Self {
+        self = self.lookup(purpose, engine, resolver, outcome, given, &[]);
+        let silence = [Failure::GenericTimeoutError, Failure::ConnectionReset];
+        let row = self.measurement.observations.last_mut().unwrap();
+        let StepData::Dns(dns) = &mut row.data else { unreachable!() };
+        dns.hostname = name.into();
+        if outcome.failure().is_some_and(|failure| silence.contains(&failure)) {
+            (dns.replies, dns.rcode) = (0, None);
+        }
+        self
+    }
+
+    /// The question just asked was for addresses of IPv6.
+    pub fn of_ipv6(mut self) -> Self {
+        let StepData::Dns(dns) = &mut self.measurement.observations.last_mut().unwrap().data else { unreachable!() };
+        dns.query_type = QueryType::Aaaa;
+        self
+    }
+
+    /// The reply just made carries an OPT record, or not, and keeps the case of the name, or not.
+    pub fn made(mut self, opt: bool, case_kept: bool) -> Self {
+        let StepData::Dns(dns) = &mut self.measurement.observations.last_mut().unwrap().data else { unreachable!() };
+        for answer in &mut dns.answers {
+            (answer.opt, answer.case_kept) = (Some(opt), Some(case_kept));
+        }
+        self
     }
 
     /// A resolver of that kind gives an address; one that cannot be public is marked as the probe marks it.

@@ -52,7 +52,7 @@ fn genuine(query: &Message) -> (u16, Message) {
 
 fn public(name: &str, host: &str, address: SocketAddr) -> PublicResolver {
     let doh = format!("https://{host}:{}/dns-query", address.port()).parse().unwrap();
-    PublicResolver { name: name.to_owned(), udp: vec![address.ip()], doh }
+    PublicResolver { name: name.to_owned(), udp: vec![address.ip()], doh, dot: None }
 }
 
 /// The rows of DoH questions in a measurement of a name.

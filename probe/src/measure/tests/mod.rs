@@ -6,6 +6,7 @@ mod follow_ups;
 mod helper;
 mod http;
 mod names;
+mod questions;
 mod quic;
 mod slow;
 mod tls;

@@ -191,6 +191,7 @@ pub(super) fn public(name: &str, address: SocketAddr) -> PublicResolver {
         name: name.to_owned(),
         udp: vec![address.ip()],
         doh: format!("https://{name}.example:1/dns-query").parse().unwrap(),
+        dot: None,
     }
 }
 

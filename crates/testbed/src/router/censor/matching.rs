@@ -81,7 +81,7 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
     // A further question, or another first message of a tunnel, may come from the same port: such flows are never settled.
     let or_unknown = |hit: bool| if hit { Sight::Match } else { Sight::Unknown };
     match rule {
-        Match::Dns { names, types, resolvers } if server.port() == DNS && any_or(resolvers, &server.ip()) => {
+        Match::Dns { names, types, resolvers, protocol } if is_asked(server, resolvers, *protocol, Protocol::Udp) => {
             let asked = parse::question(payload);
             or_unknown(asked.is_some_and(|asked| is_listed(names, &asked.name) && any_or(types, &asked.kind)))
         }
@@ -95,6 +95,11 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
         }
         _ => Sight::Other,
     }
+}
+
+/// Whether a rule on questions is about those to this server over this protocol.
+fn is_asked(server: SocketAddr, resolvers: &[IpAddr], wanted: Option<Protocol>, protocol: Protocol) -> bool {
+    server.port() == DNS && any_or(resolvers, &server.ip()) && wanted.is_none_or(|wanted| wanted == protocol)
 }
 
 fn initial(names: &[String], payload: &[u8], crypto: &mut Crypto) -> Sight {
@@ -127,7 +132,7 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
             let there = bytes.windows(text.len().max(1)).any(|window| window == text.as_bytes());
             if there { Sight::Match } else { unfinished(bytes) }
         }
-        Match::Dns { names, types, resolvers } if server.port() == DNS && any_or(resolvers, &server.ip()) => {
+        Match::Dns { names, types, resolvers, protocol } if is_asked(server, resolvers, *protocol, Protocol::Tcp) => {
             // The length comes first (RFC 1035, section 4.2.2).
             let Some(asked) = bytes.get(2..).and_then(parse::question) else { return unfinished(bytes) };
             Sight::from(is_listed(names, &asked.name) && any_or(types, &asked.kind))

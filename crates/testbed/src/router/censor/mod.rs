@@ -3,7 +3,7 @@
 mod forge;
 mod matching;
 mod pace;
-mod parse;
+pub(super) mod parse;
 mod protocol;
 mod quic;
 
@@ -15,6 +15,7 @@ use super::chance::draw;
 use super::packet::{Packet, Segment, Transport, reset_back, reset_onward};
 use crate::scenario::censor::{Action, Censor, Ends, Match, Rcode, Tuple};
 use matching::Sight;
+pub(super) use matching::is_listed;
 use pace::Pace;
 use quic::Crypto;
 
@@ -271,8 +272,12 @@ impl Filter {
                 (one(forge::last_words(packet, &segment, &page)), one(reset_onward(packet, &segment)))
             }
             (Action::Unreachable { code }, _) => (one(forge::unreachable(packet, view.bytes, *code)), Vec::new()),
-            (Action::Dns { answers, rcode, copies }, Transport::Udp { source, destination, payload }) => {
-                let forged = forged_answers(payload, answers, *rcode, *copies);
+            (Action::Dns { answers, rcode, copies, lower_case }, Transport::Udp { source, destination, payload }) => {
+                let mut query = payload.to_vec();
+                if let (true, Some(after_id)) = (*lower_case, query.get_mut(2..)) {
+                    after_id.make_ascii_lowercase();
+                }
+                let forged = forged_answers(&query, answers, *rcode, *copies);
                 let send = |answer: Vec<u8>| forge::datagram(packet, (source, destination), &answer);
                 (forged.into_iter().filter_map(send).collect(), Vec::new())
             }
