@@ -35,6 +35,11 @@ pub struct Quic<'a> {
 }
 
 impl Quic<'_> {
+    /// Whether the server's versions came, where they were asked for.
+    pub fn negotiated(&self) -> bool {
+        self.row.outcome.is_ok()
+    }
+
     /// Whether the peer said anything at all, be it a certificate of its own or a refusal.
     pub fn spoke(&self) -> bool {
         self.row.outcome.is_ok() || self.tls.bytes_received > 0
@@ -378,7 +383,9 @@ fn host_of(measurement: &Measurement, rows: &[&Observation]) -> (String, u16) {
     let (own, own_port) = measurement.target.endpoint.host_and_port();
     let is_connection = |row: &&&Observation| matches!(row.step(), Step::Tcp | Step::Quic | Step::Vpn);
     let port = rows.iter().find(is_connection).and_then(|row| row.port);
-    let asked = rows.iter().find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
+    // A question of an experiment may be for another name.
+    let of_host = rows.iter().filter(|row| matches!(row.purpose, Purpose::Main | Purpose::Comparison));
+    let asked = of_host.into_iter().find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
     let offered = || rows.iter().find_map(|row| row.tls().or(row.quic()).and_then(|tls| tls.sni.clone()));
     let host = match (asked.or_else(offered), &measurement.target.endpoint) {
         (Some(host), _) => host,

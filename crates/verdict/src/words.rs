@@ -30,6 +30,7 @@ pub fn row(row: &Observation) -> String {
         StepData::Dns(dns) => (question(dns), answers(dns)),
         StepData::Tcp => (format!("TCP connection to {}", place(row)), "connected".to_owned()),
         StepData::Tls(tls) => (handshake("TLS", row, tls), tls_result(tls)),
+        StepData::Quic(_) if negotiates(row) => (format!("QUIC version negotiation with {}", place(row)), "answered".to_owned()),
         StepData::Quic(tls) => (handshake("QUIC", row, tls), tls_result(tls)),
         StepData::Vpn(vpn) => (format!("first message of {} to {}", vpn.protocol, place(row)), vpn_result(vpn)),
         StepData::Http(http) => (format!("request for {} at {}", http.url, place(row)), response(http)),
@@ -68,6 +69,8 @@ fn purpose(row: &Observation) -> String {
         Purpose::JunkFirst => "behind noise, or cut in two, ",
         Purpose::HostAlive => "to see whether the host lives, ",
         Purpose::TcpCopy => "the same over TCP, ",
+        Purpose::VersionNegotiation => "asked for its versions, ",
+        Purpose::QuicElsewhere => "asked of an unrelated operator, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
         Purpose::InnocentHost => "an innocent host at the same address, ",
@@ -118,6 +121,11 @@ fn late_answers(dns: &Dns) -> String {
         let _ = write!(text, "; then another reply after {after_ms} ms: {}", records.collect::<Vec<_>>().join(", "));
     }
     text
+}
+
+/// Whether a row of QUIC's is no handshake.
+fn negotiates(row: &Observation) -> bool {
+    matches!(row.purpose, Purpose::VersionNegotiation | Purpose::QuicElsewhere)
 }
 
 fn handshake(protocol: &str, row: &Observation, tls: &Tls) -> String {

@@ -5,7 +5,10 @@ mod bogon;
 mod dns;
 mod doh;
 mod errno;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod http;
+mod negotiation;
 mod quic;
 mod runtime;
 mod scrub;
@@ -59,6 +62,8 @@ pub struct Strangers {
     pub names: Vec<String>,
     /// Plain pages with a known answer.
     pub pages: Vec<KnownPage>,
+    /// Resolvers, the addresses of each, that answer DNS at UDP port 53 and QUIC at UDP port 443.
+    pub quic: Vec<Vec<IpAddr>>,
 }
 
 /// A page whose answer is known in advance.

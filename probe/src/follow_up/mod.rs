@@ -3,6 +3,7 @@
 //! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
 mod at_last;
+mod negotiation;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -126,6 +127,12 @@ pub enum Experiment {
         /// The name it failed for.
         own: String,
     },
+    /// Does a server of QUIC live there, whatever name it is asked for, and does UDP pass here at all? Versions are asked of the
+    /// same address, and where nothing comes, of unrelated operators.
+    VersionNegotiation {
+        /// Where QUIC failed.
+        address: SocketAddr,
+    },
     /// Does the host live? The same name at the same address over TCP and TLS.
     TcpCopy {
         /// Where QUIC failed.
@@ -162,6 +169,7 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
                 host_differential(rows.clone()),
                 quic_differential(rows.clone(), innocent),
                 tcp_copy(rows.clone()),
+                negotiation::wanted(rows.clone()),
                 tunnel(rows.clone()),
                 forged_certificate(rows),
             ]

@@ -98,6 +98,9 @@ pub struct Resolver {
     pub udp: Vec<IpAddr>,
     /// Its DNS over HTTPS (RFC 8484).
     pub doh: Url,
+    /// Whether its addresses answer QUIC at UDP port 443.
+    #[serde(default)]
+    pub quic: bool,
     #[serde(rename = "source")]
     _source: String,
     #[serde(rename = "date")]
@@ -137,6 +140,7 @@ impl Controls {
         Strangers {
             names: by_name.into_iter().chain(by_address).collect(),
             pages: first.into_iter().chain(last).map(page).collect(),
+            quic: self.resolver.iter().filter(|resolver| resolver.quic).map(|resolver| resolver.udp.clone()).collect(),
         }
     }
 }

@@ -82,6 +82,7 @@ impl Walk {
             Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
             Experiment::QuicDifferential { address, own } => self.quic_differential(hop, *address, own).await,
             Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
+            Experiment::VersionNegotiation { address } => self.negotiate(hop, *address).await,
             Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
             Experiment::Tunnel { address } => self.tunnel_ladder(hop, *address, goal).await,

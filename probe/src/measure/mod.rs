@@ -11,6 +11,7 @@ mod connect;
 mod control;
 mod experiments;
 mod log;
+mod negotiation;
 mod resolve;
 mod steps;
 mod survey;

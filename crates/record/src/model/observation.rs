@@ -69,6 +69,12 @@ named! {
         HostAlive = "host_alive",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.
         TcpCopy = "tcp_copy",
+        /// Follow-up: a QUIC packet of a version that nobody speaks, where a handshake was not answered: a server of QUIC answers
+        /// with the versions that it speaks, whatever name it is asked for (RFC 9000 section 6). No handshake is begun.
+        VersionNegotiation = "version_negotiation",
+        /// Follow-up: the same, and a name, asked of unrelated operators' resolvers at their own addresses, which answer both: does
+        /// UDP pass here at all?
+        QuicElsewhere = "quic_elsewhere",
     }
 }
 
@@ -170,7 +176,8 @@ pub enum StepData {
     Tls(Tls),
     /// See [`Http`].
     Http(Http),
-    /// A QUIC handshake, which is one of TLS inside UDP (RFC 9001): see [`Tls`]; `first_bytes` stays empty.
+    /// A QUIC handshake, which is one of TLS inside UDP (RFC 9001), or a negotiation of versions, which is none: see [`Tls`];
+    /// `first_bytes` stays empty.
     Quic(Tls),
     /// See [`Vpn`].
     Vpn(Vpn),

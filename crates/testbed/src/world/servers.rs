@@ -10,7 +10,7 @@ use crate::certificates::Authority;
 use crate::daemon::nginx;
 use crate::daemon::odd::{Listener, Oddity};
 use crate::daemon::unbound::{Knowledge, Lie, Resolver};
-use crate::daemon::{Daemon, caddy, vpn};
+use crate::daemon::{Daemon, caddy, quic, vpn};
 use crate::internet::{Content, Internet, Names, ROOT_SERVER, WebSite};
 use crate::netns::Namespace;
 use crate::scenario::{Broken, Place, ResolverMode, Scenario, Vpn};
@@ -43,6 +43,7 @@ impl Site<'_> {
             daemons.push(self.isp_resolver(client, isp)?);
         }
         daemons.extend(self.public_resolvers()?);
+        daemons.extend(self.public_quic()?);
         if self.scenario.resolver == ResolverMode::Recursive {
             daemons.push(
                 self.resolver(&[ROOT_SERVER], Knowledge::Authority).start(self.abroad, &self.folder.join("root"))?,
@@ -88,6 +89,23 @@ impl Site<'_> {
             resolver.start(self.abroad, &self.folder.join(&public.name))
         };
         self.internet.resolvers.iter().map(start).collect()
+    }
+
+    /// QUIC at the public resolvers, in worlds where the probe asks for it.
+    fn public_quic(&self) -> Result<Vec<Daemon>> {
+        if !self.scenario.truth.measure.iter().any(|expected| expected.input.starts_with("quic:")) {
+            return Ok(Vec::new());
+        }
+        let start = |public: &crate::internet::PublicResolver| {
+            let identity = self.authority.issue(&public.names, self.folder)?;
+            let at = |(number, address): (usize, &IpAddr)| {
+                quic::start(self.abroad, *address, &self.folder.join(format!("{}-quic-{number}", public.name)), &identity)
+            };
+            public.addresses.iter().enumerate().map(at).collect::<Result<Vec<Daemon>>>()
+        };
+        let started: Vec<Vec<Daemon>> =
+            self.internet.resolvers.iter().filter(|public| public.quic).map(start).collect::<Result<_>>()?;
+        Ok(started.into_iter().flatten().collect())
     }
 
     /// nginx at each place that has web sites.

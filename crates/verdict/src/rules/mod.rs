@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod dns;
 mod handshake;
+mod negotiation;
 mod page;
 mod quic;
 mod response;

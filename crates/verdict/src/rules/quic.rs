@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Purpose};
 
-use super::{Finding, listed};
+use super::{Finding, listed, negotiation};
 use crate::features::{Features, Quic};
 
 /// Rounds in which the innocent name must have been answered before a differential counts (as for TLS over TCP).
@@ -25,7 +25,14 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let failed: Vec<&Quic<'_>> = main.into_iter().filter(|quic| features.is_trusted(quic.address)).collect();
     let Some(first) = failed.first() else { return };
-    found.extend(by_name(features, &failed).or_else(|| alone(features, first, &failed)));
+    let mut own = by_name(features, &failed).or_else(|| alone(features, first, &failed));
+    let path = negotiation::fire(features, &failed);
+    if path.as_ref().is_some_and(negotiation::is_about_everybody) {
+        // Nobody is answered there: it is not this server, and not its name.
+        own.iter_mut().for_each(|finding| finding.mechanism = None);
+    }
+    found.extend(own);
+    found.extend(path);
     found.extend(by_tcp(features, &failed));
     found.extend(by_helper(features, &failed));
 }
