@@ -241,6 +241,7 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Web(_) => "dns, tcp, http",
         Endpoint::Tcp { .. } => "dns, tcp",
         Endpoint::Tls { .. } => "dns, tcp, tls",
+        Endpoint::Quic { path: Some(_), .. } => "dns, quic, http",
         Endpoint::Quic { .. } => "dns, quic",
         Endpoint::Vpn { protocol, .. } if protocol.is_tcp() => "dns, tcp, vpn",
         Endpoint::Vpn { .. } => "dns, vpn",

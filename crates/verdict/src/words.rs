@@ -30,7 +30,9 @@ pub fn row(row: &Observation) -> String {
         StepData::Dns(dns) => (question(dns), answers(dns)),
         StepData::Tcp => (format!("TCP connection to {}", place(row)), "connected".to_owned()),
         StepData::Tls(tls) => (handshake("TLS", row, tls), tls_result(tls)),
-        StepData::Quic(_) if negotiates(row) => (format!("QUIC version negotiation with {}", place(row)), "answered".to_owned()),
+        StepData::Quic(_) if negotiates(row) => {
+            (format!("QUIC version negotiation with {}", place(row)), "answered".to_owned())
+        }
         StepData::Quic(tls) => (handshake("QUIC", row, tls), tls_result(tls)),
         StepData::Vpn(vpn) => (format!("first message of {} to {}", vpn.protocol, place(row)), vpn_result(vpn)),
         StepData::Http(http) => (format!("request for {} at {}", http.url, place(row)), response(http)),

@@ -104,7 +104,8 @@ fn silence_elsewhere_counts_only_where_udp_passes_and_of_two_operators() {
 #[test]
 fn a_server_without_quic_is_told_from_a_closed_port_by_one_operator_that_answers() {
     let start = || for_all_names().over_tcp().versions(TIMEOUT).helper_answers();
-    let start = || start().elsewhere(OPERATORS[0], Outcome::Ok, Outcome::Ok).elsewhere(OPERATORS[1], TIMEOUT, Outcome::Ok);
+    let start =
+        || start().elsewhere(OPERATORS[0], Outcome::Ok, Outcome::Ok).elsewhere(OPERATORS[1], TIMEOUT, Outcome::Ok);
     let fails = start().quic(Purpose::Helper, GENUINE, TIMEOUT, false).judged();
     is(&fails, State::Down, Cause::Target, &[]);
     assert!(fired(&fails, "quic.answered_elsewhere"));

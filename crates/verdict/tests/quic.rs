@@ -2,7 +2,7 @@
 
 mod world;
 
-use faultline_record::{Failure, Outcome, Purpose, Tls};
+use faultline_record::{Failure, Http, Outcome, Purpose, Tls};
 use faultline_verdict::{Cause, State, Verdict};
 use world::{GENUINE, World, failed, heard};
 
@@ -127,4 +127,26 @@ fn a_name_that_passes_when_it_is_hidden_is_blocked() {
         assert!(fired(&verdict, "tls.passes_when_hidden"));
         assert!(!fired(&hidden(purpose, failed(Failure::SslInvalidHostname)), "tls.passes_when_hidden"));
     }
+}
+
+fn asked(outcome: Outcome, status: Option<u16>) -> Verdict {
+    let http = Http { url: "https://site.example/".into(), protocol: Some("h3".into()), status, ..Http::default() };
+    let world = World::measuring("quic://site.example:443/").system_says(GENUINE).others_say(GENUINE);
+    let world = world.quic(Purpose::Main, GENUINE, Outcome::Ok, true);
+    world.then_request(Purpose::Main, GENUINE, outcome, http).judged()
+}
+
+#[test]
+fn a_response_behind_a_quic_handshake_counts_as_one_behind_tls() {
+    let answered = asked(Outcome::Ok, Some(200));
+    is(&answered, State::Ok, Cause::None, &[]);
+    assert!(fired(&answered, "http.verified_response"));
+    is(&asked(Outcome::Ok, Some(403)), State::Ok, Cause::ServerSide, &[]);
+}
+
+#[test]
+fn a_request_that_fails_behind_a_quic_handshake_is_not_ok_and_no_block() {
+    let verdict = asked(failed(TIMEOUT), None);
+    assert!(fired(&verdict, "http.failure_inside_tls"), "{verdict:#?}");
+    assert!(!matches!(verdict.state, State::Ok | State::Blocked | State::LikelyBlocked), "{verdict:#?}");
 }

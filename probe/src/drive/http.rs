@@ -33,7 +33,7 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
 
 /// Room for a response's head; hyper would allow more than what is kept of a body.
-const HEAD: usize = 64 * 1024;
+pub(super) const HEAD: usize = 64 * 1024;
 
 type Ask = Request<Empty<Bytes>>;
 
@@ -74,12 +74,12 @@ pub struct Fetch {
 
 /// What has been received so far; outlives a deadline.
 #[derive(Default)]
-struct Received {
-    status: Option<u16>,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    body_length: u64,
-    truncated: bool,
+pub(super) struct Received {
+    pub(super) status: Option<u16>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) body_length: u64,
+    pub(super) truncated: bool,
 }
 
 impl Drive {
@@ -128,7 +128,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http {
+pub(super) fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http {
     let headers = &received.headers;
     Http {
         url: scrubber.place(url.as_str()),
@@ -199,7 +199,7 @@ async fn receive(response: Response<Incoming>, limit: usize, received: &mut Rece
 }
 
 /// The request for a URL, if it can be written down.
-fn request(url: &Url, is_h2: bool) -> Option<Ask> {
+pub(super) fn request(url: &Url, is_h2: bool) -> Option<Ask> {
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
     let builder = if is_h2 {

@@ -8,6 +8,7 @@ mod errno;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod http;
+mod http3;
 mod negotiation;
 mod quic;
 mod runtime;
@@ -36,7 +37,7 @@ use crate::pace::Pace;
 pub use bogon::is_bogon;
 pub use dns::{Answered, Question};
 pub use http::{Channel, Fetch};
-pub use quic::QuicHandshake;
+pub use quic::{QuicChannel, QuicHandshake};
 pub use scrub::{SCRUBBED, Scrubber};
 pub use system::SYSTEM;
 pub use tap::{Passed, Tap, Tapped};

@@ -30,7 +30,7 @@ impl Drive {
         let asked = self.ask_versions(address, deadline, &mut seen).await;
         let fault = match asked {
             Ok(Some(versions)) => {
-                return QuicHandshake { outcome: Outcome::Ok, detail: Some(in_words(&versions)), seen };
+                return QuicHandshake { outcome: Outcome::Ok, detail: Some(in_words(&versions)), seen, channel: None };
             }
             Ok(None) if seen.bytes_received > 0 => {
                 Fault::new(Outcome::Failed(Failure::UnexpectedResponse), "what came is no version negotiation")
@@ -38,7 +38,7 @@ impl Drive {
             Ok(None) => Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline)),
             Err(error) => Fault::new(errno::outcome(&error), error),
         };
-        QuicHandshake { outcome: fault.outcome, detail: fault.detail, seen }
+        QuicHandshake { outcome: fault.outcome, detail: fault.detail, seen, channel: None }
     }
 
     async fn ask_versions(

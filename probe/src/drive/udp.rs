@@ -89,7 +89,14 @@ impl Heard {
         Self { seen, replies, doubled: 0, wrong_id: 0, wrong_address: 0, garbage: 0, truncated: false, first: None }
     }
 
-    pub(super) fn datagram(&mut self, bytes: &[u8], from: SocketAddr, server: SocketAddr, query: &Message, after: Duration) {
+    pub(super) fn datagram(
+        &mut self,
+        bytes: &[u8],
+        from: SocketAddr,
+        server: SocketAddr,
+        query: &Message,
+        after: Duration,
+    ) {
         if from != server {
             self.wrong_address += 1;
             return;

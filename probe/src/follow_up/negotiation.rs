@@ -8,7 +8,8 @@ use super::Experiment;
 pub(super) fn wanted<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
     let mut tried = rows.filter(|row| row.quic().is_some() && row.outcome.not_run().is_none());
     let is_silent = |row: &Observation| {
-        row.outcome.failure() == Some(Failure::GenericTimeoutError) && row.quic().is_some_and(|tls| tls.bytes_received == 0)
+        row.outcome.failure() == Some(Failure::GenericTimeoutError)
+            && row.quic().is_some_and(|tls| tls.bytes_received == 0)
     };
     if tried.clone().any(|row| row.outcome == Outcome::Ok || !is_silent(row)) {
         return None;

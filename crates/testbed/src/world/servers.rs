@@ -97,9 +97,12 @@ impl Site<'_> {
             return Ok(Vec::new());
         }
         let start = |public: &crate::internet::PublicResolver| {
-            let identity = self.authority.issue(&public.names, self.folder)?;
+            // A folder of its own: the resolver beside it has a key of its own for the same names.
+            let folder = self.folder.join(format!("{}-quic", public.name));
+            std::fs::create_dir_all(&folder)?;
+            let identity = self.authority.issue(&public.names, &folder)?;
             let at = |(number, address): (usize, &IpAddr)| {
-                quic::start(self.abroad, *address, &self.folder.join(format!("{}-quic-{number}", public.name)), &identity)
+                quic::start(self.abroad, *address, &folder.join(number.to_string()), &identity)
             };
             public.addresses.iter().enumerate().map(at).collect::<Result<Vec<Daemon>>>()
         };

@@ -5,6 +5,7 @@ mod doh;
 mod follow_ups;
 mod helper;
 mod http;
+mod http3;
 mod quic;
 mod tls;
 mod vpn;

@@ -1,0 +1,154 @@
+//! Requests by HTTP/3, of a server of h3's own and of servers that misbehave.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use faultline_record::{Failure, Outcome, Purpose, Step};
+use h3_quinn::BidiStream;
+use http::{Request, Response};
+
+use super::world::{Authority, Rows, config, drive, run};
+
+type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
+
+/// A server that treats every request in the same way.
+fn serve<F>(authority: &Authority, answer: impl Fn(Request<()>, Stream) -> F + Clone + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut tls = authority.server(&["site.example"], |_| {});
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let connection = h3_quinn::Connection::new(incoming.await.unwrap());
+                let mut connection = h3::server::Connection::new(connection).await.unwrap();
+                while let Ok(Some(asked)) = connection.accept().await {
+                    if let Ok((request, stream)) = asked.resolve_request().await {
+                        tokio::spawn(answer(request, stream));
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+async fn measured(authority: &Authority, address: SocketAddr) -> Rows {
+    let rows = run(&drive(config(authority), &[]), &format!("quic://{address}/page?sni=site.example")).await;
+    rows.check_numbers();
+    rows
+}
+
+fn respond(status: u16) -> Response<()> {
+    Response::builder().status(status).header("x-kind", "test").body(()).unwrap()
+}
+
+#[tokio::test]
+async fn a_path_is_asked_for_behind_the_handshake() {
+    let authority = Authority::new();
+    let address = serve(&authority, |request, mut stream| async move {
+        let said = format!("{} at {}", request.uri().path(), request.uri().authority().unwrap().host());
+        stream.send_response(respond(200)).await.unwrap();
+        stream.send_data(said.into()).await.unwrap();
+        stream.finish().await.unwrap();
+    });
+    let rows = measured(&authority, address).await;
+    let outline = [(Step::Quic, Purpose::Main, Outcome::Ok), (Step::Http, Purpose::Main, Outcome::Ok)];
+    assert_eq!(rows.outline(), outline);
+    let (quic, row) = (rows.only(Step::Quic), rows.only(Step::Http));
+    assert_eq!((row.connection, row.address, row.port), (quic.connection, quic.address, quic.port));
+    let http = row.http().unwrap();
+    assert_eq!((http.protocol.as_deref(), http.status, http.header("x-kind")), (Some("h3"), Some(200), Some("test")));
+    assert_eq!(http.body.as_deref(), Some(&b"/page at site.example"[..]));
+    assert_eq!(http.url, format!("https://site.example:{}/page", address.port()));
+}
+
+#[tokio::test]
+async fn a_redirect_is_written_down_and_not_followed() {
+    let authority = Authority::new();
+    let address = serve(&authority, |_, mut stream| async move {
+        let response = Response::builder().status(302).header("location", "https://elsewhere.example/");
+        stream.send_response(response.body(()).unwrap()).await.unwrap();
+        stream.finish().await.unwrap();
+    });
+    let rows = measured(&authority, address).await;
+    assert_eq!(rows.only(Step::Http).http().unwrap().header("location"), Some("https://elsewhere.example/"));
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_at_the_limit() {
+    let authority = Authority::new();
+    let address = serve(&authority, |_, mut stream| async move {
+        stream.send_response(respond(200)).await.unwrap();
+        while stream.send_data(vec![b'x'; 16 * 1024].into()).await.is_ok() {}
+    });
+    let rows = measured(&authority, address).await;
+    let row = rows.only(Step::Http);
+    let http = row.http().unwrap();
+    let limit = crate::limits::Limits::default().body;
+    assert_eq!((row.outcome, http.body_truncated, http.body.as_ref().unwrap().len()), (Outcome::Ok, true, limit));
+}
+
+#[tokio::test]
+async fn silence_after_the_handshake_ends_with_the_deadline() {
+    let authority = Authority::new();
+    let address = serve(&authority, |_, stream| async move {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        drop(stream);
+    });
+    let start = Instant::now();
+    let rows = measured(&authority, address).await;
+    assert_eq!(rows.only(Step::Quic).outcome, Outcome::Ok);
+    assert_eq!(rows.only(Step::Http).outcome, Outcome::Failed(Failure::GenericTimeoutError));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn interim_responses_without_end_are_given_up() {
+    let authority = Authority::new();
+    let address =
+        serve(&authority, |_, mut stream| async move { while stream.send_response(respond(103)).await.is_ok() {} });
+    let start = Instant::now();
+    let rows = measured(&authority, address).await;
+    let row = rows.only(Step::Http);
+    assert!(row.http().unwrap().header("x-kind").is_none() || row.http().unwrap().status == Some(103), "{row:?}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+/// A server whose response is one frame that never ends: written by hand, for no library sends that.
+async fn endless_head(authority: &Authority) -> SocketAddr {
+    let mut tls = authority.server(&["site.example"], |_| {});
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    tokio::spawn(async move {
+        let connection = endpoint.accept().await.unwrap().await.unwrap();
+        let (mut send, _receive) = connection.accept_bi().await.unwrap();
+        // HEADERS (RFC 9114 section 7.2.2) of 2^30 octets, as a variable-length integer of eight.
+        send.write_all(&[0x01, 0xc0, 0, 0, 0, 0x40, 0, 0, 0]).await.unwrap();
+        while send.write_all(&[0x20; 16 * 1024]).await.is_ok() {}
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_given_up_before_it_fills_the_memory() {
+    let authority = Authority::new();
+    let address = endless_head(&authority).await;
+    let drive = drive(config(&authority), &[]);
+    let rows = run(&drive, &format!("quic://{address}/?sni=site.example")).await;
+    let row = rows.only(Step::Http);
+    assert_eq!(row.outcome, Outcome::Failed(Failure::HttpMalformedResponse), "{row:?}");
+    let (_, _, came) = drive.meter().totals();
+    assert!(came < 8 * 1024 * 1024, "{came} bytes");
+}
