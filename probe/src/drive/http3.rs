@@ -126,7 +126,7 @@ async fn receive(
 
 fn of_stream(error: &StreamError, channel: &QuicChannel) -> Fault {
     match error {
-        StreamError::RemoteTerminate { .. } => Fault::new(Outcome::Failed(Failure::ConnectionReset), error),
+        StreamError::RemoteTerminate { .. } => Fault::said(Outcome::Failed(Failure::ConnectionReset), error),
         _ => fault(error, channel),
     }
 }
@@ -139,5 +139,5 @@ fn fault(error: impl Display, channel: &QuicChannel) -> Fault {
         Some(LocallyClosed) | None => Failure::HttpMalformedResponse,
         Some(other) => return fault_of(&other),
     };
-    Fault::new(Outcome::Failed(failure), error)
+    Fault::said(Outcome::Failed(failure), error)
 }

@@ -149,6 +149,11 @@ impl Fault {
     fn new(outcome: Outcome, words: impl fmt::Display) -> Self {
         Self { outcome, detail: Some(words.to_string()) }
     }
+
+    /// The same, of words that a peer may have put: every global address is taken out, for it may be the vantage's own.
+    fn said(outcome: Outcome, words: impl fmt::Display) -> Self {
+        Self::new(outcome, Scrubber::default().header("", words.to_string().as_bytes()))
+    }
 }
 
 /// What of the machine the drivers use.

@@ -197,5 +197,19 @@ pub(super) fn fault_of(error: &ConnectionError) -> Fault {
         }
         _ => Failure::SslFailedHandshake,
     };
-    Fault::new(Outcome::Failed(failure), error)
+    // A peer that closes gives a reason in words of its own.
+    Fault::said(Outcome::Failed(failure), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_s_reason_to_close_is_kept_without_the_addresses_in_it() {
+        let reason = "no service for 8.8.4.4 here".into();
+        let close = quinn::ApplicationClose { error_code: 7_u32.into(), reason };
+        let words = fault_of(&ConnectionError::ApplicationClosed(close)).detail.unwrap();
+        assert!(words.contains("no service for [scrubbed] here"), "{words}");
+    }
 }

@@ -27,13 +27,11 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let failed: Vec<&Quic<'_>> = main.into_iter().filter(|quic| features.is_trusted(quic.address)).collect();
     let Some(first) = failed.first() else { return };
-    let mut own = by_name(features, &failed).or_else(|| alone(features, first, &failed));
+    let own = by_name(features, &failed).or_else(|| alone(features, first, &failed));
     let path = negotiation::fire(features, &failed);
-    if path.as_ref().is_some_and(negotiation::is_about_everybody) {
-        // Nobody is answered there: it is not this server, and not its name.
-        own.iter_mut().for_each(|finding| finding.mechanism = None);
-    }
-    found.extend(own);
+    // Where nobody is answered it is not this server, and not its name.
+    let is_of_target = !path.as_ref().is_some_and(negotiation::is_about_everybody);
+    found.extend(own.map(|own| Finding { mechanism: own.mechanism.clone().filter(|_| is_of_target), ..own }));
     found.extend(path);
     found.extend(by_tcp(features, &failed));
     found.extend(by_helper(features, &failed));

@@ -1,7 +1,6 @@
 //! Requests by HTTP/3, of a server of h3's own and of servers that misbehave.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use faultline_record::{Failure, Outcome, Purpose, Step};
 use h3_quinn::BidiStream;
 use http::{Request, Response};
 
+use super::quic::listen;
 use super::world::{Authority, Rows, config, drive, run};
 
 type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
@@ -18,12 +18,7 @@ fn serve<F>(authority: &Authority, answer: impl Fn(Request<()>, Stream) -> F + C
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut tls = authority.server(&["site.example"], |_| {});
-    tls.alpn_protocols = vec![b"h3".to_vec()];
-    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
-    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let address = endpoint.local_addr().unwrap();
+    let (endpoint, address) = listen(authority.server(&["site.example"], |_| {}));
     tokio::spawn(async move {
         while let Some(incoming) = endpoint.accept().await {
             let answer = answer.clone();
@@ -124,13 +119,8 @@ async fn interim_responses_without_end_are_given_up() {
 }
 
 /// A server whose response is one frame that never ends: written by hand, for no library sends that.
-async fn endless_head(authority: &Authority) -> SocketAddr {
-    let mut tls = authority.server(&["site.example"], |_| {});
-    tls.alpn_protocols = vec![b"h3".to_vec()];
-    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
-    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let address = endpoint.local_addr().unwrap();
+fn endless_head(authority: &Authority) -> SocketAddr {
+    let (endpoint, address) = listen(authority.server(&["site.example"], |_| {}));
     tokio::spawn(async move {
         let connection = endpoint.accept().await.unwrap().await.unwrap();
         let (mut send, _receive) = connection.accept_bi().await.unwrap();
@@ -144,7 +134,7 @@ async fn endless_head(authority: &Authority) -> SocketAddr {
 #[tokio::test]
 async fn a_head_without_end_is_given_up_before_it_fills_the_memory() {
     let authority = Authority::new();
-    let address = endless_head(&authority).await;
+    let address = endless_head(&authority);
     let drive = drive(config(&authority), &[]);
     let rows = run(&drive, &format!("quic://{address}/?sni=site.example")).await;
     let row = rows.only(Step::Http);

@@ -4,6 +4,8 @@ mod dns;
 mod doh;
 mod follow_ups;
 mod helper;
+mod hostile;
+mod hostile_names;
 mod http;
 mod http3;
 mod quic;

@@ -10,13 +10,19 @@ use super::world::{Authority, Rows, config, drive, run};
 use crate::drive::DriveConfig;
 use crate::follow_up::FollowUps;
 
-/// A QUIC server that takes every connection and waits for its end.
-fn quic_server(mut tls: ServerConfig) -> SocketAddr {
+/// A QUIC server that offers HTTP/3, and where it is.
+pub(super) fn listen(mut tls: ServerConfig) -> (quinn::Endpoint, SocketAddr) {
     tls.alpn_protocols = vec![b"h3".to_vec()];
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
     let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = endpoint.local_addr().unwrap();
+    (endpoint, address)
+}
+
+/// A QUIC server that takes every connection and waits for its end.
+fn quic_server(tls: ServerConfig) -> SocketAddr {
+    let (endpoint, address) = listen(tls);
     tokio::spawn(async move {
         while let Some(incoming) = endpoint.accept().await {
             tokio::spawn(async move {
@@ -129,4 +135,20 @@ async fn what_is_no_answer_is_named_and_no_answer() {
     let closed = super::world::closed_port().await;
     let done = drive.negotiate(drive.admit().await, closed, limit).await;
     assert_eq!((done.outcome, done.seen.bytes_received), (Outcome::Failed(Failure::ConnectionRefused), 0));
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_behind_the_handshake_ends_the_request() {
+    let authority = Authority::new();
+    let (endpoint, address) = listen(authority.server(&["site.example"], |_| {}));
+    tokio::spawn(async move {
+        let connection = endpoint.accept().await.unwrap().await.unwrap();
+        let (_send, mut receive) = connection.accept_bi().await.unwrap();
+        let _ = receive.read_chunk(100, true).await;
+        connection.close(7_u32.into(), b"no service here");
+        connection.closed().await;
+    });
+    let rows = run(&drive(config(&authority), &[]), &format!("quic://{address}/?sni=site.example")).await;
+    let row = rows.only(Step::Http);
+    assert_eq!(row.outcome, Outcome::Failed(Failure::EofError), "{row:?}");
 }
