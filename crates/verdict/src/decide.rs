@@ -8,6 +8,7 @@ use crate::features::Features;
 use crate::fuse::{fuse, is_beside};
 use crate::gate::Gate;
 use crate::health::HealthState;
+use crate::quic;
 use crate::rules::{Finding, findings};
 use crate::table::table;
 use crate::verdict::{Cause, Evidence, Probabilities, State, Verdict};
@@ -29,6 +30,9 @@ pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
         .filter(|&family| connected_over(measurement, family))
         .map(|family| (family.name(), judge_family(measurement, &gate, Some(family)).state))
         .collect();
+    if let Some(over_quic) = quic::apart(measurement) {
+        verdict.families.insert("quic", judge_family(&over_quic, &gate, None).state);
+    }
     verdict
 }
 

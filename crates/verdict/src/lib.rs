@@ -9,6 +9,7 @@ mod fuse;
 mod gate;
 mod health;
 mod json;
+mod quic;
 mod rules;
 mod table;
 mod text;

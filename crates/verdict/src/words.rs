@@ -72,6 +72,7 @@ fn purpose(row: &Observation) -> String {
         Purpose::HostAlive => "to see whether the host lives, ",
         Purpose::TcpCopy => "the same over TCP, ",
         Purpose::VersionNegotiation => "asked for its versions, ",
+        Purpose::Http3Copy => "the same over HTTP/3, ",
         Purpose::QuicElsewhere => "asked of an unrelated operator, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",

@@ -150,3 +150,44 @@ fn a_request_that_fails_behind_a_quic_handshake_is_not_ok_and_no_block() {
     assert!(fired(&verdict, "http.failure_inside_tls"), "{verdict:#?}");
     assert!(!matches!(verdict.state, State::Ok | State::Blocked | State::LikelyBlocked), "{verdict:#?}");
 }
+
+/// A site that works over TCP, and is asked over HTTP/3 as well.
+fn offered(outcome: Outcome, heard: bool) -> World {
+    let world = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+    world.responds(Purpose::Main, GENUINE, 200).quic(Purpose::Http3Copy, GENUINE, outcome, heard)
+}
+
+#[test]
+fn a_site_s_quic_has_a_state_of_its_own_and_never_turns_that_of_the_site() {
+    let page = Http { url: "https://site.example/".into(), protocol: Some("h3".into()), ..Http::default() };
+    let answered = Http { status: Some(200), ..page.clone() };
+    let works = offered(Outcome::Ok, true).then_request(Purpose::Http3Copy, GENUINE, Outcome::Ok, answered).judged();
+    let silent = offered(failed(TIMEOUT), false).judged();
+    let unanswered =
+        offered(Outcome::Ok, true).then_request(Purpose::Http3Copy, GENUINE, failed(TIMEOUT), page).judged();
+    let answers = (failed(Failure::SslInvalidHostname), true);
+    let dropped = rounds(offered(failed(TIMEOUT), false), answers, (failed(TIMEOUT), false)).judged();
+    let nobody = (failed(TIMEOUT), false);
+    let filtered = rounds(offered(failed(TIMEOUT), false), nobody, nobody);
+    let filtered = filtered.quic(Purpose::VersionNegotiation, GENUINE, Outcome::Ok, true).judged();
+    for (verdict, over_quic) in [
+        (works, State::Ok),
+        (silent, State::Impaired),
+        (unanswered, State::Impaired),
+        (dropped, State::Blocked),
+        (filtered, State::LikelyBlocked),
+    ] {
+        is(&verdict, State::Ok, Cause::None, &[]);
+        assert_eq!(verdict.families["ipv4"], State::Ok, "{verdict:#?}");
+        assert_eq!(verdict.families["quic"], over_quic, "{verdict:#?}");
+    }
+}
+
+#[test]
+fn a_site_that_was_not_asked_over_quic_has_no_state_for_it() {
+    let world = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+    let verdict = world.responds(Purpose::Main, GENUINE, 200).judged();
+    assert!(!verdict.families.contains_key("quic"), "{verdict:#?}");
+    let skipped = Outcome::NotRun(faultline_record::NotRun::TargetDeadline);
+    assert!(!offered(skipped, false).judged().families.contains_key("quic"));
+}

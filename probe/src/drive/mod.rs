@@ -95,6 +95,8 @@ pub struct DriveConfig {
     pub limits: Limits,
     /// Which follow-ups are made.
     pub follow_up: FollowUps,
+    /// Whether sites that offer HTTP/3 are asked for the same over it.
+    pub http3: bool,
     /// Whether the vantage has an IPv6 route.
     pub ipv6: bool,
 }

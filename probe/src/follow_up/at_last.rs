@@ -24,7 +24,8 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(rows.other_hellos()).chain(rows.locate()).collect()
+    let wanted = wanted.into_iter().flatten().chain(rows.no_resolver()).chain(rows.other_hellos()).chain(rows.locate());
+    wanted.chain(super::http3::wanted(&rows.main)).collect()
 }
 
 /// The rows of a hop.

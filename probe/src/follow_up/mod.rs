@@ -3,6 +3,7 @@
 //! Some are wanted as soon as a hop is done (`wanted`), others once everybody has answered who was asked (`at_last`).
 
 mod at_last;
+mod http3;
 mod negotiation;
 
 use std::net::{IpAddr, SocketAddr};
@@ -131,6 +132,11 @@ pub enum Experiment {
     /// same address, and where nothing comes, of unrelated operators.
     VersionNegotiation {
         /// Where QUIC failed.
+        address: SocketAddr,
+    },
+    /// Is the page there over HTTP/3 as well, as the site says? Only made where it is asked for.
+    Http3Copy {
+        /// Where HTTP/3 is offered.
         address: SocketAddr,
     },
     /// Does the host live? The same name at the same address over TCP and TLS.

@@ -58,6 +58,7 @@ impl Walk {
         let mut experiments = self.log.look(|rows| wanted(rows, hop, &config.innocent_sni));
         experiments.retain(|new| !known.made.iter().any(|made| made.is_like(new)));
         experiments.retain(|new| config.follow_up.locate() || !matches!(new, Experiment::Locate { .. }));
+        experiments.retain(|new| config.http3 || !matches!(new, Experiment::Http3Copy { .. }));
         // A service with an authority of its own shows what nobody else has signed; that is how it is.
         experiments.retain(|new| !(self.private_ca && matches!(new, Experiment::ForgedCertificate { .. })));
         for experiment in &experiments {
@@ -82,6 +83,7 @@ impl Walk {
             Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
             Experiment::QuicDifferential { address, own } => self.quic_differential(hop, *address, own).await,
             Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
+            Experiment::Http3Copy { address } => self.http3_copy(hop, *address, goal).await,
             Experiment::VersionNegotiation { address } => self.negotiate(hop, *address).await,
             Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
@@ -151,7 +153,7 @@ impl Walk {
     }
 
     /// One connection to the goal, request included if the goal has one.
-    async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
+    pub(super) async fn try_out(&self, round: Round, address: SocketAddr, goal: &Goal) -> Reached {
         self.chain(round, address, goal, &AtomicBool::new(false)).await
     }
 
@@ -183,7 +185,7 @@ impl Walk {
         }
     }
 
-    async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
+    pub(super) async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
         let innocent = self.drive.config().innocent_sni.clone();
         for _ in 0..ROUNDS {
             for (purpose, host) in [(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)] {

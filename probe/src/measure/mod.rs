@@ -10,6 +10,7 @@
 mod connect;
 mod control;
 mod experiments;
+mod http3;
 mod log;
 mod negotiation;
 mod resolve;

@@ -75,6 +75,8 @@ named! {
         /// Follow-up: the same, and a name, asked of unrelated operators' resolvers at their own addresses, which answer both: does
         /// UDP pass here at all?
         QuicElsewhere = "quic_elsewhere",
+        /// Follow-up, only with `--http3`: the same page over HTTP/3, where the site offers it (RFC 7838).
+        Http3Copy = "http3_copy",
     }
 }
 

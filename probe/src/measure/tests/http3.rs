@@ -7,9 +7,12 @@ use bytes::Bytes;
 use faultline_record::{Failure, Outcome, Purpose, Step};
 use h3_quinn::BidiStream;
 use http::{Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::quic::listen;
-use super::world::{Authority, Rows, config, drive, run};
+use super::world::{Authority, Rows, acceptor, config, drive, run};
+use crate::drive::DriveConfig;
+use crate::follow_up::FollowUps;
 
 type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
 
@@ -141,4 +144,62 @@ async fn a_head_without_end_is_given_up_before_it_fills_the_memory() {
     assert_eq!(row.outcome, Outcome::Failed(Failure::HttpMalformedResponse), "{row:?}");
     let (_, _, came) = drive.meter().totals();
     assert!(came < 8 * 1024 * 1024, "{came} bytes");
+}
+
+/// A site over TLS that offers HTTP/3 at this port, or nothing.
+async fn offering(authority: &Authority, port: u16) -> SocketAddr {
+    let tls = acceptor(authority.server(&["127.0.0.1"], |_| {}));
+    super::world::serve(move |stream| {
+        let tls = tls.clone();
+        async move {
+            let Ok(mut stream) = tls.accept(stream).await else { return };
+            let _ = stream.read(&mut [0; 2_048]).await;
+            let answer = format!("HTTP/1.1 200 OK\r\nalt-svc: h3=\":{port}\"; ma=60\r\ncontent-length: 2\r\n\r\nok");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_site_that_offers_http_3_is_asked_over_it_only_on_demand() {
+    let authority = Authority::new();
+    let (endpoint, address) = listen(authority.server(&["127.0.0.1"], |_| {}));
+    tokio::spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            let connection = h3_quinn::Connection::new(incoming.await.unwrap());
+            let mut connection = h3::server::Connection::<_, Bytes>::new(connection).await.unwrap();
+            while let Ok(Some(asked)) = connection.accept().await {
+                let (_, mut stream) = asked.resolve_request().await.unwrap();
+                stream.send_response(respond(200)).await.unwrap();
+                stream.finish().await.unwrap();
+            }
+        }
+    });
+    let site = offering(&authority, address.port()).await;
+    let usual = DriveConfig { follow_up: FollowUps::Usual, ..config(&authority) };
+    for (http3, steps) in [(false, 0), (true, 2)] {
+        let drive = drive(DriveConfig { http3, ..usual.clone() }, &[]);
+        let rows = run(&drive, &format!("https://{site}/")).await;
+        rows.check_numbers();
+        let copies: Vec<_> = rows.0.observations.iter().filter(|row| row.purpose == Purpose::Http3Copy).collect();
+        assert_eq!(copies.len(), steps, "{rows:#?}");
+        for copy in copies {
+            assert_eq!((copy.outcome, copy.port), (Outcome::Ok, Some(address.port())), "{copy:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_3_that_is_offered_and_silent_is_looked_into() {
+    let authority = Authority::new();
+    let silent = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let site = offering(&authority, silent.local_addr().unwrap().port()).await;
+    let usual = DriveConfig { follow_up: FollowUps::Usual, http3: true, ..config(&authority) };
+    let rows = run(&drive(usual, &[]), &format!("https://{site}/")).await;
+    let of = |purpose| rows.of(Step::Quic).iter().filter(|row| row.purpose == purpose).count();
+    let all = [Purpose::Http3Copy, Purpose::InnocentSni, Purpose::Retry, Purpose::VersionNegotiation].map(of);
+    assert_eq!(all, [1, 3, 3, 1], "{rows:#?}");
+    let page = rows.of(Step::Http).into_iter().find(|row| row.purpose == Purpose::Main).unwrap();
+    assert_eq!(page.outcome, Outcome::Ok);
 }
