@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
+use super::bounded::{Bounded, is_too_much};
 use super::scrub::Scrubber;
 use super::tap::{Tap, Tapped};
 use super::tcp::Waited;
@@ -96,9 +97,13 @@ impl Drive {
         };
         let exchange = async {
             match channel {
-                Channel::Plain(stream) => over_http1(stream, request, limit, &mut received).await,
-                Channel::Secure(stream) if is_h2 => over_h2(*stream, request, limit, &mut received).await,
-                Channel::Secure(stream) => over_http1(*stream, request, limit, &mut received).await,
+                Channel::Plain(stream) => over_http1(Bounded::new(stream, limit), request, limit, &mut received).await,
+                Channel::Secure(stream) if is_h2 => {
+                    over_h2(Bounded::new(*stream, limit), request, limit, &mut received).await
+                }
+                Channel::Secure(stream) => {
+                    over_http1(Bounded::new(*stream, limit), request, limit, &mut received).await
+                }
             }
         };
         let fault = match timeout(deadline, exchange).await {
@@ -222,6 +227,7 @@ fn fault(error: &Error, tap: &Tap, is_h2: bool) -> Fault {
     let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     let outcome = match io {
         _ if passed.error.is_some() => passed.error.unwrap_or(Outcome::Failed(Failure::UnknownFailure)),
+        Some(io) if is_too_much(io) => Outcome::Failed(Failure::HttpMalformedResponse),
         Some(io) => super::tls::fault(io, &passed).outcome,
         None if error.is_parse() => Outcome::Failed(Failure::HttpMalformedResponse),
         None if error.is_incomplete_message() || passed.ended => Outcome::Failed(Failure::EofError),

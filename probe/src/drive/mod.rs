@@ -2,6 +2,7 @@
 //! deadline, and says what it saw. Nothing here decides what to do next (that is `measure`) or what it means.
 
 mod bogon;
+mod bounded;
 mod dns;
 mod doh;
 mod errno;
