@@ -42,8 +42,13 @@ impl Site<'_> {
         for (client, isp) in self.clients.iter().zip(self.isps) {
             daemons.push(self.isp_resolver(client, isp)?);
         }
-        daemons.extend(self.public_resolvers()?);
-        daemons.extend(self.public_quic()?);
+        let mut resolvers = self.public_resolvers()?;
+        if self.asks_for_quic() {
+            // unbound takes UDP port 443 as well, for nothing; of two that share a port the later has the datagrams.
+            resolvers.iter_mut().try_for_each(Daemon::wait_until_ready)?;
+            daemons.extend(self.public_quic()?);
+        }
+        daemons.extend(resolvers);
         if self.scenario.resolver == ResolverMode::Recursive {
             daemons.push(
                 self.resolver(&[ROOT_SERVER], Knowledge::Authority).start(self.abroad, &self.folder.join("root"))?,
@@ -91,11 +96,13 @@ impl Site<'_> {
         self.internet.resolvers.iter().map(start).collect()
     }
 
-    /// QUIC at the public resolvers, in worlds where the probe asks for it.
+    /// Whether the probe measures QUIC here.
+    fn asks_for_quic(&self) -> bool {
+        self.scenario.truth.measure.iter().any(|expected| expected.input.starts_with("quic:"))
+    }
+
+    /// QUIC at the public resolvers.
     fn public_quic(&self) -> Result<Vec<Daemon>> {
-        if !self.scenario.truth.measure.iter().any(|expected| expected.input.starts_with("quic:")) {
-            return Ok(Vec::new());
-        }
         let start = |public: &crate::internet::PublicResolver| {
             // A folder of its own: the resolver beside it has a key of its own for the same names.
             let folder = self.folder.join(format!("{}-quic", public.name));
