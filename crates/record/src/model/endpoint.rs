@@ -130,8 +130,8 @@ impl Endpoint {
         let url = Url::parse(trimmed)
             .map_err(|error| EndpointError::NotAUrl { input: trimmed.into(), reason: error.to_string() })?;
         let malformed = |problem| EndpointError::Malformed { input: trimmed.into(), problem };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(malformed("user names and passwords are not sent by a probe"));
+        if has_credentials(&url) {
+            return Err(malformed(CREDENTIALS));
         }
         match url.scheme() {
             "http" | "https" => web(url).ok_or_else(|| malformed("there is no host")),
@@ -169,6 +169,9 @@ impl Endpoint {
             return Err(not_a_url("a host name with a dot in it was expected"));
         }
         let url = Url::parse(&format!("https://{input}")).map_err(|error| not_a_url(&error.to_string()))?;
+        if has_credentials(&url) {
+            return Err(EndpointError::Malformed { input: input.into(), problem: CREDENTIALS });
+        }
         web(url).ok_or_else(|| not_a_url("there is no host"))
     }
 
@@ -193,6 +196,13 @@ impl Endpoint {
             Self::Dns { resolver, .. } => (HostName::Address(*resolver), 53),
         }
     }
+}
+
+/// Why a URL with a user's name or password is refused.
+const CREDENTIALS: &str = "user names and passwords are not sent by a probe";
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Letters, digits, hyphens, dots and underscores: what a server name can be made of and still print as it was typed.
@@ -321,6 +331,7 @@ mod tests {
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),
+            ("u:p@x.com", "passwords"),
             ("tls://1.1.1.1:443?sni=a%26b", "must be a host name"),
         ] {
             let error = Endpoint::parse(text).unwrap_err().to_string();
