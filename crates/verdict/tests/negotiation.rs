@@ -102,6 +102,18 @@ fn silence_elsewhere_counts_only_where_udp_passes_and_of_two_operators() {
 }
 
 #[test]
+fn an_operator_that_answered_for_the_target_s_name_lives_though_the_experiment_s_question_was_lost() {
+    let start = for_all_names().over_tcp().versions(TIMEOUT).elsewhere(OPERATORS[0], TIMEOUT, Outcome::Ok);
+    let mut measurement = start.elsewhere(OPERATORS[1], TIMEOUT, Outcome::Ok).done();
+    let rows = measurement.observations.iter_mut();
+    for row in rows.filter(|row| row.purpose == Purpose::QuicElsewhere && row.dns().is_some()) {
+        row.purpose = Purpose::Comparison;
+    }
+    let verdict = faultline_verdict::judge(&measurement, &world::healthy());
+    is(&verdict, State::LikelyBlocked, Cause::Interference, &["udp.timeout"]);
+}
+
+#[test]
 fn a_server_without_quic_is_told_from_a_closed_port_by_one_operator_that_answers() {
     let start = || for_all_names().over_tcp().versions(TIMEOUT).helper_answers();
     let start =

@@ -88,10 +88,11 @@ fn is_timeout(quic: &Quic<'_>) -> bool {
     matches!(quic.row.outcome.failure(), Some(GenericTimeoutError | TimedOut))
 }
 
-/// Addresses that answered a question for a name over UDP, with the rows.
+/// Addresses that answered a question for a name over UDP, with the rows: in the experiment, or when they were asked of the target's
+/// name. A single datagram may be lost.
 fn over_dns(features: &Features<'_>) -> Vec<(IpAddr, u32)> {
     let rows = features.measurement.observations.iter();
     let replied = rows.filter(|row| row.dns().is_some_and(|dns| dns.engine == Engine::Udp && dns.replies > 0));
-    let replied = replied.filter(|row| row.purpose == Purpose::QuicElsewhere);
+    let replied = replied.filter(|row| matches!(row.purpose, Purpose::QuicElsewhere | Purpose::Comparison));
     replied.filter_map(|row| Some((row.address?, row.seq))).collect()
 }
