@@ -1,5 +1,7 @@
 //! QUIC's version negotiation in worlds, seen by perl's sockets: who answers, and whom a filter lets answer.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it can do")]
+
 mod common;
 
 use common::{can_run_with, in_client};
