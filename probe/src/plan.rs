@@ -41,6 +41,8 @@ pub struct Plan {
     pub max_data: Option<u64>,
     /// Which experiments follow what failed.
     pub follow_up: FollowUps,
+    /// Whether sites that offer HTTP/3 are asked for the same over it.
+    pub http3: bool,
     /// The helper that is asked, without its secrets.
     pub helper: Option<String>,
     /// Names of what is asked to prove the vantage, and of the resolvers compared with.
@@ -82,6 +84,7 @@ impl Plan {
             max_time: options.max_time,
             max_data: options.max_data,
             follow_up: options.follow_up,
+            http3: options.http3,
             helper: options.helper.as_ref().map(|url| HelperClient::new(url).place()),
             controls: names_of(controls, options),
         }
@@ -112,6 +115,7 @@ impl Plan {
             max_data: self.max_data,
             follow_up: self.follow_up.are_made(),
             locate: self.follow_up.locate(),
+            http3: self.http3,
             limits: PrintedLimits::of(&self.limits),
             helper: self.helper.as_deref(),
             controls: &self.controls,
@@ -133,6 +137,7 @@ impl Plan {
             ("at most this long", self.max_time.map(|time| format!("{time:?}"))),
             ("at most this much", self.max_data.map(|bytes| format!("{bytes} bytes"))),
             ("follow-ups", Some(words(self.follow_up).to_owned())),
+            ("HTTP/3", self.http3.then(|| "where a site offers it".to_owned())),
             ("helper", self.helper.clone()),
             ("controls", Some(self.controls.join(" "))),
             ("left out", self.left_out_words()),
@@ -174,6 +179,7 @@ struct Printed<'a> {
     max_data: Option<u64>,
     follow_up: bool,
     locate: bool,
+    http3: bool,
     limits: PrintedLimits,
     helper: Option<&'a str>,
     controls: &'a [String],
@@ -241,6 +247,7 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Web(_) => "dns, tcp, http",
         Endpoint::Tcp { .. } => "dns, tcp",
         Endpoint::Tls { .. } => "dns, tcp, tls",
+        Endpoint::Quic { path: Some(_), .. } => "dns, quic, http",
         Endpoint::Quic { .. } => "dns, quic",
         Endpoint::Vpn { protocol, .. } if protocol.is_tcp() => "dns, tcp, vpn",
         Endpoint::Vpn { .. } => "dns, vpn",

@@ -47,6 +47,9 @@ pub struct Resolver {
     pub udp: Vec<IpAddr>,
     /// Its DNS over HTTPS.
     pub doh: Url,
+    /// Whether its addresses answer QUIC.
+    #[serde(default)]
+    pub quic: bool,
 }
 
 impl Controls {

@@ -28,9 +28,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("unbound", "unbound"),
 ];
 
-/// The programs that some worlds need: those with HTTP/3, and those with VPN servers.
+/// The programs that some worlds need: those with HTTP/3 and QUIC, and those with VPN servers.
 const SOME: &[(&str, &str)] = &[
     ("caddy", "caddy"),
+    ("gtlsserver", "ngtcp2-server"),
     ("openvpn", "openvpn"),
     ("wireguard-go", "wireguard-go"),
     ("wg", "wireguard-tools"),

@@ -9,6 +9,7 @@ use crate::fingerprint::Fingerprints;
 use crate::fuse::{fuse, is_beside};
 use crate::gate::Gate;
 use crate::health::HealthState;
+use crate::quic;
 use crate::rules::{Finding, Known, findings};
 use crate::table::table;
 use crate::verdict::{Cause, Evidence, Probabilities, State, Verdict};
@@ -36,6 +37,9 @@ pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witnes
         .filter(|&family| connected_over(measurement, family))
         .map(|family| (family.name(), judge_family(Some(family)).state))
         .collect();
+    if let Some(over_quic) = quic::apart(measurement) {
+        verdict.families.insert("quic", self::judge_family(fingerprints, &over_quic, &gate, None).state);
+    }
     verdict
 }
 

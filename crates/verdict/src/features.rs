@@ -37,6 +37,11 @@ pub struct Quic<'a> {
 }
 
 impl Quic<'_> {
+    /// Whether the server's versions came, where they were asked for.
+    pub fn negotiated(&self) -> bool {
+        self.row.outcome.is_ok()
+    }
+
     /// Whether the peer said anything at all, be it a certificate of its own or a refusal.
     pub fn spoke(&self) -> bool {
         self.row.outcome.is_ok() || self.tls.bytes_received > 0
@@ -430,6 +435,7 @@ fn host_of(measurement: &Measurement, rows: &[&Observation]) -> (String, u16) {
     let (own, own_port) = measurement.target.endpoint.host_and_port();
     let is_connection = |row: &&&Observation| matches!(row.step(), Step::Tcp | Step::Quic | Step::Vpn);
     let port = rows.iter().find(is_connection).and_then(|row| row.port);
+    // A question of an experiment may be for another name.
     let is_own = |row: &&&Observation| matches!(row.purpose, Purpose::Main | Purpose::Comparison);
     let asked = rows.iter().filter(is_own).find_map(|row| row.dns().map(|dns| dns.hostname.clone()));
     let offered = || rows.iter().find_map(|row| row.tls().or(row.quic()).and_then(|tls| tls.sni.clone()));

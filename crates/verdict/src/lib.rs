@@ -12,6 +12,7 @@ pub mod goodput;
 mod health;
 mod json;
 pub mod paired;
+mod quic;
 mod rules;
 mod table;
 mod text;

@@ -105,7 +105,7 @@ pub struct Verdict {
     pub mechanisms: Vec<String>,
     /// Probabilities of the target's states.
     pub p: Probabilities,
-    /// The state as each address family saw it, where one was tried.
+    /// The state as each address family saw it, where one was tried; and of the same site over QUIC (`quic`), where that was asked for.
     pub families: BTreeMap<&'static str, State>,
     /// Version of the evidence table.
     pub ruleset: String,

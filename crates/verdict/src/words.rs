@@ -30,6 +30,9 @@ pub fn row(row: &Observation) -> String {
         StepData::Dns(dns) => (question(dns), answers(dns)),
         StepData::Tcp => (format!("TCP connection to {}", place(row)), "connected".to_owned()),
         StepData::Tls(tls) => (handshake("TLS", row, tls), tls_result(tls)),
+        StepData::Quic(_) if negotiates(row) => {
+            (format!("QUIC version negotiation with {}", place(row)), "answered".to_owned())
+        }
         StepData::Quic(tls) => (handshake("QUIC", row, tls), tls_result(tls)),
         StepData::Vpn(vpn) => (format!("first message of {} to {}", vpn.protocol, place(row)), vpn_result(vpn)),
         StepData::Http(http) => (format!("request for {} at {}", http.url, place(row)), response(http)),
@@ -84,6 +87,9 @@ fn purpose(row: &Observation) -> String {
         Purpose::Subdomain => "a name below the target's that cannot exist, ",
         Purpose::ParentName => "the name above the target's, ",
         Purpose::AddressCheck => "an address that nobody had tried, ",
+        Purpose::VersionNegotiation => "asked for its versions, ",
+        Purpose::Http3Copy => "the same over HTTP/3, ",
+        Purpose::QuicElsewhere => "asked of an unrelated operator, ",
         Purpose::NoResolver => "asked of the target's own host, ",
         Purpose::SmallSegments => "in small segments, ",
         Purpose::InnocentServer => "a host that nobody has, at a server that has nothing to do with the target, ",
@@ -139,6 +145,11 @@ fn late_answers(dns: &Dns) -> String {
         let _ = write!(text, "; then another reply after {after_ms} ms: {}", records.collect::<Vec<_>>().join(", "));
     }
     text
+}
+
+/// Whether a row of QUIC's is no handshake.
+fn negotiates(row: &Observation) -> bool {
+    matches!(row.purpose, Purpose::VersionNegotiation | Purpose::QuicElsewhere)
 }
 
 fn handshake(protocol: &str, row: &Observation, tls: &Tls) -> String {

@@ -2,7 +2,7 @@
 
 mod world;
 
-use faultline_record::{Failure, Outcome, Purpose, Tls};
+use faultline_record::{Failure, Http, Outcome, Purpose, Tls};
 use faultline_verdict::{Cause, State, Verdict};
 use world::{GENUINE, World, failed, heard};
 
@@ -127,4 +127,67 @@ fn a_name_that_passes_when_it_is_hidden_is_blocked() {
         assert!(fired(&verdict, "tls.passes_when_hidden"));
         assert!(!fired(&hidden(purpose, failed(Failure::SslInvalidHostname)), "tls.passes_when_hidden"));
     }
+}
+
+fn asked(outcome: Outcome, status: Option<u16>) -> Verdict {
+    let http = Http { url: "https://site.example/".into(), protocol: Some("h3".into()), status, ..Http::default() };
+    let world = World::measuring("quic://site.example:443/").system_says(GENUINE).others_say(GENUINE);
+    let world = world.quic(Purpose::Main, GENUINE, Outcome::Ok, true);
+    world.then_request(Purpose::Main, GENUINE, outcome, http).judged()
+}
+
+#[test]
+fn a_response_behind_a_quic_handshake_counts_as_one_behind_tls() {
+    let answered = asked(Outcome::Ok, Some(200));
+    is(&answered, State::Ok, Cause::None, &[]);
+    assert!(fired(&answered, "http.verified_response"));
+    is(&asked(Outcome::Ok, Some(403)), State::Ok, Cause::ServerSide, &[]);
+}
+
+#[test]
+fn a_request_that_fails_behind_a_quic_handshake_is_not_ok_and_no_block() {
+    let verdict = asked(failed(TIMEOUT), None);
+    assert!(fired(&verdict, "http.failure_inside_tls"), "{verdict:#?}");
+    assert!(!matches!(verdict.state, State::Ok | State::Blocked | State::LikelyBlocked), "{verdict:#?}");
+}
+
+/// A site that works over TCP, and is asked over HTTP/3 as well.
+fn offered(outcome: Outcome, heard: bool) -> World {
+    let world = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+    world.responds(Purpose::Main, GENUINE, 200).quic(Purpose::Http3Copy, GENUINE, outcome, heard)
+}
+
+#[test]
+fn a_site_s_quic_has_a_state_of_its_own_and_never_turns_that_of_the_site() {
+    let page = Http { url: "https://site.example/".into(), protocol: Some("h3".into()), ..Http::default() };
+    let answered = Http { status: Some(200), ..page.clone() };
+    let works = offered(Outcome::Ok, true).then_request(Purpose::Http3Copy, GENUINE, Outcome::Ok, answered).judged();
+    let silent = offered(failed(TIMEOUT), false).judged();
+    let unanswered =
+        offered(Outcome::Ok, true).then_request(Purpose::Http3Copy, GENUINE, failed(TIMEOUT), page).judged();
+    let answers = (failed(Failure::SslInvalidHostname), true);
+    let dropped = rounds(offered(failed(TIMEOUT), false), answers, (failed(TIMEOUT), false)).judged();
+    let nobody = (failed(TIMEOUT), false);
+    let filtered = rounds(offered(failed(TIMEOUT), false), nobody, nobody);
+    let filtered = filtered.quic(Purpose::VersionNegotiation, GENUINE, Outcome::Ok, true).judged();
+    for (verdict, over_quic) in [
+        (works, State::Ok),
+        (silent, State::Impaired),
+        (unanswered, State::Impaired),
+        (dropped, State::Blocked),
+        (filtered, State::LikelyBlocked),
+    ] {
+        is(&verdict, State::Ok, Cause::None, &[]);
+        assert_eq!(verdict.families["ipv4"], State::Ok, "{verdict:#?}");
+        assert_eq!(verdict.families["quic"], over_quic, "{verdict:#?}");
+    }
+}
+
+#[test]
+fn a_site_that_was_not_asked_over_quic_has_no_state_for_it() {
+    let world = World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE);
+    let verdict = world.responds(Purpose::Main, GENUINE, 200).judged();
+    assert!(!verdict.families.contains_key("quic"), "{verdict:#?}");
+    let skipped = Outcome::NotRun(faultline_record::NotRun::TargetDeadline);
+    assert!(!offered(skipped, false).judged().families.contains_key("quic"));
 }

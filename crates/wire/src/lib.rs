@@ -8,4 +8,5 @@ extern crate alloc;
 
 pub mod ikev2;
 pub mod openvpn;
+pub mod quic;
 pub mod tls;

@@ -50,6 +50,8 @@ pub struct MeasureOptions {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether experiments follow what failed.
     pub follow_up: FollowUps,
+    /// Whether sites that offer HTTP/3 are asked for the same over it.
+    pub http3: bool,
     /// Only print the plan.
     pub dry_run: bool,
     /// Consent was given by option.
@@ -147,6 +149,7 @@ impl ConfigFile {
             helper: given.helper.or(file.helper).map(web_only).transpose()?,
             extra_roots: ca_file.map_or_else(|| Ok(Vec::new()), |path| read_roots(&path))?,
             follow_up: follow_ups(yes(given.no_follow_up, file.no_follow_up), yes(given.locate, file.locate)),
+            http3: yes(given.http3, file.http3),
             dry_run: yes(given.dry_run, file.dry_run),
             yes: yes(given.yes, file.yes),
             asn: given.asn.or(file.asn).map(|asn| asn.0),

@@ -215,6 +215,11 @@ pub struct MeasureArgs {
           value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),
           hide_possible_values = true, conflicts_with = "no_follow_up")]
     pub locate: Option<bool>,
+    /// Ask sites that offer HTTP/3 for the same page over it, too: a QUIC handshake and a request for each
+    #[arg(long, env = "FAULTLINE_HTTP3", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),
+          hide_possible_values = true, conflicts_with = "no_follow_up")]
+    pub http3: Option<bool>,
     /// Print what would be measured, and send nothing
     #[arg(long, env = "FAULTLINE_DRY_RUN", hide_env = true, num_args = 0..=1, require_equals = true,
           value_name = "BOOL", default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(),

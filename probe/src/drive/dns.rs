@@ -194,5 +194,6 @@ pub(super) fn transport_fault(error: &NetError) -> Fault {
         }
         _ => Outcome::Failed(Failure::UnknownFailure),
     };
-    Fault::new(outcome, error)
+    // A service's page comes as an error's words.
+    Fault::said(outcome, error)
 }

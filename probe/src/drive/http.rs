@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
+use super::bounded::{Bounded, is_too_much};
 use super::scrub::Scrubber;
 use super::tap::{Tap, Tapped};
 use super::tcp::Waited;
@@ -33,7 +34,7 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
 
 /// Room for a response's head; hyper would allow more than what is kept of a body.
-const HEAD: usize = 64 * 1024;
+pub(super) const HEAD: usize = 64 * 1024;
 
 type Ask = Request<Empty<Bytes>>;
 
@@ -74,15 +75,15 @@ pub struct Fetch {
 
 /// What has been received so far; outlives a deadline.
 #[derive(Default)]
-struct Received {
-    start: Option<Instant>,
-    head_ms: Option<u32>,
-    arrivals: Vec<Arrival>,
-    status: Option<u16>,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    body_length: u64,
-    truncated: bool,
+pub(super) struct Received {
+    pub(super) start: Option<Instant>,
+    pub(super) head_ms: Option<u32>,
+    pub(super) arrivals: Vec<Arrival>,
+    pub(super) status: Option<u16>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) body_length: u64,
+    pub(super) truncated: bool,
 }
 
 impl Drive {
@@ -104,9 +105,13 @@ impl Drive {
         };
         let exchange = async {
             match channel {
-                Channel::Plain(stream) => over_http1(stream, request, limit, &mut received).await,
-                Channel::Secure(stream) if is_h2 => over_h2(*stream, request, limit, &mut received).await,
-                Channel::Secure(stream) => over_http1(*stream, request, limit, &mut received).await,
+                Channel::Plain(stream) => over_http1(Bounded::new(stream, limit), request, limit, &mut received).await,
+                Channel::Secure(stream) if is_h2 => {
+                    over_h2(Bounded::new(*stream, limit), request, limit, &mut received).await
+                }
+                Channel::Secure(stream) => {
+                    over_http1(Bounded::new(*stream, limit), request, limit, &mut received).await
+                }
             }
         };
         let fault = match timeout(deadline, exchange).await {
@@ -137,7 +142,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http {
+pub(super) fn keep(received: Received, url: &Url, is_h2: bool, scrubber: Scrubber) -> Http {
     let headers = &received.headers;
     Http {
         url: scrubber.place(url.as_str()),
@@ -212,7 +217,7 @@ async fn receive(response: Response<Incoming>, limit: usize, received: &mut Rece
 }
 
 /// The request for a URL, if it can be written down.
-fn request(url: &Url, is_h2: bool) -> Option<Ask> {
+pub(super) fn request(url: &Url, is_h2: bool) -> Option<Ask> {
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
     let builder = if is_h2 {
@@ -235,6 +240,7 @@ fn fault(error: &Error, tap: &Tap, is_h2: bool) -> Fault {
     let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     let outcome = match io {
         _ if passed.error.is_some() => passed.error.unwrap_or(Outcome::Failed(Failure::UnknownFailure)),
+        Some(io) if is_too_much(io) => Outcome::Failed(Failure::HttpMalformedResponse),
         Some(io) => super::tls::fault(io, &passed).outcome,
         None if error.is_parse() => Outcome::Failed(Failure::HttpMalformedResponse),
         None if error.is_incomplete_message() || passed.ended => Outcome::Failed(Failure::EofError),

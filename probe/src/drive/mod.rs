@@ -3,10 +3,15 @@
 
 mod arrivals;
 mod bogon;
+mod bounded;
 mod dns;
 mod doh;
 mod errno;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod http;
+mod http3;
+mod negotiation;
 mod quic;
 mod runtime;
 mod scrub;
@@ -35,7 +40,7 @@ use crate::pace::Pace;
 pub use bogon::is_bogon;
 pub use dns::{Answered, Question};
 pub use http::{Channel, Fetch};
-pub use quic::QuicHandshake;
+pub use quic::{QuicChannel, QuicHandshake};
 pub use scrub::{SCRUBBED, Scrubber};
 pub use stream::By as DnsBy;
 pub use system::SYSTEM;
@@ -64,6 +69,8 @@ pub struct Strangers {
     pub names: Vec<String>,
     /// Plain pages with a known answer.
     pub pages: Vec<KnownPage>,
+    /// Resolvers, the addresses of each, that answer DNS at UDP port 53 and QUIC at UDP port 443.
+    pub quic: Vec<Vec<IpAddr>>,
 }
 
 /// A page whose answer is known in advance.
@@ -94,6 +101,8 @@ pub struct DriveConfig {
     pub limits: Limits,
     /// Which follow-ups are made.
     pub follow_up: FollowUps,
+    /// Whether sites that offer HTTP/3 are asked for the same over it.
+    pub http3: bool,
     /// Whether the vantage has an IPv6 route.
     pub ipv6: bool,
 }
@@ -147,6 +156,11 @@ pub struct Fault {
 impl Fault {
     fn new(outcome: Outcome, words: impl fmt::Display) -> Self {
         Self { outcome, detail: Some(words.to_string()) }
+    }
+
+    /// The same, of words that a peer may have put: every global address is taken out, for it may be the vantage's own.
+    fn said(outcome: Outcome, words: impl fmt::Display) -> Self {
+        Self::new(outcome, Scrubber::default().header("", words.to_string().as_bytes()))
     }
 }
 

@@ -39,6 +39,24 @@ pub struct QuicHandshake {
     pub detail: Option<String>,
     /// What was seen.
     pub seen: Tls,
+    /// What a request can go over, when the handshake was finished.
+    pub channel: Option<QuicChannel>,
+}
+
+/// A connection over which nothing has been asked yet. It is closed when this is dropped.
+#[derive(Debug)]
+pub struct QuicChannel {
+    endpoint: Endpoint,
+    pub(super) connection: quinn::Connection,
+    /// Bytes of datagrams received so far.
+    pub(super) received: Arc<AtomicU64>,
+}
+
+impl Drop for QuicChannel {
+    fn drop(&mut self) {
+        self.connection.close(0_u32.into(), b"");
+        self.endpoint.close(0_u32.into(), b"");
+    }
 }
 
 /// A socket that counts what comes and goes.
@@ -111,31 +129,19 @@ impl Drive {
         let (config, presented) = self.shared.tls.recording(&[HTTP3]);
         let received = Arc::new(AtomicU64::new(0));
         let result = match self.open(address, config, Arc::clone(&received)) {
-            Ok((endpoint, config)) => match endpoint.connect_with(config, address, host) {
-                Ok(connecting) => {
-                    let result = timeout(deadline, connecting).await;
-                    let end = match result {
-                        Ok(Ok(connection)) => {
-                            super::tls::look_at_quic(&mut seen, &connection);
-                            connection.close(0_u32.into(), b"");
-                            Ok(())
-                        }
-                        Ok(Err(error)) => Err(fault_of(&error)),
-                        Err(_) => Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))),
-                    };
-                    endpoint.close(0_u32.into(), b"");
-                    end
-                }
-                Err(error) => Err(Fault::new(Outcome::Failed(Failure::InvalidArgument), error)),
-            },
+            Ok((endpoint, config)) => shake(endpoint, config, (address, host), deadline, Arc::clone(&received)).await,
             Err(error) => Err(Fault::new(errno::outcome(&error), error)),
         };
+        let (channel, result) = result.map_or_else(|fault| (None, Err(fault)), |channel| (Some(channel), Ok(())));
+        if let Some(channel) = &channel {
+            super::tls::look_at_quic(&mut seen, &channel.connection);
+        }
         seen.bytes_received = received.load(Ordering::Relaxed);
         let (chain, verdict) = presented();
         seen.chain = chain;
         match verdict.and(result) {
-            Ok(()) => QuicHandshake { outcome: Outcome::Ok, detail: None, seen },
-            Err(fault) => ended(fault, seen),
+            Ok(()) => QuicHandshake { outcome: Outcome::Ok, detail: None, seen, channel },
+            Err(fault) => QuicHandshake { channel, ..ended(fault, seen) },
         }
     }
 
@@ -159,11 +165,30 @@ impl Drive {
     }
 }
 
-fn ended(fault: Fault, seen: Tls) -> QuicHandshake {
-    QuicHandshake { outcome: fault.outcome, detail: fault.detail, seen }
+/// The handshake itself. Whatever becomes of it, the endpoint is closed in the end.
+async fn shake(
+    endpoint: Endpoint,
+    config: ClientConfig,
+    (address, host): (SocketAddr, &str),
+    deadline: Duration,
+    received: Arc<AtomicU64>,
+) -> Result<QuicChannel, Fault> {
+    let connecting = endpoint.connect_with(config, address, host);
+    let connecting = connecting.map_err(|error| Fault::new(Outcome::Failed(Failure::InvalidArgument), error))?;
+    let result = match timeout(deadline, connecting).await {
+        Ok(Ok(connection)) => return Ok(QuicChannel { endpoint, connection, received }),
+        Ok(Err(error)) => fault_of(&error),
+        Err(_) => Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline)),
+    };
+    endpoint.close(0_u32.into(), b"");
+    Err(result)
 }
 
-fn fault_of(error: &ConnectionError) -> Fault {
+fn ended(fault: Fault, seen: Tls) -> QuicHandshake {
+    QuicHandshake { outcome: fault.outcome, detail: fault.detail, seen, channel: None }
+}
+
+pub(super) fn fault_of(error: &ConnectionError) -> Fault {
     let failure = match error {
         ConnectionError::TimedOut => Failure::GenericTimeoutError,
         ConnectionError::Reset => Failure::ConnectionReset,
@@ -172,5 +197,19 @@ fn fault_of(error: &ConnectionError) -> Fault {
         }
         _ => Failure::SslFailedHandshake,
     };
-    Fault::new(Outcome::Failed(failure), error)
+    // A peer that closes gives a reason in words of its own.
+    Fault::said(Outcome::Failed(failure), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_s_reason_to_close_is_kept_without_the_addresses_in_it() {
+        let reason = "no service for 8.8.4.4 here".into();
+        let close = quinn::ApplicationClose { error_code: 7_u32.into(), reason };
+        let words = fault_of(&ConnectionError::ApplicationClosed(close)).detail.unwrap();
+        assert!(words.contains("no service for [scrubbed] here"), "{words}");
+    }
 }

@@ -108,6 +108,9 @@ fn replace_bytes(bytes: &[u8], unwanted: &dyn Fn(IpAddr) -> bool) -> Option<Vec<
             kept.extend_from_slice(&bytes[copied..at + from]);
             kept.extend_from_slice(SCRUBBED.as_bytes());
             copied = at + to;
+            // The rest of the run may hold it once more.
+            at += to;
+            continue;
         }
         at += length;
     }
@@ -122,26 +125,35 @@ const fn is_part(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':' | b'-')
 }
 
-/// The unwanted address in a run of such bytes: the run itself without marks around it, or what stands between two of
-/// its colons (`IP:8.8.8.8:443`). The longest comes first.
+/// Colons and dashes in a run beyond which no address is looked for: two of IPv6 with their ports have eighteen.
+const MARKS: usize = 24;
+
+/// The first unwanted address in a run of such bytes: the run itself without marks around it, or what stands between two of
+/// its colons or dashes (`IP:8.8.8.8:443`). The longest comes first.
 fn find_literal(run: &[u8], unwanted: &dyn Fn(IpAddr) -> bool) -> Option<(usize, usize)> {
+    let whole = std::str::from_utf8(run).ok()?;
+    let text = whole.trim_end_matches(['.', '-']);
+    let before = text.len() - text.trim_start_matches(['.', '-']).len();
+    let text = &text[before..];
+    // A dash stands between two addresses as well: `192.0.2.1-192.0.2.9`.
+    let marks = [':', '-'];
     // The shortest is `::`; the longest has 45 bytes, and room for marks and a port.
-    if !(2..=64).contains(&run.len()) || !run.iter().any(|byte| matches!(byte, b'.' | b':' | b'-')) {
+    let is_long = !(2..=64).contains(&text.len()) || text.matches(marks).count() > MARKS;
+    if is_long || !text.contains(['.', ':', '-']) {
         return None;
     }
-    let text = std::str::from_utf8(run).ok()?;
-    let end = text.trim_end_matches(['.', '-']).len();
-    let start = text.len() - text.trim_start_matches(['.', '-']).len();
-    let colons = || text.match_indices(':').map(|(at, _)| at);
-    let starts = std::iter::once(start).chain(colons().map(|at| at + 1));
-    let ends = || std::iter::once(end).chain(text.rmatch_indices(':').map(|(at, _)| at)).chain(dash_run(text));
-    starts.flat_map(|start| ends().map(move |end| (start, end))).filter(|(start, end)| start < end).find(
-        |&(start, end)| {
-            let literal = &text[start..end];
-            let address = literal.parse().or_else(|_| literal.replace('-', ".").parse::<IpAddr>());
-            address.is_ok_and(unwanted)
-        },
-    )
+    let starts = std::iter::once(0).chain(text.match_indices(marks).map(|(at, _)| at + 1));
+    let ends = || {
+        let marked = text.rmatch_indices(marks).map(|(at, _)| at);
+        std::iter::once(text.len()).chain(marked).chain(dash_run(text))
+    };
+    let pieces = starts.flat_map(|start| ends().map(move |end| (start, end)));
+    let found = pieces.filter(|(start, end)| start < end).find(|&(start, end)| {
+        let literal = &text[start..end];
+        let address = literal.parse().or_else(|_| literal.replace('-', ".").parse::<IpAddr>());
+        address.is_ok_and(unwanted)
+    });
+    found.map(|(start, end)| (before + start, before + end))
 }
 
 /// Where four numbers with dashes between them end, when a dot and more follow.
@@ -169,6 +181,8 @@ mod tests {
             ("host 8-8-4-4.dsl.example", "host [scrubbed].dsl.example"),
             ("18.8.4.4 8.8.4 8.8.8.8", "18.8.4.4 8.8.4 8.8.8.8"),
             ("::ffff:8.8.4.4", "[scrubbed]"),
+            ("8.8.4.4::8.8.4.4:443", "[scrubbed]::[scrubbed]:443"),
+            ("8.8.4.1-8.8.4.4, 8.8.4.4-8.8.4.4", "8.8.4.1-[scrubbed], [scrubbed]-[scrubbed]"),
         ] {
             assert_eq!(String::from_utf8(four.body(given.into())).unwrap(), wanted);
         }
@@ -177,6 +191,22 @@ mod tests {
             let scrubbed = six.text(text);
             assert!(scrubbed.contains(SCRUBBED) && !scrubbed.contains("8844"), "{text} became {scrubbed}");
         }
+    }
+
+    #[test]
+    fn a_line_of_dashes_hides_nothing() {
+        let line = "-".repeat(100);
+        assert_eq!(from("8.8.4.4").text(&format!("{line}8.8.4.4{line}")), format!("{line}[scrubbed]{line}"));
+    }
+
+    #[test]
+    fn a_body_that_is_all_marks_is_looked_through_in_time() {
+        let run = format!("{} ", "1-".repeat(23) + "1:1.1.1.1");
+        let body = run.repeat(256 * 1024 / run.len()).into_bytes();
+        let start = std::time::Instant::now();
+        assert_eq!(from("8.8.4.4").body(body.clone()), body);
+        assert_eq!(from("8.8.4.4").body(vec![b'-'; 256 * 1024]).len(), 256 * 1024);
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Passed {
         &self.first[..length]
     }
 
-    fn read(&mut self, bytes: &[u8]) {
+    pub(super) fn read(&mut self, bytes: &[u8]) {
         let before = usize::try_from(self.received).map_or(KEPT, |received| received.min(KEPT));
         let more = bytes.len().min(KEPT - before);
         self.first[before..before + more].copy_from_slice(&bytes[..more]);

@@ -59,7 +59,7 @@ impl Drive {
     }
 }
 
-fn query(question: &Question) -> Result<Message, Fault> {
+pub(super) fn query(question: &Question) -> Result<Message, Fault> {
     let mut message = Message::query();
     message.metadata.id = rand::random();
     message.metadata.recursion_desired = question.recursive;
@@ -71,8 +71,8 @@ fn query(question: &Question) -> Result<Message, Fault> {
 }
 
 /// Everything that came back for one question.
-struct Heard {
-    seen: Dns,
+pub(super) struct Heard {
+    pub(super) seen: Dns,
     /// The bytes of every different reply, to know a datagram that the network doubled.
     replies: Vec<Vec<u8>>,
     doubled: u32,
@@ -84,12 +84,19 @@ struct Heard {
 }
 
 impl Heard {
-    fn new(seen: Dns) -> Self {
+    pub(super) fn new(seen: Dns) -> Self {
         let replies = Vec::new();
         Self { seen, replies, doubled: 0, wrong_id: 0, wrong_address: 0, garbage: 0, truncated: false, first: None }
     }
 
-    fn datagram(&mut self, bytes: &[u8], from: SocketAddr, server: SocketAddr, query: &Message, after: Duration) {
+    pub(super) fn datagram(
+        &mut self,
+        bytes: &[u8],
+        from: SocketAddr,
+        server: SocketAddr,
+        query: &Message,
+        after: Duration,
+    ) {
         if from != server {
             self.wrong_address += 1;
             return;
@@ -127,7 +134,7 @@ impl Heard {
     }
 
     /// The outcome is the first reply's; without one, what came instead says more than that time ran out.
-    fn end(&self, result: Result<(), Fault>, deadline: Duration) -> (Outcome, Option<String>) {
+    pub(super) fn end(&self, result: Result<(), Fault>, deadline: Duration) -> (Outcome, Option<String>) {
         if let Some(outcome) = self.first {
             return (outcome, self.notes());
         }

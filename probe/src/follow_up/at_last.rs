@@ -32,6 +32,7 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
         rows.other_forms(),
         rows.residual(),
         rows.locate(),
+        super::http3::wanted(&rows.main),
     ];
     wanted.into_iter().flatten().chain(rows.no_resolver()).chain(by_name.into_iter().flatten()).collect()
 }

@@ -22,6 +22,7 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
                 host_differential(rows.clone()),
                 quic_differential(rows.clone(), innocent),
                 tcp_copy(rows.clone()),
+                super::negotiation::wanted(rows.clone()),
                 tunnel(rows.clone()),
                 forged_certificate(rows),
             ]

@@ -7,7 +7,9 @@ mod anywhere;
 mod at_last;
 mod budget;
 mod early;
+mod http3;
 mod hypothesis;
+mod negotiation;
 mod planner;
 mod questions;
 mod slow;
@@ -143,6 +145,17 @@ pub enum Experiment {
         /// The name it failed for.
         own: String,
     },
+    /// Does a server of QUIC live there, whatever name it is asked for, and does UDP pass here at all? Versions are asked of the
+    /// same address, and where nothing comes, of unrelated operators.
+    VersionNegotiation {
+        /// Where QUIC failed.
+        address: SocketAddr,
+    },
+    /// Is the page there over HTTP/3 as well, as the site says? Only made where it is asked for.
+    Http3Copy {
+        /// Where HTTP/3 is offered.
+        address: SocketAddr,
+    },
     /// Does the host live? The same name at the same address over TCP and TLS.
     TcpCopy {
         /// Where QUIC failed.
@@ -234,6 +247,8 @@ impl Experiment {
             | Self::Tunnel { address }
             | Self::QuicDifferential { address, .. }
             | Self::TcpCopy { address, .. }
+            | Self::VersionNegotiation { address }
+            | Self::Http3Copy { address }
             | Self::Elsewhere { beside: address, .. }
             | Self::OtherForms { address, .. }
             | Self::OtherPort { address }

@@ -171,6 +171,13 @@ impl Experiment {
             Self::TcpRetry { .. } => Trial::once("was a lost packet the cause?", connection, AGAIN),
             Self::OtherPort { .. } => Trial::once("does the host live?", Cost::new(1, 0, 2.0), OTHER_WAY),
             Self::TcpCopy { .. } => Trial::once("does the host live, over TCP?", connection, OTHER_WAY),
+            Self::VersionNegotiation { .. } => {
+                Trial::once("does a server of QUIC live there?", Cost::new(5, 200, 6.0), OTHER_WAY)
+            }
+            Self::Http3Copy { .. } => Trial {
+                aim: Aim::Measures,
+                ..Trial::once("is the page there over HTTP/3 as well?", Cost::new(1, 60_000, 2.0), OTHER_WAY)
+            },
             Self::ForgedCertificate { .. } => {
                 Trial::once("is a certificate of nobody's made for any name?", connection, WHOSE)
             }

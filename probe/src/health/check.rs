@@ -53,6 +53,7 @@ impl Checker {
             strangers: Strangers::default(),
             limits: limits(),
             follow_up: FollowUps::None,
+            http3: false,
             ipv6,
         };
         let alone = Drive::new(config(), Arc::new(Pace::new(None)), Arc::clone(&meter))?;

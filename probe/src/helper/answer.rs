@@ -96,7 +96,7 @@ fn header_names(http: &Http) -> Vec<String> {
 }
 
 /// The text of the first `<title>`, on one line.
-fn title(body: &[u8]) -> Option<String> {
+pub(super) fn title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     // ASCII only changes case byte for byte, so that places in one are places in the other.
     let lower = text.to_ascii_lowercase();

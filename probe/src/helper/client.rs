@@ -143,7 +143,7 @@ impl HelperClient {
 }
 
 /// Reads an answer; one that is not, or that is absurdly long, is none.
-fn read(body: &[u8]) -> Result<HelperAnswer, Fault> {
+pub(super) fn read(body: &[u8]) -> Result<HelperAnswer, Fault> {
     let answer: HelperAnswer = serde_json::from_slice(body)
         .map_err(|error| fault(Failure::UnexpectedResponse, format!("the helper's answer cannot be read: {error}")))?;
     let is_sane = answer.schema == SCHEMA && answer.addresses.len() <= MANY && answer.dns.addresses.len() <= MANY;

@@ -7,6 +7,8 @@
 
 mod answer;
 pub mod client;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod guard;
 pub mod message;
 pub mod server;

@@ -81,6 +81,7 @@ impl Server {
             strangers: Strangers::default(),
             limits: limits(),
             follow_up: FollowUps::None,
+            http3: false,
             ipv6: options.ipv6,
         };
         let drive = Drive::new(config, Arc::new(Pace::new(Some(RATE))), Arc::new(Meter::default()))?;

@@ -100,6 +100,9 @@ pub struct Resolver {
     pub doh: Url,
     /// Its DNS over TLS (RFC 7858), `tls://name:853`: the name that its certificate is for.
     pub dot: Option<Endpoint>,
+    /// Whether its addresses answer QUIC at UDP port 443.
+    #[serde(default)]
+    pub quic: bool,
     #[serde(rename = "source")]
     _source: String,
     #[serde(rename = "date")]
@@ -149,6 +152,7 @@ impl Controls {
         Strangers {
             names: by_name.into_iter().chain(by_address).collect(),
             pages: first.into_iter().chain(last).map(page).collect(),
+            quic: self.resolver.iter().filter(|resolver| resolver.quic).map(|resolver| resolver.udp.clone()).collect(),
         }
     }
 }

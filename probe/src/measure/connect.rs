@@ -11,7 +11,7 @@ use url::Url;
 use super::Walk;
 use super::log::Place;
 use super::steps::{Offer, planned_request};
-use crate::drive::{Channel, Fetch, FirstMessage, Hello};
+use crate::drive::{Channel, Fetch, FirstMessage, Hello, QuicChannel};
 use crate::limits::Limits;
 
 /// What is wanted of a connection.
@@ -24,6 +24,13 @@ pub(super) struct Goal {
     pub(super) url: Option<Url>,
     /// What carries it.
     pub(super) by: By,
+}
+
+impl Goal {
+    /// What a redirect is relative to, where redirects are followed: over QUIC they are not, for they lead to TCP.
+    pub(super) fn leads_from(&self) -> Option<&Url> {
+        self.url.as_ref().filter(|_| self.by == By::Tcp)
+    }
 }
 
 /// What carries a connection's steps.
@@ -152,11 +159,10 @@ impl Walk {
     /// There is nothing to connect to: every planned step has a row that says so.
     pub(super) fn skip_all(&self, round: Round, goal: &Goal, reason: NotRun) {
         let place = round.place(None, None);
-        if let Some(step) = goal.by.instead() {
-            return self.log.skip(place, reason, step);
-        }
-        self.log.skip(place, reason, StepData::Tcp);
-        if goal.tls.is_some() {
+        let instead = goal.by.instead();
+        let has_tls = goal.tls.is_some() && instead.is_none();
+        self.log.skip(place, reason, instead.unwrap_or(StepData::Tcp));
+        if has_tls {
             self.log.skip(place, reason, StepData::Tls(Tls::default()));
         }
         if let Some(url) = &goal.url {
@@ -167,13 +173,19 @@ impl Walk {
     /// One connection, as far as it gets.
     pub(super) async fn chain(&self, round: Round, address: SocketAddr, goal: &Goal, claim: &AtomicBool) -> Reached {
         let place = round.place(Some(self.log.connection()), Some(address));
-        let instead = match (goal.by, &goal.tls) {
-            (By::Quic, Some(offer)) => Some(self.quic(place, address, offer, round).await),
-            (By::Tunnel(protocol), _) => Some(self.tunnel(place, address, protocol, round).await),
-            _ => None,
-        };
-        if let Some(end) = instead {
-            return end.map_or_else(Reached::stopped, |()| Reached::had());
+        match (goal.by, &goal.tls) {
+            (By::Quic, Some(offer)) => {
+                let end = self.quic(place, address, offer, round).await;
+                return match end {
+                    Ok(channel) => self.request_by_quic(place, channel, goal, claim, round).await,
+                    Err(reason) => Reached::stopped(reason),
+                };
+            }
+            (By::Tunnel(protocol), _) => {
+                let end = self.tunnel(place, address, protocol, round).await;
+                return end.map_or_else(Reached::stopped, |()| Reached::had());
+            }
+            _ => {}
         }
         let tcp = self.tcp(place, address, round).await;
         let channel = match (tcp, &goal.tls) {
@@ -203,6 +215,26 @@ impl Walk {
                     Err(reason) => Reached { at_goal: is_secure, ..Reached::stopped(reason) },
                 }
             }
+        }
+    }
+
+    /// The request behind a QUIC handshake, if there is to be one and nobody else makes it.
+    async fn request_by_quic(
+        &self,
+        place: Place,
+        channel: Option<QuicChannel>,
+        goal: &Goal,
+        claim: &AtomicBool,
+        round: Round,
+    ) -> Reached {
+        let (Some(channel), Some(url)) = (channel, &goal.url) else { return Reached::had() };
+        if claim.swap(true, Ordering::Relaxed) {
+            return Reached::had();
+        }
+        let get = Box::pin(self.drive.get_by_quic(channel, url, round.http));
+        match self.request(place, url, get).await {
+            Ok(fetch) => Reached { fetch: Some(fetch), ..Reached::had() },
+            Err(reason) => Reached { at_goal: true, ..Reached::stopped(reason) },
         }
     }
 }

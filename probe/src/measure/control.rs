@@ -62,7 +62,9 @@ impl Walk {
             By::Tcp if goal.tls.is_none() => "tcp",
             By::Tcp => "tls",
         };
-        let endpoint = match (&goal.url, &goal.tls) {
+        // Over QUIC the handshake is what is held against the helper's.
+        let url = goal.url.as_ref().filter(|_| goal.by == By::Tcp);
+        let endpoint = match (url, &goal.tls) {
             (Some(url), _) => {
                 let mut url = url.clone();
                 url.set_fragment(None);

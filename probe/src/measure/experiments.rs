@@ -83,6 +83,7 @@ impl Walk {
     fn is_fit(&self, experiment: &Experiment) -> bool {
         match experiment {
             Experiment::Locate { .. } => self.drive.config().follow_up.locate(),
+            Experiment::Http3Copy { .. } => self.drive.config().http3,
             // A service with an authority of its own shows what nobody else has signed; that is how it is.
             Experiment::ForgedCertificate { .. } => !self.private_ca,
             _ => true,
@@ -132,6 +133,8 @@ impl Walk {
             Experiment::SlowPlain { address } => self.slow_plain(hop, *address, goal).await,
             Experiment::QuicDifferential { address, own } => self.quic_differential(hop, *address, own).await,
             Experiment::TcpCopy { address, own } => self.offer(hop, Purpose::TcpCopy, *address, own, goal).await,
+            Experiment::Http3Copy { address } => self.http3_copy(hop, *address, goal).await,
+            Experiment::VersionNegotiation { address } => self.negotiate(hop, *address).await,
             Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
             Experiment::OtherForms { address, own } => self.other_forms(hop, *address, own, goal).await,
             Experiment::Elsewhere { beside, own } => self.elsewhere(hop, *beside, own, goal).await,
@@ -240,7 +243,7 @@ impl Walk {
         }
     }
 
-    async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
+    pub(super) async fn quic_differential(&self, hop: u16, address: SocketAddr, own: &str) {
         let innocent = self.drive.config().innocent_sni.clone();
         for (purpose, host) in in_random_order([(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)]) {
             let offer = Offer { host: host.to_owned(), alpn: Alpn::Web };

@@ -9,6 +9,9 @@ use faultline_record::{NotRun, Observation, Outcome, Purpose, StepData};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// Characters of a failure's words that are kept: libraries pass on what a peer wrote.
+const DETAIL: usize = 500;
+
 /// Rows in the making: numbered when a step starts, kept when it ends.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -62,7 +65,7 @@ impl Log {
             t0_ms: ticket.t0_ms,
             t_ms: self.now_ms(),
             outcome,
-            detail,
+            detail: detail.map(|words| words.chars().take(DETAIL).collect()),
             address: place.address.map(|address| address.ip()),
             port: place.address.map(|address| address.port()),
             ttl: place.ttl,

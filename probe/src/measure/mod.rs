@@ -11,8 +11,10 @@ mod anywhere;
 mod connect;
 mod control;
 mod experiments;
+mod http3;
 mod log;
 mod names;
+mod negotiation;
 mod questions;
 mod resolve;
 mod slow;
@@ -198,7 +200,7 @@ impl Walk {
         for hop in 0.. {
             let fetch = self.hop(hop, &host, &goal, &mut known).await;
             hops.push(goal.clone());
-            let Some(url) = fetch.and_then(|fetch| self.next(hop, goal.url.as_ref(), &fetch)) else { break };
+            let Some(url) = fetch.and_then(|fetch| self.next(hop, goal.leads_from(), &fetch)) else { break };
             let endpoint = Endpoint::Web(url);
             (host, goal) = self::goal(&endpoint);
         }
@@ -346,7 +348,7 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
         }
         Endpoint::Tls { sni, .. } | Endpoint::Quic { sni, .. } => {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
-            (Some(Offer { host: name, alpn: Alpn::None }), None)
+            (Some(Offer { host: name, alpn: Alpn::None }), endpoint.http3_url())
         }
         Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } => (None, None),
     };

@@ -9,7 +9,7 @@ use url::Url;
 use super::Walk;
 use super::connect::Round;
 use super::log::Place;
-use crate::drive::{Alpn, Answered, Channel, Exchange, Fetch, Hello, Scrubber, Tapped, is_bogon};
+use crate::drive::{Alpn, Answered, Channel, Exchange, Fetch, Hello, QuicChannel, Scrubber, Tapped, is_bogon};
 
 /// What is offered in a handshake.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Walk {
         address: SocketAddr,
         offer: &Offer,
         round: Round,
-    ) -> Result<(), NotRun> {
+    ) -> Result<Option<QuicChannel>, NotRun> {
         let planned = || StepData::Quic(Tls { sni: sni_of(offer), ..Tls::default() });
         let admission = match self.refusal(address.ip()) {
             Some(reason) => Err(reason),
@@ -111,7 +111,7 @@ impl Walk {
         match self.cut.guard(handshake).await {
             Ok(done) => {
                 self.log.end(ticket, place, done.outcome, done.detail, StepData::Quic(done.seen));
-                if self.is_trusted(done.outcome) { Ok(()) } else { Err(reason_after(done.outcome)) }
+                if self.is_trusted(done.outcome) { Ok(done.channel) } else { Err(reason_after(done.outcome)) }
             }
             Err(reason) => {
                 self.log.end(ticket, place, Outcome::NotRun(reason), None, planned());
@@ -200,10 +200,20 @@ impl Walk {
 
     /// A request.
     pub(super) async fn http(&self, place: Place, channel: Channel, url: &Url, round: Round) -> Result<Fetch, NotRun> {
-        let ticket = self.log.begin();
         let most = self.drive.config().limits.body;
         let get = self.drive.get_at_most(channel, url, round.http, round.body.unwrap_or(most).min(most));
-        match self.cut.guard(Box::pin(get)).await {
+        self.request(place, url, Box::pin(get)).await
+    }
+
+    /// A request that somebody makes.
+    pub(super) async fn request(
+        &self,
+        place: Place,
+        url: &Url,
+        get: impl Future<Output = Fetch>,
+    ) -> Result<Fetch, NotRun> {
+        let ticket = self.log.begin();
+        match self.cut.guard(get).await {
             Ok(mut done) => {
                 let seen = std::mem::take(&mut done.seen);
                 done.seen.status = seen.status;

@@ -253,6 +253,7 @@ fn drive_config(session: &Session, ipv6: bool) -> DriveConfig {
         strangers: session.controls.strangers(),
         limits: session.plan.limits,
         follow_up: session.plan.follow_up,
+        http3: session.plan.http3,
         ipv6,
     }
 }

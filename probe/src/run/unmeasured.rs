@@ -60,6 +60,9 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
         }
         Endpoint::Quic { sni, .. } => {
             steps.push(StepData::Quic(Tls { sni: sni.clone().or_else(server_name), ..Tls::default() }));
+            if let Some(url) = endpoint.http3_url() {
+                steps.push(StepData::Http(Http { url: url.to_string(), ..Http::default() }));
+            }
         }
         Endpoint::Vpn { protocol, .. } => {
             steps.push(StepData::Vpn(Vpn { protocol: *protocol, bytes_received: 0, answer: None }));

@@ -29,7 +29,7 @@ pub enum Endpoint {
         /// Server name to offer; the host itself unless given.
         sni: Option<String>,
     },
-    /// `quic://host:port?sni=name`: a QUIC handshake (HTTP/3's), no request.
+    /// `quic://host:port?sni=name`: a QUIC handshake (HTTP/3's), no request; with a path, `quic://host:port/path?sni=name`, and one.
     Quic {
         /// Name or literal address.
         host: HostName,
@@ -37,6 +37,8 @@ pub enum Endpoint {
         port: u16,
         /// Server name to offer; the host itself unless given.
         sni: Option<String>,
+        /// What is asked for over HTTP/3, from the first slash on, if anything is.
+        path: Option<String>,
     },
     /// `openvpn+udp://host:port`, `openvpn+tcp://host:port`, `ikev2://host`: the first message of a tunnel.
     Vpn {
@@ -128,8 +130,8 @@ impl Endpoint {
         let url = Url::parse(trimmed)
             .map_err(|error| EndpointError::NotAUrl { input: trimmed.into(), reason: error.to_string() })?;
         let malformed = |problem| EndpointError::Malformed { input: trimmed.into(), problem };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(malformed("user names and passwords are not sent by a probe"));
+        if has_credentials(&url) {
+            return Err(malformed(CREDENTIALS));
         }
         match url.scheme() {
             "http" | "https" => web(url).ok_or_else(|| malformed("there is no host")),
@@ -142,7 +144,10 @@ impl Endpoint {
                 let sni = url.query_pairs().find(|(key, _)| key == "sni").map(|(_, value)| value.to_ascii_lowercase());
                 match &sni {
                     Some(name) if !is_host_name(name) => Err(malformed("sni= must be a host name")),
-                    _ if scheme == "quic" => Ok(Self::Quic { host, port, sni }),
+                    _ if scheme == "quic" => {
+                        let path = Some(url.path().to_owned()).filter(|path| path.starts_with('/'));
+                        Ok(Self::Quic { host, port, sni, path })
+                    }
                     _ => Ok(Self::Tls { host, port, sni }),
                 }
             }
@@ -164,7 +169,17 @@ impl Endpoint {
             return Err(not_a_url("a host name with a dot in it was expected"));
         }
         let url = Url::parse(&format!("https://{input}")).map_err(|error| not_a_url(&error.to_string()))?;
+        if has_credentials(&url) {
+            return Err(EndpointError::Malformed { input: input.into(), problem: CREDENTIALS });
+        }
         web(url).ok_or_else(|| not_a_url("there is no host"))
+    }
+
+    /// What is asked for over HTTP/3: of `quic://` with a path, the same as `https://` with the name that is offered.
+    pub fn http3_url(&self) -> Option<Url> {
+        let Self::Quic { host, port, sni, path: Some(path) } = self else { return None };
+        let name = sni.clone().unwrap_or_else(|| host.to_string());
+        Url::parse(&format!("https://{name}:{port}{path}")).ok()
     }
 
     /// The name or address that is connected to, and the port.
@@ -181,6 +196,13 @@ impl Endpoint {
             Self::Dns { resolver, .. } => (HostName::Address(*resolver), 53),
         }
     }
+}
+
+/// Why a URL with a user's name or password is refused.
+const CREDENTIALS: &str = "user names and passwords are not sent by a probe";
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Letters, digits, hyphens, dots and underscores: what a server name can be made of and still print as it was typed.
@@ -241,8 +263,10 @@ impl fmt::Display for Endpoint {
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Tls { host, port, sni: None } => write!(f, "tls://{host}:{port}"),
             Self::Tls { host, port, sni: Some(sni) } => write!(f, "tls://{host}:{port}?sni={sni}"),
-            Self::Quic { host, port, sni: None } => write!(f, "quic://{host}:{port}"),
-            Self::Quic { host, port, sni: Some(sni) } => write!(f, "quic://{host}:{port}?sni={sni}"),
+            Self::Quic { host, port, sni, path } => {
+                write!(f, "quic://{host}:{port}{}", path.as_deref().unwrap_or_default())?;
+                sni.as_ref().map_or(Ok(()), |sni| write!(f, "?sni={sni}"))
+            }
             Self::Vpn { protocol, host, port } => write!(f, "{protocol}://{host}:{port}"),
             Self::Dns { resolver, name } => write!(f, "dns://{}/{name}", HostName::Address(*resolver)),
         }
@@ -276,6 +300,8 @@ mod tests {
             "tls://[2620:fe::fe]:443?sni=dns.quad9.net",
             "quic://x.com:443",
             "quic://104.244.42.1:443?sni=x.com",
+            "quic://x.com:443/",
+            "quic://104.244.42.1:443/a/b%20c?sni=x.com",
             "openvpn+udp://vpn.example.net:1194",
             "openvpn+tcp://146.70.12.4:443",
             "ikev2://vpn.example.net:500",
@@ -305,6 +331,7 @@ mod tests {
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),
+            ("u:p@x.com", "passwords"),
             ("tls://1.1.1.1:443?sni=a%26b", "must be a host name"),
         ] {
             let error = Endpoint::parse(text).unwrap_err().to_string();

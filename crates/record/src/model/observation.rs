@@ -108,6 +108,14 @@ named! {
         ParentName = "parent_name",
         /// Follow-up: a handshake with an address that a resolver gave and that nobody had tried.
         AddressCheck = "address_check",
+        /// Follow-up: a QUIC packet of a version that nobody speaks, where a handshake was not answered: a server of QUIC answers
+        /// with the versions that it speaks, whatever name it is asked for (RFC 9000 section 6). No handshake is begun.
+        VersionNegotiation = "version_negotiation",
+        /// Follow-up: the same, and a name, asked of unrelated operators' resolvers at their own addresses, which answer both: does
+        /// UDP pass here at all?
+        QuicElsewhere = "quic_elsewhere",
+        /// Follow-up, only with `--http3`: the same page over HTTP/3, where the site offers it (RFC 7838).
+        Http3Copy = "http3_copy",
     }
 }
 
@@ -211,7 +219,8 @@ pub enum StepData {
     Tls(Tls),
     /// See [`Http`].
     Http(Http),
-    /// A QUIC handshake, which is one of TLS inside UDP (RFC 9001): see [`Tls`]; `first_bytes` stays empty.
+    /// A QUIC handshake, which is one of TLS inside UDP (RFC 9001), or a negotiation of versions, which is none: see [`Tls`];
+    /// `first_bytes` stays empty.
     Quic(Tls),
     /// See [`Vpn`].
     Vpn(Vpn),

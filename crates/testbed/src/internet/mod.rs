@@ -79,6 +79,8 @@ pub struct PublicResolver {
     pub addresses: Vec<IpAddr>,
     /// The names on its certificate.
     pub names: Vec<String>,
+    /// Whether its addresses answer QUIC, where anybody asks.
+    pub quic: bool,
 }
 
 /// Names and their addresses.
@@ -221,7 +223,7 @@ impl Internet {
             }
             names.extend(addresses.iter().map(ToString::to_string));
             let name = resolver.name.replace('/', "-");
-            self.resolvers.push(PublicResolver { name, addresses, names });
+            self.resolvers.push(PublicResolver { name, addresses, names, quic: resolver.quic });
         }
     }
 

@@ -10,7 +10,7 @@ use crate::certificates::Authority;
 use crate::daemon::nginx;
 use crate::daemon::odd::{Listener, Oddity};
 use crate::daemon::unbound::{Knowledge, Lie, Resolver};
-use crate::daemon::{Daemon, caddy, vpn};
+use crate::daemon::{Daemon, caddy, quic, vpn};
 use crate::internet::{Content, Internet, Names, ROOT_SERVER, WebSite};
 use crate::netns::Namespace;
 use crate::scenario::{Broken, Place, ResolverMode, Scenario, Vpn};
@@ -42,7 +42,13 @@ impl Site<'_> {
         for (client, isp) in self.clients.iter().zip(self.isps) {
             daemons.push(self.isp_resolver(client, isp)?);
         }
-        daemons.extend(self.public_resolvers()?);
+        let mut resolvers = self.public_resolvers()?;
+        if self.asks_for_quic() {
+            // unbound takes UDP port 443 as well, for nothing; of two that share a port the later has the datagrams.
+            resolvers.iter_mut().try_for_each(Daemon::wait_until_ready)?;
+            daemons.extend(self.public_quic()?);
+        }
+        daemons.extend(resolvers);
         if self.scenario.resolver == ResolverMode::Recursive {
             daemons.push(
                 self.resolver(&[ROOT_SERVER], Knowledge::Authority).start(self.abroad, &self.folder.join("root"))?,
@@ -88,6 +94,28 @@ impl Site<'_> {
             resolver.start(self.abroad, &self.folder.join(&public.name))
         };
         self.internet.resolvers.iter().map(start).collect()
+    }
+
+    /// Whether the probe measures QUIC here.
+    fn asks_for_quic(&self) -> bool {
+        self.scenario.truth.measure.iter().any(|expected| expected.input.starts_with("quic:"))
+    }
+
+    /// QUIC at the public resolvers.
+    fn public_quic(&self) -> Result<Vec<Daemon>> {
+        let start = |public: &crate::internet::PublicResolver| {
+            // A folder of its own: the resolver beside it has a key of its own for the same names.
+            let folder = self.folder.join(format!("{}-quic", public.name));
+            std::fs::create_dir_all(&folder)?;
+            let identity = self.authority.issue(&public.names, &folder)?;
+            let at = |(number, address): (usize, &IpAddr)| {
+                quic::start(self.abroad, *address, &folder.join(number.to_string()), &identity)
+            };
+            public.addresses.iter().enumerate().map(at).collect::<Result<Vec<Daemon>>>()
+        };
+        let started: Vec<Vec<Daemon>> =
+            self.internet.resolvers.iter().filter(|public| public.quic).map(start).collect::<Result<_>>()?;
+        Ok(started.into_iter().flatten().collect())
     }
 
     /// nginx at each place that has web sites.

@@ -9,6 +9,7 @@ mod freeze;
 mod handshake;
 mod known;
 mod name;
+mod negotiation;
 mod outside;
 mod page;
 mod questions;

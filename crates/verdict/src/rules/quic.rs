@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use faultline_record::{Endpoint, Failure, Purpose};
 
 use super::turns::{Says, Try, Turns};
-use super::{Finding, listed};
-use crate::features::{Features, Quic};
+use super::{Finding, listed, negotiation, response};
+use crate::features::{Connection, Features, Quic};
 
 /// Fires on targets that are asked by QUIC.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -19,13 +19,34 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let main: Vec<&Quic<'_>> = features.quic_with(Purpose::Main).collect();
     if let Some(verified) = main.iter().find(|quic| quic.row.outcome.is_ok()) {
-        return found.push(finding(features, "quic.verified_handshake", &[verified]));
+        return found.push(
+            request(features, verified).unwrap_or_else(|| finding(features, "quic.verified_handshake", &[verified])),
+        );
     }
     let failed: Vec<&Quic<'_>> = main.into_iter().filter(|quic| features.is_trusted(quic.address)).collect();
     let Some(first) = failed.first() else { return };
-    found.extend(by_name(features, &failed).or_else(|| alone(features, first, &failed)));
+    let own = by_name(features, &failed).or_else(|| alone(features, first, &failed));
+    let path = negotiation::fire(features, &failed);
+    // Where nobody is answered it is not this server, and not its name.
+    let is_of_target = !path.as_ref().is_some_and(negotiation::is_about_everybody);
+    found.extend(own.map(|own| Finding { mechanism: own.mechanism.clone().filter(|_| is_of_target), ..own }));
+    found.extend(path);
     found.extend(by_tcp(features, &failed));
     found.extend(by_helper(features, &failed));
+}
+
+/// What came of the request behind a handshake, if one was made: as over TLS.
+fn request(features: &Features<'_>, verified: &Quic<'_>) -> Option<Finding> {
+    let rows = features.measurement.observations.iter();
+    let row = rows.filter(|row| row.connection == verified.row.connection).find(|row| row.http().is_some())?;
+    let quic = verified.row;
+    let connection =
+        Connection { address: verified.address, purpose: quic.purpose, tcp: quic, tls: None, http: Some(row) };
+    response::verified_response(features, &connection).or_else(|| {
+        let failure = row.outcome.failure()?;
+        let fields: &[(&str, &dyn Display)] = &[("host", &features.host), ("failure", &failure)];
+        Some(Finding::new("http.failure_inside_tls", vec![quic.seq, row.seq], fields))
+    })
 }
 
 /// The same address, the target's name and an innocent one, alternating.

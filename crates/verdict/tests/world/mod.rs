@@ -188,6 +188,18 @@ impl World {
         self
     }
 
+    /// An unrelated operator is asked for its versions of QUIC and, over UDP too, for a name.
+    pub fn elsewhere(self, address: &str, quic: Outcome, dns: Outcome) -> Self {
+        let mut world = self.quic(Purpose::QuicElsewhere, address, quic, quic.is_ok());
+        world = world.lookup(Purpose::QuicElsewhere, Engine::Udp, address, dns, &[], &[]);
+        let row = world.measurement.observations.last_mut().unwrap();
+        (row.address, row.port) = (Some(address.parse().unwrap()), Some(53));
+        if let StepData::Dns(seen) = &mut row.data {
+            seen.replies = u16::from(dns != failed(Failure::GenericTimeoutError));
+        }
+        world
+    }
+
     /// A first message to a tunnel's server ends so.
     pub fn tunnel(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
         self.connections += 1;

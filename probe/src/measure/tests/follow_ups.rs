@@ -14,7 +14,7 @@ use crate::follow_up::FollowUps;
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn following_up(authority: &Authority) -> DriveConfig {
-    let strangers = Strangers { names: vec!["one.test".to_owned(), "two.test".to_owned()], pages: Vec::new() };
+    let strangers = Strangers { names: vec!["one.test".to_owned(), "two.test".to_owned()], ..Strangers::default() };
     DriveConfig { follow_up: FollowUps::Usual, strangers, ..config(authority) }
 }
 

@@ -181,6 +181,7 @@ pub(super) fn config(authority: &Authority) -> DriveConfig {
         strangers: Strangers::default(),
         limits: limits(),
         follow_up: FollowUps::None,
+        http3: false,
         ipv6: false,
     }
 }
