@@ -1,11 +1,11 @@
 //! Features: the observations of one hop, arranged by name and by connection so that rules can look at them.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use faultline_record::{
     Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose, Step,
-    Tls,
+    Tls, is_bogon,
 };
 
 /// One connection's steps.
@@ -333,9 +333,10 @@ impl Connection<'_> {
         self.tcp.outcome.not_run().is_none()
     }
 
-    /// Whether the address was left alone since it cannot be public.
+    /// Whether the address cannot be public: a probe leaves it alone, other tools knock there.
     pub fn is_bogon(&self) -> bool {
         self.tcp.outcome == Outcome::NotRun(NotRun::BogonAddress)
+            || (self.tcp.address.is_some() && self.tcp.outcome.failure().is_some() && is_bogon(self.address))
     }
 }
 
@@ -364,7 +365,9 @@ fn connections<'a>(rows: &[&'a Observation]) -> Vec<Connection<'a>> {
         let step = |step| own().find(move |row| row.step() == step);
         let tcp = step(Step::Tcp)?;
         let (tls, http) = (step(Step::Tls), step(Step::Http));
-        Some(Connection { address: tcp.address?, purpose: tcp.purpose, tcp, tls, http })
+        // An import may tell of a connection and not where it went.
+        let address = tcp.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Some(Connection { address, purpose: tcp.purpose, tcp, tls, http })
     };
     numbers.into_iter().filter_map(connection).collect()
 }
@@ -397,6 +400,8 @@ pub fn resolver_names(lookups: &[&Lookup<'_>]) -> String {
         .iter()
         .map(|lookup| match lookup.dns.engine {
             Engine::Doh => format!("{} (DoH)", short(&lookup.dns.resolver)),
+            Engine::Dot => format!("{} (DoT)", short(&lookup.dns.resolver)),
+            Engine::Tcp => format!("{} (TCP)", short(&lookup.dns.resolver)),
             _ => short(&lookup.dns.resolver).to_owned(),
         })
         .collect();

@@ -1,9 +1,10 @@
 //! The gate: whether failures seen in a measurement are evidence about the target at all.
 //!
 //! No failure counts in a minute in which the vantage's own connectivity was not proven, before and after. A response
-//! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands.
+//! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands. Imports
+//! have no checks; what answered in the same measurement stands in for them, for imports alone.
 
-use faultline_record::{HealthCheck, HealthSignal, Measurement, SignalKind, Witness};
+use faultline_record::{HealthCheck, HealthReason, HealthSignal, Measurement, SignalKind, Witness};
 
 use crate::health::{HealthState, LocalHealth, local_health};
 use crate::verdict::{Cause, Evidence};
@@ -26,6 +27,9 @@ pub struct Gate {
 impl Gate {
     /// Looks at the checks around a measurement.
     pub fn of(measurement: &Measurement, witness: &Witness) -> Self {
+        if let Some(gate) = Self::of_import(measurement, witness) {
+            return gate;
+        }
         let near: Vec<(LocalHealth, &HealthCheck)> =
             near(measurement, witness).into_iter().map(|check| (local_health(check), check)).collect();
         let worst = near.iter().map(|(health, check)| (health.state, *check)).max_by_key(|(state, _)| severity(*state));
@@ -38,6 +42,29 @@ impl Gate {
             _ => unproven(measurement, witness).map(|why| (Cause::Unknown, why)),
         };
         Self { state: worst.map(|(state, _)| state), closed, controls }
+    }
+
+    /// The gate of a measurement that another tool made, and that no check of ours stands beside: what answered in that very
+    /// measurement proves its network, or what answered within a minute before it and within a minute after it.
+    fn of_import(measurement: &Measurement, witness: &Witness) -> Option<Self> {
+        let near = near(measurement, witness);
+        if near.is_empty() || near.iter().any(|check| check.reason != HealthReason::Import) {
+            return None;
+        }
+        let touches =
+            |check: &&&HealthCheck| check.offset_ms <= measurement.end_ms() && check.end_ms() >= measurement.offset_ms;
+        let proves = |check: &HealthCheck| local_health(check).state.proves_the_network();
+        let own: Vec<&HealthCheck> = near.iter().filter(touches).copied().collect();
+        let beside = |check: Option<&HealthCheck>| check.is_some_and(|check| near.contains(&check) && proves(check));
+        let proven =
+            own.iter().copied().any(proves) || (beside(witness.before.as_ref()) && beside(witness.after.as_ref()));
+        let shown = own.iter().copied().find(|check| proves(check)).or(near.first().copied())?;
+        let health = local_health(shown);
+        Some(Self {
+            state: proven.then_some(HealthState::Ok),
+            closed: (!proven).then(|| (Cause::Unknown, NOTHING_ANSWERED.to_owned())),
+            controls: Some((health.controls_ok, health.controls_tried)),
+        })
     }
 
     /// The evidence row of the gate itself: it weighs nothing, and says what everything else stands on. `shut` is why
@@ -57,6 +84,7 @@ impl Gate {
 
 const OVERLOADED: &str =
     "control targets failed at this pace and recovered when it fell, so that our own load may be the cause";
+const NOTHING_ANSWERED: &str = "nothing in this imported measurement proves that its network worked";
 const NOTHING_NEAR: &str = "local health was not checked within a minute of this measurement";
 
 fn near<'a>(measurement: &Measurement, witness: &'a Witness) -> Vec<&'a HealthCheck> {

@@ -93,6 +93,9 @@ fn question(dns: &Dns) -> String {
         (Engine::System, _) => "the system's resolver".to_owned(),
         (Engine::Udp, resolver) => format!("{resolver} over UDP"),
         (Engine::Doh, resolver) => format!("{resolver} over HTTPS"),
+        (Engine::Tcp, "system") => "the system's resolver over TCP".to_owned(),
+        (Engine::Tcp, resolver) => format!("{resolver} over TCP"),
+        (Engine::Dot, resolver) => format!("{resolver} over TLS"),
     };
     format!("question to {whom} for {} ({})", dns.hostname, dns.query_type)
 }

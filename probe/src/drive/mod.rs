@@ -1,7 +1,6 @@
 //! The drivers: the only place in the probe that opens sockets. One module a protocol; each does one step, with one
 //! deadline, and says what it saw. Nothing here decides what to do next (that is `measure`) or what it means.
 
-mod bogon;
 mod dns;
 mod doh;
 mod errno;
@@ -30,8 +29,8 @@ use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::pace::Pace;
 
-pub use bogon::is_bogon;
 pub use dns::{Answered, Question};
+pub use faultline_record::is_bogon;
 pub use http::{Channel, Fetch};
 pub use quic::QuicHandshake;
 pub use scrub::{SCRUBBED, Scrubber};

@@ -199,6 +199,10 @@ named! {
         Udp = "udp",
         /// DNS over HTTPS (RFC 8484).
         Doh = "doh",
+        /// DNS over TCP (RFC 7766), by our own query.
+        Tcp = "tcp",
+        /// DNS over TLS (RFC 7858).
+        Dot = "dot",
     }
 }
 

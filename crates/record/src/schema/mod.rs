@@ -27,7 +27,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("0001.sql"), summary: "2026-11: the first format." },
     Migration {
         sql: include_str!("0002.sql"),
-        summary: "2026-11: observations have a time to live, and columns for tunnels.",
+        summary: "2026-11: observations have a time to live, and columns for tunnels; imports have an origin.",
     },
 ];
 

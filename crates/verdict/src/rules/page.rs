@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use faultline_record::ooni::TITLE;
 use faultline_record::{Endpoint, Http};
 
 use super::Finding;
@@ -50,7 +51,7 @@ const COMMON: [&str; 24] = [
 
 /// What holding a page against its copy shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Likeness {
+pub(super) enum Likeness {
     /// The same site speaks.
     Same,
     /// Another one does.
@@ -104,7 +105,7 @@ fn finding(features: &Features<'_>, id: &str, page: &PlainPage<'_>, copy: &Conne
     Finding::new(id, rows, fields)
 }
 
-fn likeness(page: &Http, copy: &Http) -> Likeness {
+pub(super) fn likeness(page: &Http, copy: &Http) -> Likeness {
     let (Some(in_clear), Some(over_tls)) = (page.status, copy.status) else { return Likeness::Unclear };
     match (in_clear, over_tls) {
         (400.., 400..) => Likeness::Refused,
@@ -156,6 +157,9 @@ fn text(http: &Http) -> String {
 }
 
 fn title(http: &Http) -> Option<String> {
+    if let Some(told) = http.header(TITLE) {
+        return Some(told.to_lowercase());
+    }
     let text = text(http);
     let (_, from) = text.split_once("<title")?;
     let (_, from) = from.split_once('>')?;
