@@ -4,7 +4,7 @@
 //! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands. Imports
 //! have no checks; what answered in the same measurement stands in for them, for imports alone.
 
-use faultline_record::{HealthCheck, HealthReason, HealthSignal, Measurement, SignalKind, Witness};
+use faultline_record::{Endpoint, HealthCheck, HealthReason, HealthSignal, Measurement, SignalKind, Witness};
 
 use crate::health::{HealthState, LocalHealth, local_health};
 use crate::verdict::{Cause, Evidence};
@@ -48,12 +48,27 @@ impl Gate {
     /// measurement proves its network, or what answered within a minute before it and within a minute after it.
     fn of_import(measurement: &Measurement, witness: &Witness) -> Option<Self> {
         let near = near(measurement, witness);
-        if near.is_empty() || near.iter().any(|check| check.reason != HealthReason::Import) {
+        let imported = near.iter().filter(|check| check.reason == HealthReason::Import).count();
+        if imported == 0 {
             return None;
+        }
+        if imported < near.len() {
+            // Nobody who imports writes both kinds into one run.
+            return Some(Self {
+                state: None,
+                closed: Some((Cause::Unknown, NOTHING_ANSWERED.to_owned())),
+                controls: None,
+            });
         }
         let touches =
             |check: &&&HealthCheck| check.offset_ms <= measurement.end_ms() && check.end_ms() >= measurement.offset_ms;
-        let proves = |check: &HealthCheck| local_health(check).state.proves_the_network();
+        // Where a resolver is the target, its answer is all that there can be.
+        let is_about_names = matches!(measurement.target.endpoint, Endpoint::Dns { .. });
+        let resolved = |check: &HealthCheck| {
+            check.signals.iter().any(|signal| signal.kind == SignalKind::Resolver && signal.outcome.is_ok())
+        };
+        let proves =
+            |check: &HealthCheck| local_health(check).state.proves_the_network() || (is_about_names && resolved(check));
         let own: Vec<&HealthCheck> = near.iter().filter(touches).copied().collect();
         let beside = |check: Option<&HealthCheck>| check.is_some_and(|check| near.contains(&check) && proves(check));
         let proven =

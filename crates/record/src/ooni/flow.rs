@@ -92,6 +92,17 @@ pub(super) struct Shake {
     pub(super) tls: Tls,
 }
 
+impl Shake {
+    /// Its chain was not looked at. A handshake that completed is then what we record of a chain that no root of ours holds.
+    pub(super) fn leave_unverified(&mut self) {
+        self.verified = false;
+        if self.mark.failed.is_none() {
+            let detail = Some("the handshake completed; the chain was not verified".to_owned());
+            self.mark.failed = Some(Failed { failure: Failure::SslUnknownAuthority, detail });
+        }
+    }
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fetch {
@@ -132,7 +143,8 @@ impl Flow {
         }
         let rows = list(keys, "requests", reader.oddities);
         flow.fetches.extend(rows.iter().rev().filter_map(|row| reader.fetch(row)));
-        flow.fetches.sort_by(|a, b| a.mark.depth.cmp(&b.mark.depth));
+        // Last first, says df-001; several flows in one measurement are told apart by their times.
+        flow.fetches.sort_by(|a, b| a.mark.depth.cmp(&b.mark.depth).then(a.mark.t0_ms.total_cmp(&b.mark.t0_ms)));
         flow
     }
 
@@ -312,7 +324,7 @@ impl<'o> FlowReader<'o> {
 
     /// A row of `tls_handshakes` or `quic_handshakes`.
     pub(super) fn shake(&mut self, row: &Json<'_>, quic: bool) -> Option<Shake> {
-        let mut mark = self.mark(row);
+        let mark = self.mark(row);
         let network = row.get("network").text().unwrap_or_default();
         let quic = quic || matches!(network, "udp" | "quic");
         let to = row.get("address").word().and_then(|text| text.parse().ok()).or_else(|| self.events.address_at(&mark));
@@ -325,16 +337,11 @@ impl<'o> FlowReader<'o> {
         if to.is_none() && row.get("address").word().is_some() {
             self.oddities.note("handshake with no address", row.get("address").text().unwrap_or_default());
         }
-        let verified = row.get("no_tls_verify").flag() != Some(true);
-        if mark.failed.is_none() && !verified {
-            // The chain was not looked at: what we would have recorded of a chain that no root of ours is said to hold.
-            let detail = Some("the handshake completed; the chain was not verified".to_owned());
-            mark.failed = Some(Failed { failure: Failure::SslUnknownAuthority, detail });
-        }
-        Some(Shake {
+        let is_verified = row.get("no_tls_verify").flag() != Some(true);
+        let mut shake = Shake {
             to,
             quic,
-            verified,
+            verified: true,
             tls: Tls {
                 sni: text("server_name").filter(|name| name.parse::<IpAddr>().is_err()),
                 version: text("tls_version"),
@@ -345,7 +352,11 @@ impl<'o> FlowReader<'o> {
                 chain,
             },
             mark,
-        })
+        };
+        if !is_verified {
+            shake.leave_unverified();
+        }
+        Some(shake)
     }
 
     fn chain(&mut self, row: &Json<'_>) -> Vec<Arc<Certificate>> {
@@ -389,7 +400,7 @@ impl<'o> FlowReader<'o> {
             body_truncated: is_cut || body.len() > BODY_KEPT,
         };
         Some(Fetch {
-            to: row.get("address").word().and_then(|text| text.parse().ok()),
+            to: row.get("address").word().and_then(|text| text.parse().ok()).or_else(|| literal(&url)),
             mark,
             url,
             http,
@@ -410,6 +421,12 @@ impl<'o> FlowReader<'o> {
         let members = response.get("headers").members().iter();
         members.filter_map(|(name, value)| Some((name.to_ascii_lowercase(), text(value)?))).collect()
     }
+}
+
+/// Where a URL leads that names an address.
+fn literal(url: &Url) -> Option<SocketAddr> {
+    let ip = parse_address(url.host_str()?)?;
+    Some(SocketAddr::new(ip, url.port_or_known_default()?))
 }
 
 /// An address, without brackets or zone.

@@ -121,8 +121,9 @@ fn one(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     arrange(&flow, url.as_ref(), if tags_hops { Again::Never } else { Again::Requests }, &mut rows);
     let mut helper = control::rows(keys, envelope.helper.as_deref(), url.as_ref(), &mut rows, odd);
     helper |= by_tor(&flow, &mut rows);
-    let input = envelope.input.clone().unwrap_or_default();
-    (vec![Part::new(endpoint, &input, rows)], answered(&flow, helper.then_some("ooni")))
+    let mut part = Part::new(endpoint, &envelope.input.clone().unwrap_or_default(), rows);
+    part.target.private_ca = flow.shakes.iter().any(|shake| !shake.verified);
+    (vec![part], answered(&flow, helper.then_some("ooni")))
 }
 
 /// Requests through Tor are the control of the oldest tests; whether one was answered.
@@ -190,17 +191,18 @@ fn dnsping(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     let mut names: Vec<String> = queries.iter().map(|query| query.host.clone()).collect();
     names.sort_unstable();
     names.dedup();
-    let part = |name: String| {
-        let own: Vec<_> = queries.iter().filter(|query| query.host == name).collect();
+    let part = |name: &String| {
+        let own: Vec<_> = queries.iter().filter(|query| query.host == *name).collect();
         let server = own.iter().find_map(|query| query.server)?;
         let mut rows = Rows::default();
         own.iter().for_each(|query| rows.query(0, Purpose::Main, query));
-        let endpoint = Endpoint::Dns { resolver: server.ip(), name };
+        let endpoint = Endpoint::Dns { resolver: server.ip(), name: name.clone() };
         let input = endpoint.to_string();
         Some(Part::new(endpoint, &input, rows))
     };
-    let parts: Vec<Part> = names.into_iter().filter_map(part).collect();
-    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, Vec::new())
+    let parts: Vec<Part> = names.iter().filter_map(part).collect();
+    let signals = answered(&Flow { queries, ..Flow::default() }, None);
+    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, signals)
 }
 
 fn dnscheck(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
@@ -257,7 +259,9 @@ fn dns_consistency(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> 
 fn tor(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     let (mut parts, mut all) = (Vec::new(), Flow::default());
     for (key, relay) in keys.get("targets").members() {
-        let flow = Flow::read(relay, odd);
+        let mut flow = Flow::read(relay, odd);
+        // Relays sign themselves; the oldest data do not say that nobody looked.
+        flow.shakes.iter_mut().for_each(|shake| shake.leave_unverified());
         let to: Option<SocketAddr> = relay.get("target_address").word().and_then(|text| text.parse().ok());
         let protocol = relay.get("target_protocol").word().unwrap_or_default();
         parts.extend(relay_part(envelope, key, protocol, to, &flow));

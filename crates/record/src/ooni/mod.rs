@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::database::Import;
-use crate::model::{HealthCheck, HealthCheckId, HealthReason, HealthSignal, Measurement, SignalKind, sha256};
+use crate::model::{Endpoint, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Measurement, SignalKind, sha256};
 
 pub use control::TITLE;
 pub use kinds::TESTS;
@@ -79,7 +79,8 @@ pub fn read(text: &[u8]) -> Result<Read, Refusal> {
 
 fn import(envelope: Envelope, parts: Vec<Part>, signals: Vec<HealthSignal>) -> Import {
     let end_ms = parts.iter().flat_map(|part| &part.rows).map(|row| row.t_ms).fold(envelope.runtime_ms, f64::max);
-    let check = is_proof(&signals).then(|| HealthCheck {
+    let is_about_names = parts.iter().all(|part| matches!(part.target.endpoint, Endpoint::Dns { .. }));
+    let check = (is_proof(&signals) || is_about_names && !signals.is_empty()).then(|| HealthCheck {
         id: HealthCheckId::from_bytes(envelope.id("check")),
         run: envelope.run.id,
         reason: HealthReason::Import,

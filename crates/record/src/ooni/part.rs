@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::bogon::is_bogon;
 use crate::model::{
-    Availability, Endpoint, Family, HealthSignal, Http, Observation, Outcome, SignalKind, Target, endpoint_name,
+    Availability, Endpoint, Engine, Family, HealthSignal, Http, Observation, Outcome, SignalKind, Target, endpoint_name,
 };
 
 use super::flow::Flow;
@@ -105,6 +105,14 @@ pub(super) fn answered(flow: &Flow, helper: Option<&str>) -> Vec<HealthSignal> {
                 Some(ip),
                 took,
             ));
+        }
+    }
+    let mut resolvers = BTreeSet::new();
+    for query in flow.queries.iter().filter(|query| query.engine != Engine::System && query.mark.failed.is_none()) {
+        let is_answer = query.addresses().any(|ip| !is_bogon(ip));
+        if is_answer && resolvers.len() < SIGNALS && resolvers.insert(query.resolver.as_str()) {
+            let (ip, took) = (query.server.map(|to| to.ip()), query.mark.t_ms - query.mark.t0_ms);
+            signals.push(signal(SignalKind::Resolver, &query.resolver, Some(&query.resolver), ip, took));
         }
     }
     signals

@@ -162,20 +162,21 @@ impl Rows {
             mark.failed = Some(Failure::DnsBogonError.into());
         }
         let place = Place { hop, purpose, connection: None, to: query.server };
+        let is_out_of_reach = query.server.is_some_and(|to| to.is_ipv6()) && is_routeless(&mark);
         let Query { engine, resolver, host, rcode, .. } = query;
-        self.push(
-            place,
-            &mark,
-            StepData::Dns(Dns {
-                engine: *engine,
-                resolver: resolver.clone(),
-                hostname: host.clone(),
-                query_type,
-                rcode: *rcode,
-                answers,
-                replies,
-            }),
-        );
+        let data = StepData::Dns(Dns {
+            engine: *engine,
+            resolver: resolver.clone(),
+            hostname: host.clone(),
+            query_type,
+            rcode: *rcode,
+            answers,
+            replies,
+        });
+        match is_out_of_reach {
+            true => self.skip(place, mark.t_ms, NotRun::NoIpv6, data),
+            false => self.push(place, &mark, data),
+        }
     }
 
     /// Arranges a hop: questions, then connections with what ran over them.
@@ -190,6 +191,7 @@ impl Rows {
         let no_ipv6 = !flow.dials.iter().any(|dial| dial.to.is_ipv6() && dial.mark.failed.is_none());
         self.denied(hop, flow);
         let (mut stood, mut asked_for) = (false, false);
+        self.quic(hop, goal, flow);
         for line in lines(flow) {
             let is_again = match goal.again {
                 Again::Never => false,
@@ -200,6 +202,16 @@ impl Rows {
             stood |= line.stands() && purpose == Purpose::Main;
             asked_for |= line.fetch.is_some();
             self.line(hop, purpose, &line, goal, no_ipv6);
+        }
+    }
+
+    fn quic(&mut self, hop: u16, goal: Goal<'_>, flow: &Flow) {
+        let mut gone_to = BTreeSet::new();
+        for shake in flow.shakes.iter().filter(|shake| shake.quic) {
+            let is_again = !gone_to.insert(shake.to) && goal.again == Again::Connections;
+            let purpose = if is_again { Purpose::Retry } else { Purpose::Main };
+            let place = Place { hop, purpose, connection: Some(self.connection()), to: shake.to };
+            self.push(place, &shake.mark, handshake(shake));
         }
     }
 
@@ -300,9 +312,11 @@ fn is_of_responses(failure: Failure) -> bool {
     failure.layer() == Layer::Http
 }
 
-/// ENETUNREACH: there is no way for that family from here.
+/// There is no way for IPv6 from here: what OONI's own analysis leaves out for it as well.
 fn is_routeless(mark: &Mark) -> bool {
-    matches!(mark.failed.as_ref().map(|f| f.failure), Some(Failure::NetworkUnreachable | Failure::AddressNotAvailable))
+    use Failure::{AddressNotAvailable, HostUnreachable, NetworkUnreachable};
+    let failure = mark.failed.as_ref().map(|failed| failed.failure);
+    matches!(failure, Some(NetworkUnreachable | HostUnreachable | AddressNotAvailable))
 }
 
 fn handshake(shake: &Shake) -> StepData {

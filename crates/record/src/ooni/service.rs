@@ -145,8 +145,14 @@ fn best_query(flow: &Flow, dial: &Dial, groups: &[Group], used: &mut [bool]) -> 
     let candidates = flow.queries.iter().enumerate().filter(|(place, query)| {
         !used[*place] && query.mark.t0_ms <= dial.mark.t_ms && rank(query).is_some() && is_open(&query.host)
     });
-    let best =
-        candidates.min_by(|(_, a), (_, b)| rank(a).cmp(&rank(b)).then_with(|| b.mark.t_ms.total_cmp(&a.mark.t_ms)));
+    let was_reached = |query: &Query| {
+        let of = |group: &&Group| group.host == query.host && group.port == dial.to.port();
+        groups.iter().filter(of).any(|group| group.flow.dials.iter().any(|dial| dial.mark.failed.is_none()))
+    };
+    let best = candidates.min_by(|(_, a), (_, b)| {
+        let first = (was_reached(a), rank(a)).cmp(&(was_reached(b), rank(b)));
+        first.then_with(|| b.mark.t_ms.total_cmp(&a.mark.t_ms))
+    });
     let (place, query) = best?;
     if dial.mark.failed.is_none() {
         used[place] = true;
@@ -220,6 +226,8 @@ fn part(envelope: &Envelope, group: Group) -> Option<Part> {
         // Each stands alone; of a pool, one that is down goes unnoticed.
         part.target.availability = Availability::High;
     }
+    let is_plain = group.url.as_ref().is_some_and(|url| url.scheme() == "http");
+    let role = role.map(|role| if is_plain { format!("{role}-{}", group.port) } else { role });
     if let Some(name) = role.or(pool) {
         part.target.name = name;
     }
