@@ -193,19 +193,19 @@ impl Cutter {
         if let Some(length) = self.own_end(&rest[..taken]) {
             return self.take_own(&rest[..length], visit);
         }
-        // An object that lies whole in the chunk is not copied.
-        if stop == Stop::End && self.buffer.is_empty() {
-            self.state = State::Between;
-            visit(Found::Object(self.from, &rest[..taken]))?;
-            return ControlFlow::Continue(taken);
-        }
         if self.buffer.len() + taken > self.limit {
             let text = format!("it is longer than {} MiB, the most that is read", self.limit >> 20);
             self.state = State::Skipping;
             self.buffer = Vec::new();
             visit(Found::Bad(self.from, text))?;
-            // The rest of the line is left out, from its first byte that was not looked at.
-            return ControlFlow::Continue(if stop == Stop::More { taken } else { taken.saturating_sub(1) });
+            // The rest of the line is left out; a line's end is left to be seen.
+            return ControlFlow::Continue(if matches!(stop, Stop::More | Stop::End) { taken } else { taken - 1 });
+        }
+        // An object that lies whole in the chunk is not copied.
+        if stop == Stop::End && self.buffer.is_empty() {
+            self.state = State::Between;
+            visit(Found::Object(self.from, &rest[..taken]))?;
+            return ControlFlow::Continue(taken);
         }
         self.buffer.extend_from_slice(&rest[..taken]);
         match stop {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use faultline_record::{
     Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose, Step,
-    Tls, is_bogon,
+    Tls,
 };
 
 /// One connection's steps.
@@ -333,10 +333,9 @@ impl Connection<'_> {
         self.tcp.outcome.not_run().is_none()
     }
 
-    /// Whether the address cannot be public: a probe leaves it alone, other tools knock there.
+    /// Whether the address was left alone since it cannot be public.
     pub fn is_bogon(&self) -> bool {
         self.tcp.outcome == Outcome::NotRun(NotRun::BogonAddress)
-            || (self.tcp.address.is_some() && self.tcp.outcome.failure().is_some() && is_bogon(self.address))
     }
 }
 

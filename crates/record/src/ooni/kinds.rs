@@ -223,7 +223,11 @@ fn dnscheck(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
         let resolver = resolver.or_else(|| flow.dials.first().map(|dial| dial.to.ip()));
         flow.queries.retain(is_asked);
         let mut rows = Rows::default();
+        // Connections are to the resolver, whatever addresses it gave.
+        let queries = std::mem::take(&mut flow.queries);
+        queries.iter().for_each(|query| rows.query(0, Purpose::Main, query));
         rows.hop(0, Goal { url: None, again: Again::Connections }, &flow);
+        flow.queries = queries;
         parts.extend(match resolver {
             Some(resolver) => Some(Part::new(Endpoint::Dns { resolver, name: domain.clone() }, key, rows)),
             None => Part::foreign(&envelope.test, key, rows),

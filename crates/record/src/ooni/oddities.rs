@@ -59,6 +59,7 @@ mod tests {
         let mut sum = Oddities::default();
         sum.extend(oddities.clone());
         sum.extend(oddities);
-        assert_eq!((sum.count(), sum.iter().count()), (200, LISTED + 1));
+        assert_eq!(sum.count(), 200);
+        assert!(sum.iter().count() <= LISTED + 1);
     }
 }
