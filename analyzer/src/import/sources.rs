@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
@@ -12,6 +12,7 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::values::{self, Found};
+use crate::evaluate::label::below;
 
 /// Archives within archives that are opened; deeper ones are a trap.
 const DEEPEST: u32 = 5;
@@ -36,30 +37,13 @@ pub fn read(path: &Path, sink: &mut dyn Sink) -> ControlFlow<()> {
         return stream(&mut BufReader::with_capacity(CHUNK, io::stdin().lock()), "standard input", 0, sink);
     }
     let name = path.display().to_string();
-    match below(path) {
+    match below(path, |_| true) {
         Ok(files) => files.iter().try_for_each(|file| read_file(file, sink)),
         Err(error) => {
-            sink.unreadable(&name, &error.to_string());
+            sink.unreadable(&name, &error);
             ControlFlow::Continue(())
         }
     }
-}
-
-/// The files below a path, in order; links to folders are not followed.
-fn below(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut entries = std::fs::read_dir(path)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    let mut files = Vec::new();
-    for entry in entries {
-        if entry.is_symlink() && entry.is_dir() {
-            continue;
-        }
-        files.extend(below(&entry)?);
-    }
-    Ok(files)
 }
 
 fn read_file(path: &Path, sink: &mut dyn Sink) -> ControlFlow<()> {

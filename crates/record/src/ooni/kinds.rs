@@ -119,11 +119,25 @@ fn one(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     let url = if let Endpoint::Web(url) = &endpoint { Some(url.clone()) } else { None };
     let mut rows = Rows::default();
     arrange(&flow, url.as_ref(), if tags_hops { Again::Never } else { Again::Requests }, &mut rows);
+    dead_end(&flow, keys, &mut rows, odd);
     let mut helper = control::rows(keys, envelope.helper.as_deref(), url.as_ref(), &mut rows, odd);
     helper |= by_tor(&flow, &mut rows);
     let mut part = Part::new(endpoint, &envelope.input.clone().unwrap_or_default(), rows);
     part.target.private_ca = flow.shakes.iter().any(|shake| !shake.verified);
     (vec![part], answered(&flow, helper.then_some("ooni")))
+}
+
+/// A redirect that was not followed: only the whole test's failure says so.
+fn dead_end(flow: &Flow, keys: &Json<'_>, rows: &mut Rows, odd: &mut Oddities) {
+    let failed = failures::read(keys.get("http_experiment_failure"), odd);
+    let ends = |failure| matches!(failure, Failure::HttpTooManyRedirects | Failure::HttpInvalidRedirectLocationHost);
+    let last = flow.fetches.last().filter(|last| matches!(last.http.status, Some(300..=399)));
+    if let (Some(failed), Some(last)) = (failed.filter(|failed| ends(failed.failure)), last) {
+        let place = Place { hop: last.mark.depth, purpose: Purpose::Main, connection: None, to: None };
+        let url = last.http.header("location").unwrap_or(&last.http.url).to_owned();
+        let mark = Mark { failed: Some(failed), ..last.mark.clone() };
+        rows.push(place, &mark, StepData::Http(Http { url, ..Http::default() }));
+    }
 }
 
 /// Requests through Tor are the control of the oldest tests; whether one was answered.

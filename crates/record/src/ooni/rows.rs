@@ -190,6 +190,7 @@ impl Rows {
         let given: BTreeSet<IpAddr> = flow.queries.iter().filter(own).flat_map(Query::addresses).collect();
         let no_ipv6 = !flow.dials.iter().any(|dial| dial.to.is_ipv6() && dial.mark.failed.is_none());
         self.denied(hop, flow);
+        self.left_alone(hop, goal, &given, flow);
         let (mut stood, mut asked_for) = (false, false);
         self.quic(hop, goal, flow);
         for line in lines(flow) {
@@ -212,6 +213,17 @@ impl Rows {
             let purpose = if is_again { Purpose::Retry } else { Purpose::Main };
             let place = Place { hop, purpose, connection: Some(self.connection()), to: shake.to };
             self.push(place, &shake.mark, handshake(shake));
+        }
+    }
+
+    /// Addresses that cannot be public and were not dialled: OONI leaves loopback alone.
+    fn left_alone(&mut self, hop: u16, goal: Goal<'_>, given: &BTreeSet<IpAddr>, flow: &Flow) {
+        let Some(port) = goal.url.and_then(Url::port_or_known_default) else { return };
+        let dialled = |ip: &IpAddr| flow.dials.iter().any(|dial| dial.to.ip() == *ip);
+        for &ip in given.iter().filter(|ip| is_bogon(**ip) && !dialled(ip)) {
+            let to = Some(SocketAddr::new(ip, port));
+            let place = Place { hop, purpose: Purpose::Main, connection: Some(self.connection()), to };
+            self.skip(place, 0.0, NotRun::BogonAddress, StepData::Tcp);
         }
     }
 

@@ -8,14 +8,23 @@ use std::fmt::Display;
 use faultline_record::{Failure, Http, Observation, Purpose};
 
 use super::page::{Likeness, likeness};
-use super::{Finding, handshake};
-use crate::features::{Connection, Features};
+use super::{Finding, handshake, listed};
+use crate::features::{Connection, Features, is_denial};
 
 /// Fires at most one finding, where nothing else of the control's was to be held against the vantage's rows.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let Some((row, http)) = page(features) else { return };
+    if let Some(denied) = denied(features) {
+        return found.push(denied);
+    }
     if found.iter().any(|finding| finding.rule.group == "control") {
         return;
+    }
+    let served = row.outcome.is_ok() && http.status.is_some_and(|status| status < 400);
+    if let Some(place) = found.iter().position(|finding| served && finding.rule.id == "http.server_error") {
+        // The server answers us under its own certificate, and others with a page: it is not broken, it refuses.
+        let refused = refuses(features, &found.remove(place), row);
+        return found.push(refused);
     }
     if let Some(finding) = differs(features, row, http, found) {
         found.retain(|other| other.rule.id != "http.plain_response");
@@ -26,7 +35,12 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         let reached = row.outcome.is_ok() && http.status.is_some_and(|status| status < 500);
         let fails = row.outcome.failure().is_some();
         match (reached, fails) {
-            (true, _) => found.push(finding(features, "control.page_reached", failed, failure, row)),
+            (true, _) => {
+                let mut reached = finding(features, "control.page_reached", failed, failure, row);
+                let guess = found.iter().position(|other| other.rule.id == "dns.failure_everywhere");
+                reached.mechanism = guess.and_then(|place| found.remove(place).mechanism);
+                found.push(reached);
+            }
             (false, true) => {
                 // What is a guess for want of a control has no say beside one.
                 found.retain(|other| other.rule.id != "target.rarely_down");
@@ -49,6 +63,22 @@ fn page<'a>(features: &Features<'a>) -> Option<(&'a Observation, &'a Http)> {
     let mut loose = loose.drain(..);
     loose.next().filter(|(errand, _)| errand.outcome.is_ok())?;
     loose.next()
+}
+
+fn refuses(features: &Features<'_>, error: &Finding, page: &Observation) -> Finding {
+    let is_ours = |row: &&Observation| error.observations.contains(&row.seq);
+    let mut responses = features.measurement.observations.iter().filter(is_ours).filter_map(Observation::http);
+    let status = responses.find_map(|http| http.status).unwrap_or_default();
+    let rows = error.observations.iter().copied().chain([page.seq]).collect();
+    Finding::new("http.server_refuses", rows, &[("host", &features.host), ("status", &status)])
+}
+
+/// A name that only the resolver here answers for, and the helper's denies as the others do.
+fn denied(features: &Features<'_>) -> Option<Finding> {
+    let mut lookups = features.helper.as_ref().filter(|_| features.is_ghost())?.lookups.iter();
+    let denied = lookups.find(|lookup| lookup.row.outcome.failure().is_some_and(is_denial))?;
+    let fields: &[(&str, &dyn Display)] = &[("host", &features.host), ("given", &listed(features.given_by_system()))];
+    Some(Finding::new("control.name_unknown", vec![denied.row.seq], fields))
 }
 
 /// A page in the clear that shares nothing with the helper's.
