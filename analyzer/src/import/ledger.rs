@@ -99,10 +99,11 @@ impl Ledger {
         }
         let odd: Vec<String> =
             self.odd.iter().map(|(kind, value, count)| clean(&format!("{kind}: {value:?}, {count} times"))).collect();
-        put(&mut text, "odd values, taken as far as they could be", odd, self.odd.count());
+        text += &paragraph("odd values, taken as far as they could be", &odd, self.odd.count());
         let place = |refused: &Refused| refused.line.map_or_else(String::new, |line| format!(":{line}"));
-        let refused = self.refused.iter().map(|one| clean(&format!("{}{}: {}", one.input, place(one), one.reason)));
-        put(&mut text, "refused", refused.collect(), self.refused_in_all);
+        let named = |one: &Refused| clean(&format!("{}{}: {}", one.input, place(one), one.reason));
+        let refused: Vec<String> = self.refused.iter().map(named).collect();
+        text += &paragraph("refused", &refused, self.refused_in_all);
         text + &self.sum()
     }
 
@@ -137,9 +138,10 @@ impl Ledger {
     }
 }
 
-fn put(text: &mut String, headline: &str, lines: Vec<String>, in_all: u64) {
-    if in_all > 0 {
-        *text += &format!("{headline} ({in_all}):\n");
-        lines.iter().for_each(|line| *text += &format!("  {line}\n"));
+/// A headline and its lines, where there is anything under it.
+fn paragraph(headline: &str, lines: &[String], in_all: u64) -> String {
+    if in_all == 0 {
+        return String::new();
     }
+    format!("{headline} ({in_all}):\n  {}\n", lines.join("\n  "))
 }

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 
-use memchr::{memchr, memchr3, memmem};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
 
 /// The largest object that is read, bytes. OONI's largest real ones are some MB.
 pub const LIMIT: usize = 64 << 20;
@@ -167,7 +167,7 @@ impl Cutter {
     fn between(&mut self, rest: &[u8], visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>) -> ControlFlow<(), usize> {
         let is_filler = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'[' | b']');
         let taken = rest.iter().position(|byte| !is_filler(byte)).unwrap_or(rest.len());
-        self.line += rest[..taken].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.line += memchr_iter(b'\n', &rest[..taken]).count() as u64;
         self.from = self.line;
         match rest.get(taken) {
             Some(b'{') => {

@@ -122,15 +122,14 @@ impl World {
     /// A TLS handshake after a connection that stood, or (behind `tcp:`) did not.
     fn tls(&mut self, depth: u16, ip: &str, name: &str, failure: &str) -> i64 {
         let transaction = self.transaction();
-        match failure.strip_prefix("tcp:") {
-            Some(failure) => self.dial(depth, ip, 443, failure, transaction),
-            None => {
-                self.dial(depth, ip, 443, "", transaction);
-                let row = json!({"network": "tcp", "address": format!("{ip}:443"), "server_name": name, "no_tls_verify": false,
-                    "failure": or_null(failure), "peer_certificates": []});
-                self.shakes.push(with(row, &tags(depth, transaction)));
-            }
+        if let Some(failure) = failure.strip_prefix("tcp:") {
+            self.dial(depth, ip, 443, failure, transaction);
+            return transaction;
         }
+        self.dial(depth, ip, 443, "", transaction);
+        let row = json!({"network": "tcp", "address": format!("{ip}:443"), "server_name": name, "no_tls_verify": false,
+            "failure": or_null(failure), "peer_certificates": []});
+        self.shakes.push(with(row, &tags(depth, transaction)));
         transaction
     }
 

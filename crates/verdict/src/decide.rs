@@ -223,9 +223,9 @@ fn evidence(
 /// An imported test that goes to nothing which rules know.
 fn nothing_to_judge(measurement: &Measurement) -> Option<Evidence> {
     let Endpoint::Foreign(url) = &measurement.target.endpoint else { return None };
-    let test = url.host_str().unwrap_or_default();
+    let name = url.host_str().unwrap_or_default();
     let text =
-        format!("nothing to judge: {test} is a test of another tool's that goes to no endpoint which rules know");
+        format!("nothing to judge: {name} is a test of another tool's that goes to no endpoint which rules know");
     Some(Evidence { rule: "measurement.nothing_to_judge".into(), weight: 0.0, observations: Vec::new(), text })
 }
 

@@ -71,13 +71,13 @@ impl Gate {
             |check: &HealthCheck| local_health(check).state.proves_the_network() || (is_about_names && resolved(check));
         let own: Vec<&HealthCheck> = near.iter().filter(touches).copied().collect();
         let beside = |check: Option<&HealthCheck>| check.is_some_and(|check| near.contains(&check) && proves(check));
-        let proven =
+        let is_open =
             own.iter().copied().any(proves) || (beside(witness.before.as_ref()) && beside(witness.after.as_ref()));
         let shown = own.iter().copied().find(|check| proves(check)).or(near.first().copied())?;
         let health = local_health(shown);
         Some(Self {
-            state: proven.then_some(HealthState::Ok),
-            closed: (!proven).then(|| (Cause::Unknown, NOTHING_ANSWERED.to_owned())),
+            state: is_open.then_some(HealthState::Ok),
+            closed: (!is_open).then(|| (Cause::Unknown, NOTHING_ANSWERED.to_owned())),
             controls: Some((health.controls_ok, health.controls_tried)),
         })
     }

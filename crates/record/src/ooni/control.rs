@@ -10,9 +10,10 @@ use url::Url;
 use crate::model::{Dns, DnsAnswer, DnsRecord, Engine, Http, Purpose, QueryType, StepData, Tls};
 
 use super::failures;
-use super::flow::{Mark, parse_address};
+use super::flow::Mark;
 use super::json::Json;
 use super::oddities::Oddities;
+use super::reader::parse_address;
 use super::rows::{Place, Rows};
 
 /// The name of the header that holds a page's title.

@@ -28,10 +28,10 @@ pub(super) struct Envelope {
 impl Envelope {
     /// Reads it; `Err` says what is missing.
     pub(super) fn read(json: &Json<'_>, raw: [u8; 32], odd: &mut Oddities) -> Result<Self, String> {
-        let text = |key: &str| json.get(key).word().map(str::to_owned);
-        let test = text("test_name").ok_or("it has no test_name")?;
-        let begun = text("test_start_time").and_then(|text| time(&text, odd)).or_else(|| epoch(json));
-        let started = text("measurement_start_time").and_then(|text| time(&text, odd)).or(begun);
+        let word = |key: &str| json.get(key).word().map(str::to_owned);
+        let test = word("test_name").ok_or("it has no test_name")?;
+        let begun = word("test_start_time").and_then(|text| time(&text, odd)).or_else(|| epoch(json));
+        let started = word("measurement_start_time").and_then(|text| time(&text, odd)).or(begun);
         let started = started.ok_or("it does not say when it was made")?;
         if started < OLDEST || started > Timestamp::now().as_millisecond() + 86_400_000 {
             odd.note("time that cannot be", &Timestamp::from_millisecond(started).to_string());
@@ -40,9 +40,9 @@ impl Envelope {
         let origin = Origin {
             format: "ooni".into(),
             test_name: test.clone(),
-            test_version: text("test_version"),
-            report: text("report_id"),
-            uid: text("measurement_uid"),
+            test_version: word("test_version"),
+            report: word("report_id"),
+            uid: word("measurement_uid"),
             sha256: raw,
         };
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of one report")]
@@ -86,12 +86,9 @@ fn stable_id(at_ms: i64, text: &str) -> [u8; 16] {
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC, with or without a zone.
 fn time(text: &str, odd: &mut Oddities) -> Option<i64> {
-    let bare: DateTime = match text.trim_end_matches('Z').replacen(' ', "T", 1).parse() {
-        Ok(bare) => bare,
-        Err(_) => {
-            odd.note("no time", text);
-            return None;
-        }
+    let Ok(bare) = text.trim_end_matches('Z').replacen(' ', "T", 1).parse::<DateTime>() else {
+        odd.note("no time", text);
+        return None;
     };
     bare.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_millisecond())
 }

@@ -1,23 +1,21 @@
 //! Which test is read in which way. A test that goes to nothing which rules judge is taken all the same, without rows.
 
-use std::net::{IpAddr, SocketAddr};
-
-use url::Url;
+use std::net::SocketAddr;
 
 use crate::failure::Failure;
-use crate::model::{Endpoint, HealthSignal, Http, NotRun, Purpose, StepData, Vpn, VpnAnswer, VpnProtocol};
+use crate::model::{Endpoint, HealthSignal, Http, Purpose, StepData};
 
-use super::control;
 use super::envelope::Envelope;
-use super::failures;
-use super::flow::{Flow, FlowReader, Mark, list, parse_address};
+use super::flow::{Flow, Mark, list};
 use super::json::Json;
 use super::oddities::Oddities;
 use super::part::{Part, answered, arrange, number_hops};
+use super::reader::{FlowReader, parse_address};
 use super::rows::{Again, Goal, Place, Rows};
-use super::service;
+use super::{control, failures, relays, resolvers, service};
 
-type Parts = (Vec<Part>, Vec<HealthSignal>);
+/// The parts of a measurement, and what answered in it.
+pub(super) type Parts = (Vec<Part>, Vec<HealthSignal>);
 
 /// Tests that OONI has had, with what their measurements become.
 pub const TESTS: &[(&str, &str)] = &[
@@ -80,12 +78,12 @@ pub(super) fn parts(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) ->
     }
     match envelope.test.as_str() {
         "whatsapp" | "telegram" | "signal" | "facebook_messenger" | "riseupvpn" => service::parts(envelope, keys, odd),
-        "dnscheck" => dnscheck(envelope, keys, odd),
-        "dns_consistency" => dns_consistency(envelope, keys, odd),
-        "dnsping" => dnsping(envelope, keys, odd),
+        "dnscheck" => resolvers::dnscheck(envelope, keys, odd),
+        "dns_consistency" => resolvers::dns_consistency(envelope, keys, odd),
+        "dnsping" => resolvers::dnsping(envelope, keys, odd),
         "tcpping" | "tlsping" | "simplequicping" => pings(envelope, keys, odd),
-        "tor" => tor(envelope, keys, odd),
-        "openvpn" => openvpn(envelope, keys, odd),
+        "tor" => relays::tor(envelope, keys, odd),
+        "openvpn" => relays::openvpn(envelope, keys, odd),
         "tcp_connect" => tcp_connect(envelope, keys, odd),
         "stunreachability" | "stun_reachability" => {
             let flow = Flow::read(keys, odd);
@@ -97,7 +95,7 @@ pub(super) fn parts(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) ->
 }
 
 /// One part without an endpoint.
-fn foreign(envelope: &Envelope, rows: Rows) -> Vec<Part> {
+pub(super) fn foreign(envelope: &Envelope, rows: Rows) -> Vec<Part> {
     let what = envelope.input.as_deref().unwrap_or_default();
     Part::foreign(&envelope.test, what, rows).into_iter().collect()
 }
@@ -174,7 +172,7 @@ fn pings(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
         flow.dials.extend(if dial.is_null() { None } else { reader.dial(dial) });
         for (key, quic) in [("tls_handshake", false), ("quic_handshake", true)] {
             let shake = ping.get(key);
-            flow.shakes.extend(if shake.is_null() { None } else { reader.shake(shake, quic) });
+            flow.shakes.extend((!shake.is_null()).then(|| reader.shake(shake, quic)));
         }
     }
     let Some(endpoint) = envelope.input.as_deref().and_then(|input| endpoint(input, odd)) else {
@@ -186,166 +184,6 @@ fn pings(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     let mut part = Part::new(endpoint, &input, rows);
     part.target.private_ca = flow.shakes.iter().any(|shake| !shake.verified);
     (vec![part], answered(&flow, None))
-}
-
-fn dnsping(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
-    let mut queries = Vec::new();
-    for ping in list(keys, "pings", odd) {
-        let mut reader = FlowReader::new(odd);
-        let Some(mut query) = reader.query(ping.get("query")) else { continue };
-        for key in ["delayed_response", "delayed_responses"] {
-            for late in ping.get(key).elements() {
-                let after = late.get("t").number().map_or(0.0, |seconds| seconds * 1_000.0 - query.mark.t0_ms);
-                let records = reader.records(late);
-                query.late.push((after, records));
-            }
-        }
-        queries.push(query);
-    }
-    let mut names: Vec<String> = queries.iter().map(|query| query.host.clone()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let part = |name: &String| {
-        let own: Vec<_> = queries.iter().filter(|query| query.host == *name).collect();
-        let server = own.iter().find_map(|query| query.server)?;
-        let mut rows = Rows::default();
-        own.iter().for_each(|query| rows.query(0, Purpose::Main, query));
-        let endpoint = Endpoint::Dns { resolver: server.ip(), name: name.clone() };
-        let input = endpoint.to_string();
-        Some(Part::new(endpoint, &input, rows))
-    };
-    let parts: Vec<Part> = names.iter().filter_map(part).collect();
-    let signals = answered(&Flow { queries, ..Flow::default() }, None);
-    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, signals)
-}
-
-fn dnscheck(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
-    let domain = keys.get("domain").word().unwrap_or("example.org").to_ascii_lowercase();
-    let bootstrap = Flow::read(keys.get("bootstrap"), odd);
-    let mut all = bootstrap.clone();
-    let mut parts = Vec::new();
-    if !bootstrap.queries.is_empty() {
-        let mut rows = Rows::default();
-        bootstrap.queries.iter().for_each(|query| rows.query(0, Purpose::Main, query));
-        parts.extend(Part::foreign(&envelope.test, &format!("bootstrap/{}", bootstrap.queries[0].host), rows));
-    }
-    for (key, lookup) in keys.get("lookups").members() {
-        let mut flow = Flow::read(lookup, odd);
-        let is_asked = |query: &super::flow::Query| query.host == domain && query.resolver != "system";
-        let literal = Url::parse(key).ok().and_then(|url| url.host_str().and_then(parse_address));
-        let resolver = literal.or_else(|| flow.queries.iter().find_map(|query| query.server).map(|to| to.ip()));
-        let resolver = resolver.or_else(|| flow.dials.first().map(|dial| dial.to.ip()));
-        flow.queries.retain(is_asked);
-        let mut rows = Rows::default();
-        // Connections are to the resolver, whatever addresses it gave.
-        let queries = std::mem::take(&mut flow.queries);
-        queries.iter().for_each(|query| rows.query(0, Purpose::Main, query));
-        rows.hop(0, Goal { url: None, again: Again::Connections }, &flow);
-        flow.queries = queries;
-        parts.extend(match resolver {
-            Some(resolver) => Some(Part::new(Endpoint::Dns { resolver, name: domain.clone() }, key, rows)),
-            None => Part::foreign(&envelope.test, key, rows),
-        });
-        all.extend(flow);
-    }
-    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, answered(&all, None))
-}
-
-fn dns_consistency(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
-    let flow = Flow::read(keys, odd);
-    let control = keys.get("control_resolver").word().unwrap_or_default();
-    let control: Option<IpAddr> =
-        control.parse::<SocketAddr>().ok().map(|to| to.ip()).or_else(|| parse_address(control));
-    let mut servers: Vec<IpAddr> = flow.queries.iter().filter_map(|query| query.server).map(|to| to.ip()).collect();
-    servers.sort_unstable();
-    servers.dedup();
-    let part = |server: IpAddr| {
-        let of =
-            |wanted: IpAddr| flow.queries.iter().filter(move |query| query.server.is_some_and(|to| to.ip() == wanted));
-        let name = of(server).next()?.host.clone();
-        let mut rows = Rows::default();
-        of(server).for_each(|query| rows.query(0, Purpose::Main, query));
-        control.into_iter().flat_map(of).for_each(|query| rows.query(0, Purpose::Comparison, query));
-        let endpoint = Endpoint::Dns { resolver: server, name };
-        let input = endpoint.to_string();
-        Some(Part::new(endpoint, &input, rows))
-    };
-    let parts: Vec<Part> = servers.into_iter().filter(|&server| Some(server) != control).filter_map(part).collect();
-    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, answered(&flow, None))
-}
-
-fn tor(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
-    let (mut parts, mut all) = (Vec::new(), Flow::default());
-    for (key, relay) in keys.get("targets").members() {
-        let mut flow = Flow::read(relay, odd);
-        // Relays sign themselves; the oldest data do not say that nobody looked.
-        flow.shakes.iter_mut().for_each(|shake| shake.leave_unverified());
-        let to: Option<SocketAddr> = relay.get("target_address").word().and_then(|text| text.parse().ok());
-        let protocol = relay.get("target_protocol").word().unwrap_or_default();
-        parts.extend(relay_part(envelope, key, protocol, to, &flow));
-        all.extend(flow);
-    }
-    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, answered(&all, None))
-}
-
-fn relay_part(envelope: &Envelope, key: &str, protocol: &str, to: Option<SocketAddr>, flow: &Flow) -> Option<Part> {
-    let Some(to) = to else { return Part::foreign(&envelope.test, key, Rows::default()) };
-    let text = match protocol {
-        "dir_port" => format!("http://{to}/tor/status-vote/current/consensus.z"),
-        "or_port" | "or_port_dirauth" => format!("tls://{to}"),
-        _ => format!("tcp://{to}"),
-    };
-    let endpoint = Endpoint::parse(&text).ok()?;
-    let url = if let Endpoint::Web(url) = &endpoint { Some(url.clone()) } else { None };
-    let mut rows = Rows::default();
-    arrange(flow, url.as_ref(), Again::Connections, &mut rows);
-    let mut part = Part::new(endpoint, &format!("{protocol}://{to}"), rows);
-    part.target.private_ca = protocol.starts_with("or_port");
-    Some(part)
-}
-
-fn openvpn(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
-    let flow = Flow::read(keys, odd);
-    let mut parts = Vec::new();
-    for row in list(keys, "openvpn_handshake", odd) {
-        parts.extend(tunnel(row, &flow, odd));
-    }
-    (if parts.is_empty() { foreign(envelope, Rows::default()) } else { parts }, answered(&flow, None))
-}
-
-fn tunnel(row: &Json<'_>, flow: &Flow, odd: &mut Oddities) -> Option<Part> {
-    let ip = row.get("ip").word().and_then(parse_address);
-    let (Some(ip), Some(port)) = (ip, row.get("port").whole()) else {
-        odd.note("tunnel to no address", row.get("endpoint").text().unwrap_or_default());
-        return None;
-    };
-    let is_tcp = row.get("transport").text() == Some("tcp");
-    let protocol = if is_tcp { VpnProtocol::OpenvpnTcp } else { VpnProtocol::OpenvpnUdp };
-    let to = SocketAddr::new(ip, port);
-    let endpoint = Endpoint::parse(&format!("{protocol}://{to}")).ok()?;
-    let transaction: Option<i64> = row.get("transaction_id").whole().filter(|&id| id != 0);
-    let ms = |key: &str| row.get(key).number().map_or(0.0, |seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12));
-    let failed = failures::read(row.get("failure"), odd);
-    let (mut rows, answers) = (Rows::default(), failed.is_none());
-    let place = Place { hop: 0, purpose: Purpose::Main, connection: Some(rows.connection()), to: Some(to) };
-    let is_own =
-        |dial: &&super::flow::Dial| dial.to == to && (transaction.is_none() || dial.mark.transaction == transaction);
-    let dial = flow.dials.iter().find(is_own).filter(|_| is_tcp);
-    if let Some(dial) = dial {
-        rows.push(place, &dial.mark, StepData::Tcp);
-    }
-    let vpn = Vpn { protocol, bytes_received: u64::from(answers), answer: answers.then_some(VpnAnswer::ServerReset) };
-    let mark = Mark { t0_ms: ms("t0").min(ms("t")), t_ms: ms("t"), failed, ..Mark::default() };
-    match dial.is_some_and(|dial| dial.mark.failed.is_some()) {
-        true => rows.skip(place, mark.t0_ms, NotRun::PreviousStepFailed, StepData::Vpn(vpn)),
-        false => rows.push(place, &mark, StepData::Vpn(vpn)),
-    }
-    let input = endpoint.to_string();
-    let mut part = Part::new(endpoint, &input, rows);
-    if let Some(provider) = row.get("provider").word() {
-        part.target.name = format!("{provider}/openvpn-{}", if is_tcp { "tcp" } else { "udp" });
-    }
-    Some(part)
 }
 
 /// The test of ooni-probe 1: one connection, of which only the end is told.

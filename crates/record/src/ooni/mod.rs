@@ -9,8 +9,12 @@ mod failures;
 mod flow;
 mod json;
 mod kinds;
+mod lines;
 mod oddities;
 mod part;
+mod reader;
+mod relays;
+mod resolvers;
 mod rows;
 mod service;
 #[cfg(test)]
@@ -74,10 +78,10 @@ pub fn read(text: &[u8]) -> Result<Read, Refusal> {
     let envelope = Envelope::read(json, sha256(text), &mut oddities).map_err(Refusal)?;
     let keys = json.get("test_keys");
     let (parts, signals) = kinds::parts(&envelope, keys, &mut oddities);
-    Ok(Read { import: import(envelope, parts, signals), oddities })
+    Ok(Read { import: import(&envelope, parts, signals), oddities })
 }
 
-fn import(envelope: Envelope, parts: Vec<Part>, signals: Vec<HealthSignal>) -> Import {
+fn import(envelope: &Envelope, parts: Vec<Part>, signals: Vec<HealthSignal>) -> Import {
     let end_ms = parts.iter().flat_map(|part| &part.rows).map(|row| row.t_ms).fold(envelope.runtime_ms, f64::max);
     let is_about_names = parts.iter().all(|part| matches!(part.target.endpoint, Endpoint::Dns { .. }));
     let check = (is_proof(&signals) || is_about_names && !signals.is_empty()).then(|| HealthCheck {

@@ -31,7 +31,9 @@ impl Oddities {
     /// Adds those of another.
     pub fn extend(&mut self, other: Self) {
         for (kind, values) in other.0 {
-            values.into_iter().for_each(|(value, count)| self.add(kind, value, count));
+            for (value, count) in values {
+                self.add(kind, value, count);
+            }
         }
     }
 

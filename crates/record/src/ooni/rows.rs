@@ -12,7 +12,8 @@ use crate::model::{
 };
 
 use super::failures::Failed;
-use super::flow::{Dial, Fetch, Flow, Mark, Query, Shake};
+use super::flow::{Fetch, Flow, Mark, Query, Record, Shake};
+use super::lines::{Line, is_of_responses, lines};
 
 /// Rows that a measurement can hold (`seq` in the schema).
 const ROWS: usize = 65_535;
@@ -31,16 +32,6 @@ pub(super) struct Place {
     pub(super) purpose: Purpose,
     pub(super) connection: Option<u32>,
     pub(super) to: Option<SocketAddr>,
-}
-
-/// Steps of one connection.
-#[derive(Clone, Debug, Default)]
-struct Line<'f> {
-    to: Option<SocketAddr>,
-    transaction: Option<i64>,
-    dial: Option<&'f Dial>,
-    shake: Option<&'f Shake>,
-    fetch: Option<&'f Fetch>,
 }
 
 /// What a hop went for.
@@ -94,7 +85,7 @@ impl Rows {
     fn add(
         &mut self,
         place: Place,
-        (t0_ms, t_ms): (f64, f64),
+        (began, ended): (f64, f64),
         outcome: Outcome,
         detail: Option<String>,
         data: StepData,
@@ -109,8 +100,8 @@ impl Rows {
                 hop,
                 purpose,
                 connection,
-                t0_ms,
-                t_ms,
+                t0_ms: began,
+                t_ms: ended,
                 outcome,
                 detail,
                 address,
@@ -128,27 +119,18 @@ impl Rows {
             query.records.iter().filter(move |(record, _)| fits(record)).cloned().collect::<Vec<_>>()
         };
         let has = |v6: bool| query.addresses().any(|ip| ip.is_ipv6() == v6);
-        match query.kind {
-            Some(kind) => self.question(hop, purpose, query, kind, &query.records),
-            None => {
-                if has(false) || !has(true) {
-                    self.question(hop, purpose, query, QueryType::A, &of_family(false));
-                }
-                if has(true) {
-                    self.question(hop, purpose, query, QueryType::Aaaa, &of_family(true));
-                }
-            }
+        if let Some(kind) = query.kind {
+            return self.question(hop, purpose, query, kind, &query.records);
+        }
+        if has(false) || !has(true) {
+            self.question(hop, purpose, query, QueryType::A, &of_family(false));
+        }
+        if has(true) {
+            self.question(hop, purpose, query, QueryType::Aaaa, &of_family(true));
         }
     }
 
-    fn question(
-        &mut self,
-        hop: u16,
-        purpose: Purpose,
-        query: &Query,
-        query_type: QueryType,
-        records: &[(DnsRecord, Option<u32>)],
-    ) {
+    fn question(&mut self, hop: u16, purpose: Purpose, query: &Query, query_type: QueryType, records: &[Record]) {
         let mut answers = replied(0, query.mark.t_ms - query.mark.t0_ms, records);
         let mut replies = u16::from(!records.is_empty() || query.rcode.is_some() || query.mark.failed.is_none());
         for (after_ms, late) in &query.late {
@@ -173,9 +155,10 @@ impl Rows {
             answers,
             replies,
         });
-        match is_out_of_reach {
-            true => self.skip(place, mark.t_ms, NotRun::NoIpv6, data),
-            false => self.push(place, &mark, data),
+        if is_out_of_reach {
+            self.skip(place, mark.t_ms, NotRun::NoIpv6, data);
+        } else {
+            self.push(place, &mark, data);
         }
     }
 
@@ -266,9 +249,10 @@ impl Rows {
         };
         if let Some(fetch) = line.fetch {
             let data = StepData::Http(fetch.http.clone());
-            match stands {
-                true => self.push(place, &fetch.mark, data),
-                false => self.skip(place, fetch.mark.t_ms, NotRun::PreviousStepFailed, data),
+            if stands {
+                self.push(place, &fetch.mark, data);
+            } else {
+                self.skip(place, fetch.mark.t_ms, NotRun::PreviousStepFailed, data);
             }
         }
     }
@@ -319,11 +303,6 @@ impl Rows {
     }
 }
 
-/// A failure that only a response can bring.
-fn is_of_responses(failure: Failure) -> bool {
-    failure.layer() == Layer::Http
-}
-
 /// There is no way for IPv6 from here: what OONI's own analysis leaves out for it as well.
 fn is_routeless(mark: &Mark) -> bool {
     use Failure::{AddressNotAvailable, HostUnreachable, NetworkUnreachable};
@@ -336,7 +315,7 @@ fn handshake(shake: &Shake) -> StepData {
 }
 
 /// The records of one reply.
-fn replied(reply: u16, after_ms: f64, records: &[(DnsRecord, Option<u32>)]) -> Vec<DnsAnswer> {
+fn replied(reply: u16, after_ms: f64, records: &[Record]) -> Vec<DnsAnswer> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the type's range")]
     let after_ms = after_ms.clamp(0.0, f64::from(u32::MAX)) as u32;
     let answer = |record, ttl| DnsAnswer { reply, rcode: None, after_ms, ttl, record };
@@ -359,91 +338,5 @@ fn purpose(line: &Line<'_>, goal: Goal<'_>, given: &BTreeSet<IpAddr>, asked: boo
         () if asked && !is_literal && !is_given => Purpose::Comparison,
         () if is_again => Purpose::Retry,
         () => Purpose::Main,
-    }
-}
-
-/// What ran over one connection each, in the order of the connections. Flows are told apart by transaction where there is one, else
-/// by address, else (in data before 2022, which names neither) by host.
-fn lines(flow: &Flow) -> Vec<Line<'_>> {
-    let mut lines: Vec<Line<'_>> = flow.dials.iter().map(Line::of_dial).collect();
-    for shake in flow.shakes.iter().filter(|shake| !shake.quic) {
-        let free = |line: &&mut Line<'_>| line.shake.is_none() && line.stands();
-        match lines.iter_mut().filter(free).find(|line| line.is_of(shake.mark.transaction, shake.to)) {
-            Some(line) => line.shake = Some(shake),
-            None => lines.push(Line {
-                to: shake.to,
-                transaction: shake.mark.transaction,
-                shake: Some(shake),
-                ..Line::default()
-            }),
-        }
-    }
-    for fetch in flow.fetches.iter().filter(|fetch| !fetch.by_tor) {
-        let place = lines.iter().position(|line| line.can_carry(fetch));
-        match place {
-            Some(place) => lines[place].fetch = Some(fetch),
-            None if never_began(fetch, &lines) => {}
-            None => lines.push(Line {
-                to: fetch.to,
-                transaction: fetch.mark.transaction,
-                fetch: Some(fetch),
-                ..Line::default()
-            }),
-        }
-    }
-    lines
-}
-
-/// Whether a request failed by what its connections failed by, or for want of an address: it was never sent.
-fn never_began(fetch: &Fetch, lines: &[Line<'_>]) -> bool {
-    let Some(failed) = fetch.mark.failed.as_ref().filter(|_| fetch.http.status.is_none()) else { return false };
-    failed.failure.layer() == Layer::Dns || lines.iter().any(|line| line.failure() == Some(failed.failure))
-}
-
-impl<'f> Line<'f> {
-    fn of_dial(dial: &'f Dial) -> Self {
-        Self { to: Some(dial.to), transaction: dial.mark.transaction, dial: Some(dial), ..Self::default() }
-    }
-
-    fn stands(&self) -> bool {
-        self.dial.is_none_or(|dial| dial.mark.failed.is_none())
-    }
-
-    /// A request of which nothing is told but that it failed, by a failure that comes before anything is sent as well as after.
-    fn stops_unseen(&self) -> bool {
-        let failed =
-            |fetch: &Fetch| fetch.mark.failed.as_ref().filter(|_| fetch.http.status.is_none()).map(|f| f.failure);
-        let failure = if self.dial.is_none() && self.shake.is_none() { self.fetch.and_then(failed) } else { None };
-        failure.is_some_and(|failure| {
-            use Failure::{ConnectionAborted, ConnectionReset, EofError};
-            !matches!(failure, ConnectionAborted | ConnectionReset | EofError)
-                && !matches!(failure.layer(), Layer::Tls | Layer::Http)
-        })
-    }
-
-    fn failure(&self) -> Option<Failure> {
-        let of = |mark: &Mark| mark.failed.as_ref().map(|failed| failed.failure);
-        self.dial.and_then(|dial| of(&dial.mark)).or_else(|| self.shake.and_then(|shake| of(&shake.mark)))
-    }
-
-    fn is_of(&self, transaction: Option<i64>, to: Option<SocketAddr>) -> bool {
-        match (transaction, self.transaction) {
-            (Some(wanted), Some(own)) => wanted == own,
-            _ => to.is_none() || self.to == to,
-        }
-    }
-
-    /// Whether a request can have been made over this connection.
-    fn can_carry(&self, fetch: &Fetch) -> bool {
-        if self.fetch.is_some() || !self.stands() {
-            return false;
-        }
-        if fetch.mark.transaction.is_some() && self.transaction.is_some() || fetch.to.is_some() {
-            return self.is_of(fetch.mark.transaction, fetch.to);
-        }
-        let is_port = self.to.is_some_and(|to| Some(to.port()) == fetch.url.port_or_known_default());
-        let is_host = self.shake.is_none_or(|shake| shake.tls.sni.as_deref() == fetch.url.domain());
-        let is_whole = self.shake.is_none_or(|shake| shake.mark.failed.is_none());
-        is_port && is_host && is_whole
     }
 }

@@ -63,7 +63,7 @@ struct Group {
 pub(super) fn parts(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> (Vec<Part>, Vec<HealthSignal>) {
     let flow = Flow::read(keys, odd);
     let signals = answered(&flow, None);
-    let mut parts: Vec<Part> = groups(flow).into_iter().filter_map(|group| part(envelope, group)).collect();
+    let mut parts: Vec<Part> = groups(&flow).iter().filter_map(|group| part(envelope, group)).collect();
     if parts.is_empty() {
         parts.extend(Part::foreign(&envelope.test, "", Rows::default()));
     }
@@ -71,7 +71,7 @@ pub(super) fn parts(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) ->
 }
 
 /// Sorts a flow's steps by endpoint.
-fn groups(flow: Flow) -> Vec<Group> {
+fn groups(flow: &Flow) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for fetch in flow.fetches.iter().cloned() {
         let (host, port) = place_of(&fetch.url);
@@ -83,20 +83,19 @@ fn groups(flow: Flow) -> Vec<Group> {
         });
         groups[place].flow.fetches.push(fetch);
     }
-    assign_dials(&flow, &mut groups);
+    assign_dials(flow, &mut groups);
     for shake in flow.shakes.iter().cloned() {
         let fits = |group: &&mut Group| {
             shake.tls.sni.as_deref().is_none_or(|sni| sni == group.host)
                 && shake.to.is_none_or(|to| group.flow.dials.iter().any(|dial| dial.to == to))
         };
-        match groups.iter_mut().find(fits) {
-            Some(group) => group.flow.shakes.push(shake),
-            None => {
-                let port = shake.to.map_or(PORT, |to| to.port());
-                let host = shake.tls.sni.clone().or_else(|| shake.to.map(|to| to.ip().to_string())).unwrap_or_default();
-                groups.push(Group { host, port, url: None, flow: Flow { shakes: vec![shake], ..Flow::default() } });
-            }
+        if let Some(group) = groups.iter_mut().find(fits) {
+            group.flow.shakes.push(shake);
+            continue;
         }
+        let port = shake.to.map_or(PORT, |to| to.port());
+        let host = shake.tls.sni.clone().or_else(|| shake.to.map(|to| to.ip().to_string())).unwrap_or_default();
+        groups.push(Group { host, port, url: None, flow: Flow { shakes: vec![shake], ..Flow::default() } });
     }
     assign_queries(&flow.queries, &mut groups);
     groups
@@ -206,17 +205,17 @@ impl Group {
     }
 }
 
-fn part(envelope: &Envelope, group: Group) -> Option<Part> {
+fn part(envelope: &Envelope, group: &Group) -> Option<Part> {
     let test = envelope.test.as_str();
     let role =
         ROLES.iter().find(|(of, host, _)| *of == test && *host == group.host).map(|(_, _, role)| (*role).to_owned());
-    let pool = role.is_none().then(|| pool(test, &group)).flatten();
+    let pool = role.is_none().then(|| pool(test, group)).flatten();
     let mut rows = Rows::default();
     if group.is_name_only() && role.is_none() && pool.is_none() {
         group.flow.queries.iter().for_each(|query| rows.query(0, Purpose::Main, query));
         return Part::foreign(test, &group.host, rows);
     }
-    let endpoint = endpoint(test, &group)?;
+    let endpoint = endpoint(test, group)?;
     let url = if let Endpoint::Web(url) = &endpoint { Some(url) } else { group.url.as_ref() };
     arrange(&group.flow, url, Again::Connections, &mut rows);
     let input = endpoint.to_string();
@@ -259,11 +258,11 @@ fn endpoint(test: &str, group: &Group) -> Option<Endpoint> {
     let host = if group.host.contains(':') { format!("[{}]", group.host) } else { group.host.clone() };
     let port = group.port;
     let is_web = !(test == "signal" || group.host == "v.whatsapp.net");
-    let text = match &group.url {
+    let written = match &group.url {
         Some(url) if is_web => url.to_string(),
         Some(_) => format!("tls://{host}:{port}"),
         None if test == "signal" || !group.flow.shakes.is_empty() => format!("tls://{host}:{port}"),
         None => format!("tcp://{host}:{port}"),
     };
-    Endpoint::parse(&text).ok()
+    Endpoint::parse(&written).ok()
 }

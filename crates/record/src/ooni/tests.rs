@@ -36,9 +36,9 @@ fn told(read: &Read) -> Vec<(String, Vec<String>)> {
 }
 
 fn query(engine: &str, host: &str, kind: &str, addresses: &[&str], failure: &Value) -> Value {
-    let answer = |ip: &&str| match ip.contains(':') {
-        true => json!({"answer_type": "AAAA", "ipv6": ip}),
-        false => json!({"answer_type": "A", "ipv4": ip}),
+    let answer = |ip: &&str| {
+        let (kind, key) = if ip.contains(':') { ("AAAA", "ipv6") } else { ("A", "ipv4") };
+        json!({"answer_type": kind, key: ip})
     };
     json!({"engine": engine, "hostname": host, "query_type": kind, "failure": failure, "t": 0.1, "tags": ["depth=0"],
         "answers": addresses.iter().map(answer).collect::<Vec<_>>(), "resolver_address": if engine == "udp" { "9.9.9.9:53" } else { "" }})
