@@ -194,10 +194,7 @@ impl Cutter {
             return self.take_own(&rest[..length], visit);
         }
         if self.buffer.len() + taken > self.limit {
-            let text = format!("it is longer than {} MiB, the most that is read", self.limit >> 20);
-            self.state = State::Skipping;
-            self.buffer = Vec::new();
-            visit(Found::Bad(self.from, text))?;
+            self.too_long(visit)?;
             // The rest of the line is left out; a line's end is left to be seen.
             return ControlFlow::Continue(if matches!(stop, Stop::More | Stop::End) { taken } else { taken - 1 });
         }
@@ -225,6 +222,13 @@ impl Cutter {
             }
         }
         ControlFlow::Continue(taken)
+    }
+
+    fn too_long(&mut self, visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        let text = format!("it is longer than {} MiB, the most that is read", self.limit >> 20);
+        self.state = State::Skipping;
+        self.buffer = Vec::new();
+        visit(Found::Bad(self.from, text))
     }
 
     /// Where, within these bytes, the line's own object ends, if it is a measurement.

@@ -62,13 +62,7 @@ impl Gate {
         }
         let touches =
             |check: &&&HealthCheck| check.offset_ms <= measurement.end_ms() && check.end_ms() >= measurement.offset_ms;
-        // Where a resolver is the target, its answer is all that there can be.
-        let is_about_names = matches!(measurement.target.endpoint, Endpoint::Dns { .. });
-        let resolved = |check: &HealthCheck| {
-            check.signals.iter().any(|signal| signal.kind == SignalKind::Resolver && signal.outcome.is_ok())
-        };
-        let proves =
-            |check: &HealthCheck| local_health(check).state.proves_the_network() || (is_about_names && resolved(check));
+        let proves = |check: &HealthCheck| proves(measurement, check);
         let own: Vec<&HealthCheck> = near.iter().filter(touches).copied().collect();
         let beside = |check: Option<&HealthCheck>| check.is_some_and(|check| near.contains(&check) && proves(check));
         let is_open =
@@ -101,6 +95,14 @@ const OVERLOADED: &str =
     "control targets failed at this pace and recovered when it fell, so that our own load may be the cause";
 const NOTHING_ANSWERED: &str = "nothing in this imported measurement proves that its network worked";
 const NOTHING_NEAR: &str = "local health was not checked within a minute of this measurement";
+
+/// Whether what answered proves the network of an import. Where a resolver is the target, its answer is all that there can be.
+fn proves(measurement: &Measurement, check: &HealthCheck) -> bool {
+    let is_about_names = matches!(measurement.target.endpoint, Endpoint::Dns { .. });
+    let is_answer = |signal: &HealthSignal| signal.kind == SignalKind::Resolver && signal.outcome.is_ok();
+    let resolved = check.signals.iter().any(is_answer);
+    local_health(check).state.proves_the_network() || (is_about_names && resolved)
+}
 
 fn near<'a>(measurement: &Measurement, witness: &'a Witness) -> Vec<&'a HealthCheck> {
     let before = witness.before.iter().filter(|check| measurement.offset_ms - check.end_ms() <= NEAR_MS);

@@ -1,5 +1,7 @@
 //! Measurements of another tool's: what proves their network, and what their helper's page is worth.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 mod world;
 
 use faultline_record::ooni::TITLE;
