@@ -208,6 +208,7 @@ impl<R: BufRead> Read for Frames<R> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
 mod tests {
     use super::*;
 
@@ -221,5 +222,70 @@ mod tests {
             matches!(Kind::of(b"###########\n# OONI Probe Report\n---\n"), Kind::No(what) if what.contains("YAML"))
         );
         assert!(matches!(Kind::of(b"\x7fELF\0\0"), Kind::No(_)));
+    }
+
+    /// Counts what is found.
+    #[derive(Default)]
+    struct Count {
+        objects: u64,
+        bad: u64,
+    }
+
+    impl Sink for Count {
+        fn found(&mut self, _: &str, found: Found<'_>) -> ControlFlow<()> {
+            match found {
+                Found::Object(..) => self.objects += 1,
+                Found::Bad(..) => self.bad += 1,
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn unreadable(&mut self, _: &str, _: &str) {
+            self.bad += 1;
+        }
+    }
+
+    fn archives() -> Vec<Vec<u8>> {
+        let text: String = (0..200).map(|number| format!("{{\"test_keys\": {{\"a\": \"{number}\"}}}}\n")).collect();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::copy(&mut text.as_bytes(), &mut gzip).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in [("a.jsonl", text.as_bytes()), ("b.gz", &gzip)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        }
+        vec![text.into_bytes(), gzip, zstd, tar.into_inner().unwrap()]
+    }
+
+    fn count(mut bytes: &[u8]) -> Count {
+        let mut count = Count::default();
+        assert!(stream(&mut bytes, "x", 0, &mut count).is_continue());
+        count
+    }
+
+    #[test]
+    fn no_cut_and_no_flipped_byte_of_an_archive_makes_it_panic_or_hang() {
+        // A linear congruence of full period (Hull and Dobell 1962): the same numbers everywhere.
+        let mut seed = 20_261_126_u32;
+        let mut number = |below: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(seed >> 8).unwrap() % below
+        };
+        for (archive, objects) in archives().into_iter().zip([200, 200, 200, 400]) {
+            let whole = count(&archive);
+            assert_eq!((whole.objects, whole.bad), (objects, 0));
+            for cut in 0..100 {
+                assert!(count(&archive[..archive.len() * cut / 100]).objects <= objects);
+            }
+            for _ in 0..300 {
+                let mut bytes = archive.clone();
+                let place = number(bytes.len());
+                bytes[place] ^= 1 << number(8);
+                assert!(count(&bytes).objects <= objects + 1);
+            }
+        }
     }
 }

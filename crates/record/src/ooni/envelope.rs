@@ -10,6 +10,9 @@ use super::oddities::Oddities;
 /// No measurement of OONI's is older, milliseconds since the epoch (2012-01-01).
 const OLDEST: i64 = 1_325_376_000_000;
 
+/// The longest input that is taken, bytes: URLs of test lists are far shorter.
+const LONGEST: usize = 8_192;
+
 /// The envelope.
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
@@ -49,7 +52,7 @@ impl Envelope {
         let offset_ms = (started - begun) as f64;
         let backend = json.get("test_helpers").get("backend");
         Ok(Self {
-            input: input(json),
+            input: input(json, odd),
             started_at: Timestamp::from_millisecond(started),
             offset_ms,
             runtime_ms: json.get("test_runtime").number().map_or(0.0, |seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12)),
@@ -102,9 +105,14 @@ fn epoch(json: &Json<'_>) -> Option<i64> {
 }
 
 /// The input: a text, or the only one of a list.
-fn input(json: &Json<'_>) -> Option<String> {
+fn input(json: &Json<'_>, odd: &mut Oddities) -> Option<String> {
     let input = json.get("input");
-    input.word().or_else(|| input.elements().first().and_then(Json::word)).map(str::to_owned)
+    let text = input.word().or_else(|| input.elements().first().and_then(Json::word))?;
+    if text.len() > LONGEST {
+        odd.note("input longer than any real one", text);
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn network(json: &Json<'_>, odd: &mut Oddities) -> Network {

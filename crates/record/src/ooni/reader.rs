@@ -14,6 +14,11 @@ use super::flow::{Dial, Fetch, Mark, Query, Record, Shake};
 use super::json::{Json, base64_bytes};
 use super::oddities::Oddities;
 
+/// Records of an answer, certificates of a chain, and late replies to a question that are kept: far more than real ones have, and fewer
+/// than rows can be numbered.
+const RECORDS: usize = 256;
+const CERTIFICATES: usize = 32;
+pub(super) const REPLIES: usize = 64;
 /// Body bytes that are kept, as the probe does.
 const BODY_KEPT: usize = 256 * 1024;
 
@@ -128,7 +133,8 @@ impl<'o> FlowReader<'o> {
                 }
             }
         };
-        row.get("answers").elements().iter().filter_map(|answer| record(answer, self.oddities)).collect()
+        let answers = capped(row.get("answers").elements(), RECORDS, "more records than are kept", self.oddities);
+        answers.iter().filter_map(|answer| record(answer, self.oddities)).collect()
     }
 
     /// A row of `tcp_connect`.
@@ -186,7 +192,8 @@ impl<'o> FlowReader<'o> {
 
     fn chain(&mut self, row: &Json<'_>) -> Vec<Arc<Certificate>> {
         let mut chain = Vec::new();
-        for certificate in row.get("peer_certificates").elements() {
+        let shown = row.get("peer_certificates").elements();
+        for certificate in capped(shown, CERTIFICATES, "more certificates than are kept", self.oddities) {
             let text = certificate.get("data").text().or(certificate.text()).unwrap_or_default();
             if let Some(known) = self.certificates.get(text) {
                 chain.push(Arc::clone(known));
@@ -247,6 +254,14 @@ fn headers(response: &Json<'_>) -> Vec<(String, String)> {
     }
     let members = response.get("headers").members().iter();
     members.filter_map(|(name, value)| Some((name.to_ascii_lowercase(), text(value)?))).collect()
+}
+
+/// As many rows as are kept.
+fn capped<'j, 'a>(rows: &'j [Json<'a>], most: usize, word: &'static str, oddities: &mut Oddities) -> &'j [Json<'a>] {
+    if rows.len() > most {
+        oddities.note(word, &rows.len().to_string());
+    }
+    &rows[..rows.len().min(most)]
 }
 
 /// Where a URL leads that names an address.

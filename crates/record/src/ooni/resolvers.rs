@@ -12,7 +12,7 @@ use super::json::Json;
 use super::kinds::{Parts, foreign};
 use super::oddities::Oddities;
 use super::part::{Part, answered};
-use super::reader::{FlowReader, parse_address};
+use super::reader::{FlowReader, REPLIES, parse_address};
 use super::rows::{Again, Goal, Rows};
 
 pub(super) fn dnsping(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
@@ -21,7 +21,7 @@ pub(super) fn dnsping(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) 
         let mut reader = FlowReader::new(odd);
         let Some(mut query) = reader.query(ping.get("query")) else { continue };
         for key in ["delayed_response", "delayed_responses"] {
-            for late in ping.get(key).elements() {
+            for late in ping.get(key).elements().iter().take(REPLIES) {
                 let after = late.get("t").number().map_or(0.0, |seconds| seconds * 1_000.0 - query.mark.t0_ms);
                 let records = reader.records(late);
                 query.late.push((after, records));

@@ -429,6 +429,27 @@ fn no_cut_and_no_flipped_byte_makes_the_reader_panic_or_hang() {
 }
 
 #[test]
+fn a_hostile_answer_chain_or_input_fits_the_schema() {
+    let answers: Vec<Value> = (0..70_000).map(|_| json!({"answer_type": "A", "ipv4": "192.0.2.7"})).collect();
+    let certificates: Vec<Value> = (0..70_000).map(|_| json!({"format": "base64", "data": "AAAA"})).collect();
+    let late: Vec<Value> = (0..70_000).map(|_| json!({"answers": [], "t": 1})).collect();
+    let asked = with(&query("udp", "a.example", "A", &[], &Value::Null), &json!({"answers": answers}));
+    let keys = json!({"queries": [asked], "pings": [{"query": asked, "delayed_responses": late}],
+        "tls_handshakes": [shake("192.0.2.7:443", "a.example", &Value::Null, &json!({"peer_certificates": certificates}))]});
+    let folder = tempfile::tempdir().unwrap();
+    let mut database = crate::Database::open_or_create(&folder.path().join("out.sqlite")).unwrap();
+    for (test, input) in [
+        ("web_connectivity", "https://a.example/".to_owned()),
+        ("dnsping", "x".to_owned()),
+        ("ndt", "x".repeat(100_000)),
+    ] {
+        let read = took(&measurement(test, &json!(input), &keys));
+        assert!(read.oddities.count() > 0, "{test}");
+        assert_eq!(database.insert_imports(&[read.import]).unwrap(), 1, "{test}");
+    }
+}
+
+#[test]
 fn a_hostile_number_of_rows_is_cut_with_a_note() {
     let dials: Vec<Value> = (0..5_000).map(|_| dial("192.0.2.7", 443, &Value::Null, &json!({}))).collect();
     let shakes: Vec<Value> =
