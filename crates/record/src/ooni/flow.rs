@@ -1,5 +1,6 @@
 //! The steps of an OONI measurement, read from its lists (df-001, df-002, df-005, df-006, df-008), not yet arranged.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
@@ -10,7 +11,7 @@ use crate::model::{DnsRecord, Engine, Http, QueryType, Tls};
 use super::failures::Failed;
 use super::json::Json;
 use super::oddities::Oddities;
-use super::reader::FlowReader;
+use super::reader::{FlowReader, REPLIES};
 
 /// Rows of a list that are kept: ten times what the longest of real lists has. What is arranged by looking at every pair stays cheap.
 const ROWS: usize = 2_000;
@@ -132,6 +133,11 @@ impl Flow {
         for row in list(keys, "queries", reader.oddities) {
             flow.queries.extend(reader.query(row));
         }
+        for row in list(keys, "x_dns_duplicate_responses", reader.oddities) {
+            if let Some(late) = reader.query(row) {
+                flow.answered_again(late, reader.oddities);
+            }
+        }
         for key in ["tcp_connect", "tcp_connects"] {
             let rows = list(keys, key, reader.oddities);
             flow.dials.extend(rows.iter().filter_map(|row| reader.dial(row)));
@@ -170,6 +176,18 @@ impl Flow {
         queries.chain(dials).chain(shakes).chain(self.fetches.iter().map(|row| &row.mark))
     }
 
+    /// Adds a reply that came after the first to the question that it answers.
+    fn answered_again(&mut self, late: Query, oddities: &mut Oddities) {
+        let is_same = |query: &&mut Query| {
+            (&query.host, query.kind, &query.resolver) == (&late.host, late.kind, &late.resolver)
+                && query.mark.transaction == late.mark.transaction
+        };
+        match self.queries.iter_mut().find(is_same).filter(|query| query.late.len() < REPLIES) {
+            Some(query) => query.late.push(((late.mark.t_ms - query.mark.t0_ms).max(0.0), late.records)),
+            None => oddities.note("late reply to no question", &late.host),
+        }
+    }
+
     /// Adds the lists of another set.
     pub(super) fn extend(&mut self, other: Self) {
         self.queries.extend(other.queries);
@@ -177,6 +195,19 @@ impl Flow {
         self.shakes.extend(other.shakes);
         self.fetches.extend(other.fetches);
     }
+}
+
+/// The members of an object, as many as are kept.
+pub(super) fn members<'j, 'a>(
+    keys: &'j Json<'a>,
+    key: &'static str,
+    oddities: &mut Oddities,
+) -> &'j [(Cow<'a, str>, Json<'a>)] {
+    let members = keys.get(key).members();
+    if members.len() > ROWS {
+        oddities.note("more rows than are kept", key);
+    }
+    &members[..members.len().min(ROWS)]
 }
 
 /// The elements of a list; what is no list is odd.

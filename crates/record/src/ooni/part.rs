@@ -11,6 +11,7 @@ use crate::model::{
 };
 
 use super::flow::Flow;
+use super::reader::DEEPEST;
 use super::rows::{Again, Goal, Rows};
 
 /// How many things that answered are noted of a kind: a few prove the network.
@@ -71,7 +72,7 @@ pub(super) fn number_hops(flow: &mut Flow) {
     let (mut hop, mut last) = (0_u16, None::<Url>);
     for fetch in flow.fetches.iter_mut().filter(|fetch| !fetch.by_tor) {
         let is_next = last.as_ref().is_some_and(|last| *last != fetch.url);
-        hop = hop.saturating_add(u16::from(is_next));
+        hop = (hop + u16::from(is_next)).min(DEEPEST);
         fetch.mark.depth = hop;
         last = Some(fetch.url.clone());
     }

@@ -19,6 +19,8 @@ use super::oddities::Oddities;
 const RECORDS: usize = 256;
 const CERTIFICATES: usize = 32;
 pub(super) const REPLIES: usize = 64;
+/// The last redirect hop that is told apart; OONI follows ten.
+pub(super) const DEEPEST: u16 = 32;
 /// Body bytes that are kept, as the probe does.
 const BODY_KEPT: usize = 256 * 1024;
 
@@ -48,7 +50,7 @@ impl<'o> FlowReader<'o> {
             t0_ms: ms("t0").unwrap_or(end).min(end),
             t_ms: end,
             transaction: row.get("transaction_id").whole().filter(|&id: &i64| id != 0),
-            depth: depth.and_then(|depth| depth.parse().ok()).unwrap_or(0),
+            depth: depth.and_then(|depth| depth.parse().ok()).unwrap_or(0).min(DEEPEST),
             failed: failures::read(row.get("failure"), self.oddities),
         }
     }

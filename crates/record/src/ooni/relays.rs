@@ -6,7 +6,7 @@ use crate::model::{Endpoint, NotRun, Purpose, StepData, Vpn, VpnAnswer, VpnProto
 
 use super::envelope::Envelope;
 use super::failures;
-use super::flow::{Dial, Flow, Mark, list};
+use super::flow::{Dial, Flow, Mark, list, members};
 use super::json::Json;
 use super::kinds::{Parts, foreign};
 use super::oddities::Oddities;
@@ -16,7 +16,7 @@ use super::rows::{Again, Place, Rows};
 
 pub(super) fn tor(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     let (mut parts, mut all) = (Vec::new(), Flow::default());
-    for (key, relay) in keys.get("targets").members() {
+    for (key, relay) in members(keys, "targets", odd) {
         let mut flow = Flow::read(relay, odd);
         // Relays sign themselves; the oldest data do not say that nobody looked.
         flow.shakes.iter_mut().for_each(|shake| shake.leave_unverified());

@@ -7,13 +7,16 @@ use url::Url;
 use crate::model::{Endpoint, Purpose};
 
 use super::envelope::Envelope;
-use super::flow::{Flow, Query, list};
+use super::flow::{Flow, Query, list, members};
 use super::json::Json;
 use super::kinds::{Parts, foreign};
 use super::oddities::Oddities;
 use super::part::{Part, answered};
 use super::reader::{FlowReader, REPLIES, parse_address};
 use super::rows::{Again, Goal, Rows};
+
+/// The control resolver's answers that are held beside each resolver's own.
+const CONTROLS: usize = 16;
 
 pub(super) fn dnsping(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
     let mut queries = Vec::new();
@@ -58,7 +61,7 @@ pub(super) fn dnscheck(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities)
         bootstrap.queries.iter().for_each(|query| rows.query(0, Purpose::Main, query));
         parts.extend(Part::foreign(&envelope.test, &format!("bootstrap/{}", bootstrap.queries[0].host), rows));
     }
-    for (key, lookup) in keys.get("lookups").members() {
+    for (key, lookup) in members(keys, "lookups", odd) {
         let mut flow = Flow::read(lookup, odd);
         let is_asked = |query: &Query| query.host == domain && query.resolver != "system";
         let literal = Url::parse(key).ok().and_then(|url| url.host_str().and_then(parse_address));
@@ -96,7 +99,9 @@ pub(super) fn dns_consistency(envelope: &Envelope, keys: &Json<'_>, odd: &mut Od
         let name = of(server).next()?.host.clone();
         let mut rows = Rows::default();
         of(server).for_each(|query| rows.query(0, Purpose::Main, query));
-        control.into_iter().flat_map(of).for_each(|query| rows.query(0, Purpose::Comparison, query));
+        for query in control.into_iter().flat_map(of).take(CONTROLS) {
+            rows.query(0, Purpose::Comparison, query);
+        }
         let endpoint = Endpoint::Dns { resolver: server, name };
         let input = endpoint.to_string();
         Some(Part::new(endpoint, &input, rows))

@@ -5,6 +5,8 @@
 //! together again: a handshake names both its address and its host; a dial without one is given to a name whose answer holds its
 //! address, the foremost answer and the latest question first. Address, port and outcome of each row are as they were told.
 
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use url::Url;
@@ -12,7 +14,7 @@ use url::Url;
 use crate::model::{Availability, Endpoint, HealthSignal, Purpose};
 
 use super::envelope::Envelope;
-use super::flow::{Dial, Flow, Query};
+use super::flow::{Dial, Flow, Query, Shake};
 use super::json::Json;
 use super::oddities::Oddities;
 use super::part::{Part, answered, arrange};
@@ -103,27 +105,23 @@ fn groups(flow: &Flow) -> Vec<Group> {
 
 /// Gives each dial to one endpoint.
 fn assign_dials(flow: &Flow, groups: &mut Vec<Group>) {
-    let mut used = vec![false; flow.queries.len()];
+    let mut names = Names::of(flow, groups);
     let mut dials: Vec<&Dial> = flow.dials.iter().collect();
     dials.sort_by(|a, b| a.mark.t_ms.total_cmp(&b.mark.t_ms));
     let mut shaken = vec![false; flow.shakes.len()];
     for dial in dials {
-        let by_shake = flow.shakes.iter().enumerate().find(|(place, shake)| {
-            !shaken[*place]
-                && shake.to == Some(dial.to)
-                && dial.mark.failed.is_none()
-                && shake.mark.t_ms >= dial.mark.t_ms
+        let stood = dial.mark.failed.is_none();
+        let of_dial = |shake: &Shake| stood && shake.to == Some(dial.to) && shake.mark.t_ms >= dial.mark.t_ms;
+        let by_shake = (0..shaken.len()).find(|&place| !shaken[place] && of_dial(&flow.shakes[place]));
+        let host = by_shake.and_then(|place| {
+            shaken[place] = true;
+            flow.shakes[place].tls.sni.clone()
         });
-        let host = match by_shake {
-            Some((place, shake)) => {
-                shaken[place] = true;
-                shake.tls.sni.clone()
-            }
-            None => None,
-        };
-        let host =
-            host.or_else(|| best_query(flow, dial, groups, &mut used)).unwrap_or_else(|| dial.to.ip().to_string());
+        let host = host.or_else(|| names.take(flow, dial)).unwrap_or_else(|| dial.to.ip().to_string());
         let port = dial.to.port();
+        if stood {
+            names.reached.insert((host.clone(), port));
+        }
         let place = groups.iter().position(|group| group.host == host && group.port == port).unwrap_or_else(|| {
             groups.push(Group { host, port, url: None, flow: Flow::default() });
             groups.len() - 1
@@ -132,60 +130,76 @@ fn assign_dials(flow: &Flow, groups: &mut Vec<Group>) {
     }
 }
 
-/// The name that an address was most likely dialled for.
-fn best_query(flow: &Flow, dial: &Dial, groups: &[Group], used: &mut [bool]) -> Option<String> {
-    let ip = dial.to.ip();
-    // Only what was requested in the clear, or not at all, is dialled without a handshake.
-    let is_open = |host: &str| {
-        let mut of_host = groups.iter().filter(|group| group.host == host && group.url.is_some()).peekable();
-        of_host.peek().is_none() || of_host.any(|group| group.port == dial.to.port())
-    };
-    let rank = |query: &Query| query.addresses().position(|given| given == ip);
-    let candidates = flow.queries.iter().enumerate().filter(|(place, query)| {
-        !used[*place] && query.mark.t0_ms <= dial.mark.t_ms && rank(query).is_some() && is_open(&query.host)
-    });
-    let was_reached = |query: &Query| {
-        let of = |group: &&Group| group.host == query.host && group.port == dial.to.port();
-        groups.iter().filter(of).any(|group| group.flow.dials.iter().any(|dial| dial.mark.failed.is_none()))
-    };
-    let best = candidates.min_by(|(_, a), (_, b)| {
-        let first = (was_reached(a), rank(a)).cmp(&(was_reached(b), rank(b)));
-        first.then_with(|| b.mark.t_ms.total_cmp(&a.mark.t_ms))
-    });
-    let (place, query) = best?;
-    if dial.mark.failed.is_none() {
-        used[place] = true;
-    }
-    Some(query.host.clone())
+/// Which names addresses were given for.
+struct Names {
+    /// Questions by the addresses of their answers, each with the address's place in the answer.
+    by_address: HashMap<IpAddr, Vec<(usize, usize)>>,
+    used: Vec<bool>,
+    reached: HashSet<(String, u16)>,
+    /// Hosts that requests were for, with their ports.
+    requested: HashSet<(String, u16)>,
+    hosts: HashSet<String>,
 }
 
-/// Gives each question to every endpoint of its name; a name without any becomes one.
-fn assign_queries(queries: &[Query], groups: &mut Vec<Group>) {
-    for query in queries {
-        let mut is_placed = false;
-        for group in groups.iter_mut().filter(|group| group.host == query.host) {
-            if !group.flow.queries.iter().any(|known| says_the_same(known, query)) {
-                group.flow.queries.push(query.clone());
+impl Names {
+    fn of(flow: &Flow, groups: &[Group]) -> Self {
+        let mut by_address: HashMap<IpAddr, Vec<(usize, usize)>> = HashMap::new();
+        for (place, query) in flow.queries.iter().enumerate() {
+            for (rank, ip) in query.addresses().enumerate() {
+                by_address.entry(ip).or_default().push((rank, place));
             }
-            is_placed = true;
         }
-        if !is_placed {
+        let requested = || groups.iter().filter(|group| group.url.is_some());
+        Self {
+            by_address,
+            used: vec![false; flow.queries.len()],
+            reached: HashSet::new(),
+            requested: requested().map(|group| (group.host.clone(), group.port)).collect(),
+            hosts: requested().map(|group| group.host.clone()).collect(),
+        }
+    }
+
+    /// The name that an address was most likely dialled for: of questions that were asked before and that no dial was given to yet, one
+    /// whose name was not reached at that port, the foremost answer, the latest question.
+    fn take(&mut self, flow: &Flow, dial: &Dial) -> Option<String> {
+        let port = dial.to.port();
+        let is_free = |place: usize| {
+            let query = &flow.queries[place];
+            let key = (query.host.clone(), port);
+            // What requests were for is dialled at their ports.
+            let is_open = !self.hosts.contains(&query.host) || self.requested.contains(&key);
+            !self.used[place] && query.mark.t0_ms <= dial.mark.t_ms && is_open
+        };
+        let order = |&(rank, place): &(usize, usize)| {
+            let query = &flow.queries[place];
+            (self.reached.contains(&(query.host.clone(), port)), rank, Reverse(query.mark.t_ms.to_bits()))
+        };
+        let given = self.by_address.get(&dial.to.ip())?;
+        let (_, place) = given.iter().filter(|(_, place)| is_free(*place)).min_by_key(|one| order(one)).copied()?;
+        self.used[place] = dial.mark.failed.is_none();
+        Some(flow.queries[place].host.clone())
+    }
+}
+
+/// Gives each question to every endpoint of its name; a name without any becomes one. The engine asked once for each connection:
+/// answers that are alike are one.
+fn assign_queries(queries: &[Query], groups: &mut Vec<Group>) {
+    let mut told = HashSet::new();
+    for query in queries {
+        let mut addresses: Vec<IpAddr> = query.addresses().collect();
+        addresses.sort_unstable();
+        let failure = query.mark.failed.as_ref().map(|failed| failed.failure);
+        if !told.insert((query.host.as_str(), query.kind, query.engine, failure, addresses)) {
+            continue;
+        }
+        let mut of_name = groups.iter_mut().filter(|group| group.host == query.host).peekable();
+        if of_name.peek().is_none() {
             let flow = Flow { queries: vec![query.clone()], ..Flow::default() };
             groups.push(Group { host: query.host.clone(), port: PORT, url: None, flow });
+            continue;
         }
+        of_name.for_each(|group| group.flow.queries.push(query.clone()));
     }
-}
-
-/// Whether two answers are alike: the engine asked once for each connection.
-fn says_the_same(one: &Query, other: &Query) -> bool {
-    let sorted = |query: &Query| {
-        let mut all: Vec<IpAddr> = query.addresses().collect();
-        all.sort_unstable();
-        all
-    };
-    (one.kind, one.engine, one.mark.failed.as_ref().map(|f| f.failure))
-        == (other.kind, other.engine, other.mark.failed.as_ref().map(|f| f.failure))
-        && sorted(one) == sorted(other)
 }
 
 fn place_of(url: &Url) -> (String, u16) {

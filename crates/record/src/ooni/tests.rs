@@ -112,6 +112,24 @@ fn steps_of_one_transaction_share_a_connection_and_others_answers_are_for_compar
 }
 
 #[test]
+fn a_reply_that_came_late_belongs_to_its_question() {
+    let asked = |ip: &str, t: f64| {
+        with(
+            &query("udp", "a.example", "A", &[ip], &Value::Null),
+            &json!({"transaction_id": 20_001, "t0": 0.1, "t": t}),
+        )
+    };
+    let keys =
+        json!({"queries": [asked("8.7.198.45", 0.2)], "x_dns_duplicate_responses": [asked("93.184.216.34", 0.35)]});
+    let read = took(&measurement("web_connectivity", &json!("https://a.example/"), &keys));
+    let dns = read.import.measurements[0].observations[0].dns().unwrap().clone();
+    assert_eq!((dns.replies, dns.addresses().count(), dns.late_addresses().count()), (2, 1, 1));
+    assert_eq!(dns.answers[1].after_ms, 250);
+    let keys = json!({"x_dns_duplicate_responses": [asked("93.184.216.34", 0.35)]});
+    assert_eq!(took(&measurement("web_connectivity", &json!("https://a.example/"), &keys)).oddities.count(), 1);
+}
+
+#[test]
 fn ids_and_provenance_come_from_the_content_alone() {
     let (one, again) = (took(&denied()), took(&denied()));
     assert_eq!(one.import, again.import);
@@ -447,6 +465,26 @@ fn a_hostile_answer_chain_or_input_fits_the_schema() {
         assert!(read.oddities.count() > 0, "{test}");
         assert_eq!(database.insert_imports(&[read.import]).unwrap(), 1, "{test}");
     }
+}
+
+#[test]
+fn rows_by_the_thousand_are_arranged_in_no_time() {
+    let begun = std::time::Instant::now();
+    let many: Vec<String> = (0..200).map(|number| format!("3.33.{}.{}", number / 250, number % 250)).collect();
+    let answers: Vec<&str> = many.iter().map(String::as_str).collect();
+    let queries: Vec<Value> =
+        (0..1_000).map(|_| query("system", "e1.whatsapp.net", "A", &answers, &Value::Null)).collect();
+    let dials: Vec<Value> =
+        (0..1_000).map(|number| dial(&many[number % 200], 443, &json!("eof_error"), &json!({}))).collect();
+    let deep: Vec<Value> = (0..1_000)
+        .map(|depth| fetch("http://a.example/", 200, &Value::Null, &json!({"tags": [format!("depth={depth}")]})))
+        .collect();
+    let keys = json!({"queries": queries, "tcp_connect": dials, "requests": deep});
+    for test in ["whatsapp", "web_connectivity"] {
+        took(&measurement(test, &json!("http://a.example/"), &keys));
+    }
+    // Unoptimised, on a machine that does much else, it takes a second.
+    assert!(begun.elapsed().as_secs() < 60);
 }
 
 #[test]
