@@ -160,9 +160,10 @@ impl<'a> Account<'a> {
         }
         page.say(2, &format!("run: {}", self.measurement.run))?;
         self.run(page)?;
-        let target = &self.measurement.target;
-        let list = target.list.as_deref().unwrap_or("none, named on the command line");
-        page.say(2, &clean(&format!("list: {list}")))?;
+        if self.found.origin.is_none() {
+            let list = self.measurement.target.list.as_deref().unwrap_or("none, named on the command line");
+            page.say(2, &clean(&format!("list: {list}")))?;
+        }
         page.say(2, &format!("judged by: analyzer {}, ruleset {}", env!("CARGO_PKG_VERSION"), self.verdict.ruleset))
     }
 
@@ -170,6 +171,10 @@ impl<'a> Account<'a> {
         let Some(run) = &self.found.run else { return page.say(4, "the file does not tell about this run") };
         let software = format!("software: {} {} on {}", run.software_name, run.software_version, run.platform);
         page.say(4, &clean(&software))?;
+        if self.found.origin.is_some() {
+            // A report of another tool's has neither lists nor a plan of ours.
+            return page.say(4, &format!("began {}", run.started_at));
+        }
         page.say(4, &clean(&format!("TLS client: {}", run.tls_fingerprint)))?;
         page.say(4, &format!("began {}; consent: {}", run.started_at, clean(&run.consent)))?;
         page.say(4, &format!("{} planned, {} left out by category", run.planned, run.left_out))?;

@@ -246,7 +246,8 @@ mod tests {
     }
 
     fn archives() -> Vec<Vec<u8>> {
-        let text: String = (0..200).map(|number| format!("{{\"test_keys\": {{\"a\": \"{number}\"}}}}\n")).collect();
+        let lines: Vec<String> = (0..200).map(|n| format!("{{\"test_keys\": {{\"a\": \"{n}\"}}}}\n")).collect();
+        let text = lines.concat();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         io::copy(&mut text.as_bytes(), &mut gzip).unwrap();
         let gzip = gzip.finish().unwrap();

@@ -8,6 +8,7 @@ use faultline_record::{Endpoint, HealthCheck, HealthReason, HealthSignal, Measur
 
 use crate::health::{HealthState, LocalHealth, local_health};
 use crate::verdict::{Cause, Evidence};
+use crate::words::counted;
 
 /// A check further from the measurement than this proves nothing about its minute, milliseconds (design, section 4: the
 /// same minute).
@@ -22,6 +23,8 @@ pub struct Gate {
     pub closed: Option<(Cause, String)>,
     /// Controls that answered and controls that were tried, in the nearest check.
     pub controls: Option<(usize, usize)>,
+    /// Whether it is an import's, which has no controls: then they are whoever answered in it.
+    pub imported: bool,
 }
 
 impl Gate {
@@ -41,7 +44,7 @@ impl Gate {
             _ if witness.overloaded => Some((Cause::Instrument, OVERLOADED.to_owned())),
             _ => unproven(measurement, witness).map(|why| (Cause::Unknown, why)),
         };
-        Self { state: worst.map(|(state, _)| state), closed, controls }
+        Self { state: worst.map(|(state, _)| state), closed, controls, imported: false }
     }
 
     /// The gate of a measurement that another tool made, and that no check of ours stands beside: what answered in that very
@@ -58,6 +61,7 @@ impl Gate {
                 state: None,
                 closed: Some((Cause::Unknown, NOTHING_ANSWERED.to_owned())),
                 controls: None,
+                imported: true,
             });
         }
         let touches =
@@ -73,6 +77,7 @@ impl Gate {
             state: is_open.then_some(HealthState::Ok),
             closed: (!is_open).then(|| (Cause::Unknown, NOTHING_ANSWERED.to_owned())),
             controls: Some((health.controls_ok, health.controls_tried)),
+            imported: true,
         })
     }
 
@@ -82,6 +87,13 @@ impl Gate {
         let why = shut.or(self.closed.as_ref().map(|(_, why)| why.as_str()));
         let (rule, text) = match (why, self.controls) {
             (Some(why), _) => ("health.not_proven", format!("failures are no evidence here: {why}")),
+            (None, Some((ok, _))) if self.imported => (
+                "health.proven",
+                format!(
+                    "the network worked: others gave {} in the same imported measurement",
+                    counted(ok as u64, "answer")
+                ),
+            ),
             (None, Some((ok, tried))) => {
                 ("health.proven", format!("{ok} of {tried} control targets answered in the same minute"))
             }
