@@ -36,6 +36,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
+    /// Bring another tool's measurements into a database
+    Import(ImportArgs),
 }
 
 /// `analyzer verdicts`.
@@ -141,6 +143,31 @@ pub struct MergeArgs {
           value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
           hide_possible_values = true)]
     pub skip_bad: Option<bool>,
+}
+
+/// `analyzer import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Files, folders with all that is below them, or - for standard input: JSON, one or many, also in gzip, zstd or tar
+    #[arg(value_name = "FILE", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Whose measurements they are
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ImportFormat,
+    /// Database that receives them; made if it is not there
+    #[arg(long, value_name = "OUT", env = "FAULTLINE_DB", hide_env = true)]
+    pub db: PathBuf,
+    /// Print the account as one JSON object to standard output, too
+    #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub json: Option<bool>,
+}
+
+/// Formats that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// OONI Probe's measurements, of every test since 2015
+    Ooni,
 }
 
 /// The beginning or the end of an id, as lower-case hexadecimal digits without hyphens; all 32 of them name one id.

@@ -8,6 +8,7 @@ mod evaluate;
 mod exit;
 mod files;
 mod fingerprints;
+mod import;
 mod interrupt;
 mod judged;
 mod page;
@@ -51,5 +52,6 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Explain(options) => commands::explain::run(options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
+        Command::Import(options) => commands::import::run(&options, &interrupt),
     }
 }

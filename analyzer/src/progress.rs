@@ -29,6 +29,16 @@ impl Progress {
         Self(bar)
     }
 
+    /// A counter of things whose number is not known before.
+    pub fn counting(what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+        if let Ok(style) = ProgressStyle::with_template("{human_pos} {msg} in {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self(bar)
+    }
+
     /// A file of so many measurements begins.
     pub fn begin(&self, file: &Path, of: u64) {
         self.0.set_length(of);

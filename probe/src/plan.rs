@@ -252,6 +252,7 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Vpn { protocol, .. } if protocol.is_tcp() => "dns, tcp, vpn",
         Endpoint::Vpn { .. } => "dns, vpn",
         Endpoint::Dns { .. } => "dns",
+        Endpoint::Foreign(_) => "nothing",
     }
 }
 

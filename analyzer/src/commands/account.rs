@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use faultline_record::{HealthCheck, Measurement, Observation, Run, RunSummary, Witnessed, hex};
+use faultline_record::{HealthCheck, Measurement, Observation, Origin, Run, RunSummary, Witnessed, hex};
 use faultline_verdict::words::{self, clean};
 use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table};
 
@@ -25,6 +25,8 @@ pub struct Found {
     pub run: Option<Run>,
     /// How that run ended, if it came to an end.
     pub end: Option<RunSummary>,
+    /// Where it comes from, if another tool made it.
+    pub origin: Option<Origin>,
 }
 
 /// What an explanation is made from.
@@ -153,11 +155,15 @@ impl<'a> Account<'a> {
             page.say(2, &clean(&format!("also in: {} ({same})", file.display())))?;
         }
         page.say(2, &format!("measurement: {}", self.measurement.id))?;
+        if let Some(origin) = &self.found.origin {
+            self::origin(page, origin)?;
+        }
         page.say(2, &format!("run: {}", self.measurement.run))?;
         self.run(page)?;
-        let target = &self.measurement.target;
-        let list = target.list.as_deref().unwrap_or("none, named on the command line");
-        page.say(2, &clean(&format!("list: {list}")))?;
+        if self.found.origin.is_none() {
+            let list = self.measurement.target.list.as_deref().unwrap_or("none, named on the command line");
+            page.say(2, &clean(&format!("list: {list}")))?;
+        }
         page.say(2, &format!("judged by: analyzer {}, ruleset {}", env!("CARGO_PKG_VERSION"), self.verdict.ruleset))
     }
 
@@ -165,6 +171,10 @@ impl<'a> Account<'a> {
         let Some(run) = &self.found.run else { return page.say(4, "the file does not tell about this run") };
         let software = format!("software: {} {} on {}", run.software_name, run.software_version, run.platform);
         page.say(4, &clean(&software))?;
+        if self.found.origin.is_some() {
+            // A report of another tool's has neither lists nor a plan of ours.
+            return page.say(4, &format!("began {}", run.started_at));
+        }
         page.say(4, &clean(&format!("TLS client: {}", run.tls_fingerprint)))?;
         page.say(4, &format!("began {}; consent: {}", run.started_at, clean(&run.consent)))?;
         page.say(4, &format!("{} planned, {} left out by category", run.planned, run.left_out))?;
@@ -185,6 +195,19 @@ impl<'a> Account<'a> {
         page.headline("What would settle it")?;
         advice.iter().try_for_each(|sentence| page.say(2, sentence))
     }
+}
+
+/// What another tool called it.
+fn origin<W: Write>(page: &mut Page<W>, origin: &Origin) -> io::Result<()> {
+    let Origin { format, test_name, test_version, report, uid, sha256 } = origin;
+    let version = test_version.as_deref().unwrap_or("of an unknown version");
+    page.say(2, &clean(&format!("imported: {format} {test_name} {version}")))?;
+    let known = [("report", report), ("measurement", uid)];
+    known
+        .iter()
+        .filter_map(|(name, id)| Some((name, (*id).as_deref()?)))
+        .try_for_each(|(name, id)| page.say(4, &clean(&format!("its {name}: {id}"))))?;
+    page.say(4, &format!("its text: SHA-256 {}", hex(sha256)))
 }
 
 fn tell<'r, W: Write>(

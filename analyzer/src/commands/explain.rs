@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, Witnessed};
+use faultline_record::{Filter, MeasurementId, Origin, Reader, RecordError, Run, Witnessed};
 use faultline_verdict::{judge_with, measurement_json};
 use serde_json::{Value, json};
 
@@ -119,6 +119,7 @@ fn look(reader: &Reader, id: MeasurementId, found: &mut Option<Found>) -> Result
         also: Vec::new(),
         run: reader.runs()?.into_iter().find(|candidate| candidate.id == run),
         end: reader.run_end(run)?,
+        origin: reader.origin(id)?,
         witnessed,
     });
     Ok(())
@@ -130,10 +131,18 @@ fn provenance(found: &Found) -> Value {
     json!({
         "file": name(&found.file),
         "also_in": also.collect::<Vec<_>>(),
+        "origin": found.origin.as_ref().map(origin_json),
         "run": found.run.as_ref().map(run_json),
         "run_end": found.end.as_ref().map(|end| json!({
             "end": end.end, "duration_ms": end.duration_ms, "measured": end.measured, "not_run": end.not_run,
         })),
+    })
+}
+
+fn origin_json(origin: &Origin) -> Value {
+    json!({
+        "format": origin.format, "test_name": origin.test_name, "test_version": origin.test_version,
+        "report": origin.report, "uid": origin.uid, "sha256": faultline_record::hex(&origin.sha256),
     })
 }
 

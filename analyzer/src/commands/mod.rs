@@ -3,5 +3,6 @@
 mod account;
 pub mod evaluate;
 pub mod explain;
+pub mod import;
 pub mod merge;
 pub mod verdicts;

@@ -11,8 +11,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use crate::error::RecordError;
 use crate::insert;
-use crate::model::{HealthCheck, Measurement, PaceMark, Run, RunId, RunSummary};
+use crate::model::{HealthCheck, Measurement, Origin, PaceMark, Run, RunId, RunSummary};
 use crate::schema::{self, APPLICATION_ID, MIGRATIONS, Migration};
+use crate::tables::{HEALTH_CHECKS, MEASUREMENTS, RUNS};
 use crate::uri::uri;
 
 /// How long a statement waits for another process before the file counts as locked.
@@ -29,6 +30,19 @@ pub(crate) const STATEMENTS: usize = 32;
 pub struct Database {
     connection: Connection,
     file: PathBuf,
+}
+
+/// What an importer made of one measurement of another tool's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// The run it belongs to.
+    pub run: Run,
+    /// What answered in it, whatever target it was of; `None` if nothing did.
+    pub check: Option<HealthCheck>,
+    /// One for each target that was measured.
+    pub measurements: Vec<Measurement>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// Held by the one run that may write to a file. The kernel releases it when the process ends, however it ends.
@@ -104,6 +118,16 @@ impl Database {
         self.transaction(|connection| insert::measurement(connection, measurement))
     }
 
+    /// Stores imports in one transaction, leaving what is there already as it is; gives back how many measurements were new.
+    pub fn insert_imports(&mut self, imports: &[Import]) -> Result<u64, RecordError> {
+        let mut new = 0;
+        self.transaction(|connection| {
+            new = 0;
+            imports.iter().try_for_each(|import| insert_import(connection, import).map(|count| new += count))
+        })?;
+        Ok(new)
+    }
+
     /// Stores a check of the vantage.
     pub fn insert_health(&mut self, check: &HealthCheck) -> Result<(), RecordError> {
         self.transaction(|connection| insert::health_check(connection, check))
@@ -138,6 +162,26 @@ impl Database {
     ) -> Result<T, RecordError> {
         call(&mut self.connection).map_err(|error| RecordError::from_sqlite(&self.file, error))
     }
+}
+
+fn insert_import(connection: &Connection, import: &Import) -> rusqlite::Result<u64> {
+    let mut new = 0;
+    if !insert::has(connection, &RUNS, import.run.id.as_bytes())? {
+        insert::run(connection, &import.run, schema::newest(MIGRATIONS))?;
+    }
+    if let Some(check) = &import.check
+        && !insert::has(connection, &HEALTH_CHECKS, check.id.as_bytes())?
+    {
+        insert::health_check(connection, check)?;
+    }
+    for measurement in &import.measurements {
+        if !insert::has(connection, &MEASUREMENTS, measurement.id.as_bytes())? {
+            insert::measurement(connection, measurement)?;
+            insert::origin(connection, measurement.id, &import.origin)?;
+            new += 1;
+        }
+    }
+    Ok(new)
 }
 
 /// Refuses what the header says is not ours, or newer than we are.

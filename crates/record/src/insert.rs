@@ -6,9 +6,10 @@ use rusqlite::{CachedStatement, Connection, Result, ToSql, params};
 
 use crate::model::{
     Certificate, Dns, DnsAnswer, DnsRecord, HealthCheck, HealthSignal, Http, Measurement, MeasurementId, Network,
-    Observation, Outcome, PaceMark, Run, RunId, RunSummary, Step, StepData, Target, Tls, Vpn, arrivals_text, sha256,
+    Observation, Origin, Outcome, PaceMark, Run, RunId, RunSummary, Step, StepData, Target, Tls, Vpn, arrivals_text,
+    sha256,
 };
-use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TIMING_COLUMNS, TLS_COLUMNS, VPN_COLUMNS};
+use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TIMING_COLUMNS, TLS_COLUMNS, Table, VPN_COLUMNS};
 
 /// A row in the making: values are bound in the order of the table's columns.
 struct NewRow<'c> {
@@ -147,6 +148,19 @@ pub(crate) fn measurement(connection: &Connection, measurement: &Measurement) ->
     ])?;
     row.store()?;
     measurement.observations.iter().try_for_each(|seen| observation(connection, measurement.id, seen))
+}
+
+pub(crate) fn origin(connection: &Connection, id: MeasurementId, origin: &Origin) -> Result<()> {
+    let Origin { format, test_name, test_version, report, uid, sha256 } = origin;
+    let mut row = NewRow::of(connection, &INSERTS.origin)?;
+    row.put(params![id.as_bytes(), format, test_name, test_version, report, uid, sha256])?;
+    row.store()
+}
+
+/// Whether a row of that key is there.
+pub(crate) fn has(connection: &Connection, table: &Table, key: &[u8; 16]) -> Result<bool> {
+    let select = format!("SELECT 1 FROM {} WHERE {} = ?1", table.name, table.columns[0]);
+    connection.prepare_cached(&select)?.exists([key])
 }
 
 fn network(connection: &Connection, network: &Network) -> Result<[u8; 16]> {

@@ -2,6 +2,7 @@
 //!
 //! Depends on nothing of ours. Facts only: no judgement about a target is stored here.
 
+mod bogon;
 mod cells;
 mod database;
 mod error;
@@ -10,13 +11,15 @@ mod insert;
 mod merge;
 mod model;
 mod names;
+pub mod ooni;
 mod reader;
 mod schema;
 mod tables;
 mod uri;
 mod writer;
 
-pub use database::{Database, RunLock};
+pub use bogon::is_bogon;
+pub use database::{Database, Import, RunLock};
 pub use error::RecordError;
 pub use failure::{Failure, Layer, Operation};
 pub use merge::{Conflict, InputReport, MergeReport, Merged, Progress, merge};

@@ -54,6 +54,12 @@ pub(crate) static MEASUREMENTS: Table = Table {
     columns: &["id", "run", "target", "network", "started_at", "offset_ms", "duration_ms"],
 };
 
+pub(crate) static ORIGINS: Table = Table {
+    name: "origins",
+    key: 1,
+    columns: &["measurement", "format", "test_name", "test_version", "report", "uid", "sha256"],
+};
+
 pub(crate) static OBSERVATIONS: Table = Table {
     name: "observations",
     key: 2,
@@ -159,13 +165,14 @@ pub(crate) static HEALTH_SIGNALS: Table = Table {
 
 /// Every table, parents before children.
 #[cfg(test)]
-pub(crate) static ALL: [&Table; 13] = [
+pub(crate) static ALL: [&Table; 14] = [
     &RUNS,
     &RUN_ENDS,
     &PACE_MARKS,
     &NETWORKS,
     &TARGETS,
     &MEASUREMENTS,
+    &ORIGINS,
     &BODIES,
     &OBSERVATIONS,
     &DNS_ANSWERS,
@@ -206,6 +213,7 @@ pub(crate) struct Inserts {
     pub(crate) network: String,
     pub(crate) target: String,
     pub(crate) measurement: String,
+    pub(crate) origin: String,
     pub(crate) observation: String,
     pub(crate) dns_answer: String,
     pub(crate) tls_chain: String,
@@ -223,6 +231,7 @@ pub(crate) static INSERTS: LazyLock<Inserts> = LazyLock::new(|| Inserts {
     network: NETWORKS.insert_new(),
     target: TARGETS.insert_new(),
     measurement: MEASUREMENTS.insert(),
+    origin: ORIGINS.insert(),
     observation: OBSERVATIONS.insert(),
     dns_answer: DNS_ANSWERS.insert(),
     tls_chain: TLS_CHAINS.insert(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use faultline_record::{Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
+use faultline_record::{Endpoint, Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
 use crate::features::Features;
 use crate::fingerprint::Fingerprints;
@@ -233,7 +233,17 @@ fn evidence(
     }
     rows.push(gate.evidence(shut.map(|(_, why)| why.as_str())));
     rows.extend(cut_short(measurement));
+    rows.extend(nothing_to_judge(measurement));
     rows
+}
+
+/// An imported test that goes to nothing which rules know.
+fn nothing_to_judge(measurement: &Measurement) -> Option<Evidence> {
+    let Endpoint::Foreign(url) = &measurement.target.endpoint else { return None };
+    let name = url.host_str().unwrap_or_default();
+    let text =
+        format!("nothing to judge: {name} is a test of another tool's that goes to no endpoint which rules know");
+    Some(Evidence { rule: "measurement.nothing_to_judge".into(), weight: 0.0, observations: Vec::new(), text })
 }
 
 fn cut_short(measurement: &Measurement) -> Option<Evidence> {

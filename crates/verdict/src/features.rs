@@ -1,7 +1,7 @@
 //! Features: the observations of one hop, arranged by name and by connection so that rules can look at them.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use faultline_record::{
     Dns, Endpoint, Engine, Failure, Family, HostName, Http, Measurement, NotRun, Observation, Outcome, Purpose,
@@ -421,7 +421,9 @@ fn connections<'a>(rows: &[&'a Observation]) -> Vec<Connection<'a>> {
         let step = |step| own().find(move |row| row.step() == step);
         let tcp = step(Step::Tcp)?;
         let (tls, http) = (step(Step::Tls), step(Step::Http));
-        Some(Connection { address: tcp.address?, purpose: tcp.purpose, tcp, tls, http })
+        // An import may tell of a connection and not where it went.
+        let address = tcp.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Some(Connection { address, purpose: tcp.purpose, tcp, tls, http })
     };
     numbers.into_iter().filter_map(connection).collect()
 }

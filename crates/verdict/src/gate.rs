@@ -1,12 +1,14 @@
 //! The gate: whether failures seen in a measurement are evidence about the target at all.
 //!
 //! No failure counts in a minute in which the vantage's own connectivity was not proven, before and after. A response
-//! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands.
+//! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands. Imports
+//! have no checks; what answered in the same measurement stands in for them, for imports alone.
 
-use faultline_record::{HealthCheck, HealthSignal, Measurement, SignalKind, Witness};
+use faultline_record::{Endpoint, HealthCheck, HealthReason, HealthSignal, Measurement, SignalKind, Witness};
 
 use crate::health::{HealthState, LocalHealth, local_health};
 use crate::verdict::{Cause, Evidence};
+use crate::words::counted;
 
 /// A check further from the measurement than this proves nothing about its minute, milliseconds (design, section 4: the
 /// same minute).
@@ -21,11 +23,16 @@ pub struct Gate {
     pub closed: Option<(Cause, String)>,
     /// Controls that answered and controls that were tried, in the nearest check.
     pub controls: Option<(usize, usize)>,
+    /// Whether it is an import's, which has no controls: then they are whoever answered in it.
+    pub imported: bool,
 }
 
 impl Gate {
     /// Looks at the checks around a measurement.
     pub fn of(measurement: &Measurement, witness: &Witness) -> Self {
+        if let Some(gate) = Self::of_import(measurement, witness) {
+            return gate;
+        }
         let near: Vec<(LocalHealth, &HealthCheck)> =
             near(measurement, witness).into_iter().map(|check| (local_health(check), check)).collect();
         let worst = near.iter().map(|(health, check)| (health.state, *check)).max_by_key(|(state, _)| severity(*state));
@@ -37,7 +44,41 @@ impl Gate {
             _ if witness.overloaded => Some((Cause::Instrument, OVERLOADED.to_owned())),
             _ => unproven(measurement, witness).map(|why| (Cause::Unknown, why)),
         };
-        Self { state: worst.map(|(state, _)| state), closed, controls }
+        Self { state: worst.map(|(state, _)| state), closed, controls, imported: false }
+    }
+
+    /// The gate of a measurement that another tool made, and that no check of ours stands beside: what answered in that very
+    /// measurement proves its network, or what answered within a minute before it and within a minute after it.
+    fn of_import(measurement: &Measurement, witness: &Witness) -> Option<Self> {
+        let near = near(measurement, witness);
+        let imported = near.iter().filter(|check| check.reason == HealthReason::Import).count();
+        if imported == 0 {
+            return None;
+        }
+        if imported < near.len() {
+            // Nobody who imports writes both kinds into one run.
+            return Some(Self {
+                state: None,
+                closed: Some((Cause::Unknown, NOTHING_ANSWERED.to_owned())),
+                controls: None,
+                imported: true,
+            });
+        }
+        let touches =
+            |check: &&&HealthCheck| check.offset_ms <= measurement.end_ms() && check.end_ms() >= measurement.offset_ms;
+        let proves = |check: &HealthCheck| proves(measurement, check);
+        let own: Vec<&HealthCheck> = near.iter().filter(touches).copied().collect();
+        let beside = |check: Option<&HealthCheck>| check.is_some_and(|check| near.contains(&check) && proves(check));
+        let is_open =
+            own.iter().copied().any(proves) || (beside(witness.before.as_ref()) && beside(witness.after.as_ref()));
+        let shown = own.iter().copied().find(|check| proves(check)).or(near.first().copied())?;
+        let health = local_health(shown);
+        Some(Self {
+            state: is_open.then_some(HealthState::Ok),
+            closed: (!is_open).then(|| (Cause::Unknown, NOTHING_ANSWERED.to_owned())),
+            controls: Some((health.controls_ok, health.controls_tried)),
+            imported: true,
+        })
     }
 
     /// The evidence row of the gate itself: it weighs nothing, and says what everything else stands on. `shut` is why
@@ -46,6 +87,13 @@ impl Gate {
         let why = shut.or(self.closed.as_ref().map(|(_, why)| why.as_str()));
         let (rule, text) = match (why, self.controls) {
             (Some(why), _) => ("health.not_proven", format!("failures are no evidence here: {why}")),
+            (None, Some((ok, _))) if self.imported => (
+                "health.proven",
+                format!(
+                    "the network worked: others gave {} in the same imported measurement",
+                    counted(ok as u64, "answer")
+                ),
+            ),
             (None, Some((ok, tried))) => {
                 ("health.proven", format!("{ok} of {tried} control targets answered in the same minute"))
             }
@@ -57,7 +105,16 @@ impl Gate {
 
 const OVERLOADED: &str =
     "control targets failed at this pace and recovered when it fell, so that our own load may be the cause";
+const NOTHING_ANSWERED: &str = "nothing in this imported measurement proves that its network worked";
 const NOTHING_NEAR: &str = "local health was not checked within a minute of this measurement";
+
+/// Whether what answered proves the network of an import. Where a resolver is the target, its answer is all that there can be.
+fn proves(measurement: &Measurement, check: &HealthCheck) -> bool {
+    let is_about_names = matches!(measurement.target.endpoint, Endpoint::Dns { .. });
+    let is_answer = |signal: &HealthSignal| signal.kind == SignalKind::Resolver && signal.outcome.is_ok();
+    let resolved = check.signals.iter().any(is_answer);
+    local_health(check).state.proves_the_network() || (is_about_names && resolved)
+}
 
 fn near<'a>(measurement: &Measurement, witness: &'a Witness) -> Vec<&'a HealthCheck> {
     let before = witness.before.iter().filter(|check| measurement.offset_ms - check.end_ms() <= NEAR_MS);

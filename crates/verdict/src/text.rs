@@ -37,7 +37,11 @@ fn interference(verdict: &Verdict) -> String {
 }
 
 fn not_proven(verdict: &Verdict) -> String {
+    let foreign = verdict.evidence.iter().find(|evidence| evidence.rule == "measurement.nothing_to_judge");
     let gate = verdict.evidence.iter().find(|evidence| evidence.rule == "health.not_proven");
     let cut = verdict.evidence.iter().find(|evidence| evidence.rule == "measurement.cut_short");
-    gate.or(cut).map_or_else(|| "nothing was seen that tells anything".to_owned(), |evidence| evidence.text.clone())
+    foreign
+        .or(gate)
+        .or(cut)
+        .map_or_else(|| "nothing was seen that tells anything".to_owned(), |evidence| evidence.text.clone())
 }

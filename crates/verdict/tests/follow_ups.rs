@@ -251,7 +251,7 @@ fn an_answer_made_for_a_name_that_all_others_deny_is_likely_interference() {
     let nonsense = failed(Failure::DnsNxdomainError);
     let refused = ghost("https://site.example/").connects(FORGED, failed(Failure::ConnectionRefused));
     let refused = refused.asked_for_nonsense(nonsense).judged();
-    is(&refused, State::LikelyBlocked, Cause::Interference, &["dns.injection.other", "tcp.refused"]);
+    is(&refused, State::LikelyBlocked, Cause::Interference, &["dns.injection.other"]);
     let page = ghost("http://site.example/").plain(FORGED, Outcome::Ok, in_clear(200, DENIED));
     is(
         &page.asked_for_nonsense(nonsense).judged(),

@@ -2,7 +2,6 @@
 //! deadline, and says what it saw. Nothing here decides what to do next (that is `measure`) or what it means.
 
 mod arrivals;
-mod bogon;
 mod bounded;
 mod dns;
 mod doh;
@@ -37,8 +36,8 @@ use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::pace::Pace;
 
-pub use bogon::is_bogon;
 pub use dns::{Answered, Question};
+pub use faultline_record::is_bogon;
 pub use http::{Channel, Fetch};
 pub use quic::{QuicChannel, QuicHandshake};
 pub use scrub::{SCRUBBED, Scrubber};

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use super::bogon::is_bogon;
+use faultline_record::is_bogon;
 
 /// What stands where an address stood.
 pub const SCRUBBED: &str = "[scrubbed]";

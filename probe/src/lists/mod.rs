@@ -4,7 +4,6 @@ pub mod category;
 pub mod controls;
 pub mod csv_list;
 pub mod embedded;
-pub mod name;
 pub mod problem;
 pub mod select;
 pub mod service;
@@ -47,7 +46,7 @@ impl Catalog {
         let known = self.known.get(&endpoint);
         Target {
             input: input.to_owned(),
-            name: known.map_or_else(|| name::endpoint_name(&endpoint), |target| target.name.clone()),
+            name: known.map_or_else(|| faultline_record::endpoint_name(&endpoint), |target| target.name.clone()),
             category: category.or_else(|| known.and_then(|target| target.category.clone())),
             list: list.map(str::to_owned),
             availability: known.map_or(Availability::Unknown, |target| target.availability),

@@ -350,7 +350,7 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
             (Some(Offer { host: name, alpn: Alpn::None }), endpoint.http3_url())
         }
-        Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } => (None, None),
+        Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } | Endpoint::Foreign(_) => (None, None),
     };
     let host = match host {
         HostName::Name(name) if is_localhost(&name) => HostName::Address(Ipv4Addr::LOCALHOST.into()),

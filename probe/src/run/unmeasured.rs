@@ -67,7 +67,7 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
         Endpoint::Vpn { protocol, .. } => {
             steps.push(StepData::Vpn(Vpn { protocol: *protocol, bytes_received: 0, answer: None }));
         }
-        Endpoint::Dns { .. } => {}
+        Endpoint::Dns { .. } | Endpoint::Foreign(_) => {}
     }
     steps
 }

@@ -1,8 +1,8 @@
 //! The statements of a merge, made from the tables' columns. `main` is the output, `input` is attached.
 
 use crate::tables::{
-    DNS_ANSWERS, HEALTH_CHECKS, HEALTH_SIGNALS, MEASUREMENTS, OBSERVATIONS, PACE_MARKS, RUN_ENDS, RUNS, TLS_CHAINS,
-    Table,
+    DNS_ANSWERS, HEALTH_CHECKS, HEALTH_SIGNALS, MEASUREMENTS, OBSERVATIONS, ORIGINS, PACE_MARKS, RUN_ENDS, RUNS,
+    TLS_CHAINS, Table,
 };
 
 /// Notes of a merge: ids of the group at hand that are new, ids that both sides know, and what contradicts.
@@ -24,7 +24,7 @@ pub(super) struct Group {
 pub(super) static GROUPS: [Group; 4] = [
     Group { parent: &RUNS, children: &[], run: None },
     Group { parent: &RUN_ENDS, children: &[], run: Some("run") },
-    Group { parent: &MEASUREMENTS, children: &[&OBSERVATIONS, &DNS_ANSWERS, &TLS_CHAINS], run: Some("run") },
+    Group { parent: &MEASUREMENTS, children: &[&ORIGINS, &OBSERVATIONS, &DNS_ANSWERS, &TLS_CHAINS], run: Some("run") },
     Group { parent: &HEALTH_CHECKS, children: &[&HEALTH_SIGNALS], run: Some("run") },
 ];
 

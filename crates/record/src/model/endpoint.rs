@@ -56,7 +56,13 @@ pub enum Endpoint {
         /// The name asked for.
         name: String,
     },
+    /// `ooni://test/what`: a test of another tool's, imported, that goes to no endpoint of the kinds above. Probes of ours do not
+    /// make it, and rules do not judge it.
+    Foreign(Url),
 }
+
+/// The scheme of [`Endpoint::Foreign`].
+const FOREIGN: &str = "ooni";
 
 /// A DNS name (lower case, A-labels) or a literal address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -160,6 +166,23 @@ impl Endpoint {
         }
     }
 
+    /// Parses what a file holds: an input, or a test of another tool's.
+    pub fn parse_stored(text: &str) -> Result<Self, EndpointError> {
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == FOREIGN && url.host().is_some() => Ok(Self::Foreign(url)),
+            _ => Self::parse(text),
+        }
+    }
+
+    /// What stands for another tool's test of `what`; `None` if the test has no name.
+    pub fn foreign(test: &str, what: &str) -> Option<Self> {
+        let name = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '-' };
+        let test: String = test.chars().map(name).collect();
+        let mut url = Url::parse(&format!("{FOREIGN}://{test}/")).ok().filter(|_| !test.is_empty())?;
+        url.set_path(what);
+        Some(Self::Foreign(url))
+    }
+
     fn parse_bare(input: &str) -> Result<Self, EndpointError> {
         let not_a_url = |reason: &str| EndpointError::NotAUrl { input: input.into(), reason: reason.into() };
         if input.is_empty() || input.contains(char::is_whitespace) {
@@ -185,7 +208,7 @@ impl Endpoint {
     /// The name or address that is connected to, and the port.
     pub fn host_and_port(&self) -> (HostName, u16) {
         match self {
-            Self::Web(url) => {
+            Self::Web(url) | Self::Foreign(url) => {
                 let host = url.host().map_or_else(|| HostName::Name(String::new()), |host| host_name(&host));
                 (host, url.port_or_known_default().unwrap_or(443))
             }
@@ -259,7 +282,7 @@ fn dns(url: &Url) -> Result<Endpoint, &'static str> {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Web(url) => url.fmt(f),
+            Self::Web(url) | Self::Foreign(url) => url.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Tls { host, port, sni: None } => write!(f, "tls://{host}:{port}"),
             Self::Tls { host, port, sni: Some(sni) } => write!(f, "tls://{host}:{port}?sni={sni}"),
@@ -281,7 +304,7 @@ impl Serialize for Endpoint {
 
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        Self::parse_stored(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 
@@ -317,6 +340,15 @@ mod tests {
     fn a_literal_address_is_an_address_in_every_scheme() {
         let (host, port) = Endpoint::parse("tcp://149.154.167.51:443").unwrap().host_and_port();
         assert_eq!((host, port), (HostName::Address("149.154.167.51".parse().unwrap()), 443));
+    }
+
+    #[test]
+    fn a_test_of_another_tools_is_read_from_files_and_never_from_a_command_line() {
+        let endpoint = Endpoint::foreign("stun reachability", "stun.l.google.com:19302").unwrap();
+        assert_eq!(endpoint.to_string(), "ooni://stun-reachability/stun.l.google.com:19302");
+        assert_eq!(Endpoint::parse_stored(&endpoint.to_string()), Ok(endpoint.clone()));
+        assert!(Endpoint::parse(&endpoint.to_string()).is_err());
+        assert_eq!(Endpoint::foreign("", "x"), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ named! {
         Canary = "canary",
         /// After the last target.
         After = "after",
+        /// None was made: an imported measurement of another tool's, and what answered it in that same measurement.
+        Import = "import",
     }
 }
 

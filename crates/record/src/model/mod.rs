@@ -3,11 +3,13 @@
 mod arrival;
 mod certificate;
 mod endpoint;
+mod endpoint_name;
 mod health;
 mod ids;
 mod measurement;
 mod network;
 mod observation;
+mod origin;
 mod pattern;
 mod run;
 mod target;
@@ -17,6 +19,7 @@ pub use arrival::{Arrival, MOST_ARRIVALS};
 pub(crate) use arrival::{arrivals_of, arrivals_text};
 pub use certificate::{Certificate, hex, sha256};
 pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES};
+pub use endpoint_name::endpoint_name;
 pub use health::{Family, HealthCheck, HealthReason, HealthSignal, SignalKind};
 pub use ids::{HealthCheckId, MeasurementId, RunId};
 pub use measurement::{Measurement, Witness, Witnessed};
@@ -25,6 +28,7 @@ pub use observation::{
     Dns, DnsAnswer, DnsRecord, Engine, FirstBytes, Http, NotRun, Observation, Outcome, Purpose, QueryType, Step,
     StepData, Tls, Vpn, VpnAnswer, VpnProtocol,
 };
+pub use origin::Origin;
 pub use pattern::Pattern;
 pub use run::{PaceMark, Run, RunEnd, RunSummary};
 pub use target::{Availability, Target};

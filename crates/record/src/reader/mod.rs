@@ -13,8 +13,8 @@ use rusqlite::{Params, Row, Transaction};
 
 use crate::error::RecordError;
 use crate::model::{
-    Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, PaceMark, Purpose, Run, RunId,
-    RunSummary, StepData, Witnessed,
+    Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, Origin, PaceMark, Purpose, Run,
+    RunId, RunSummary, StepData, Witnessed,
 };
 use crate::schema::MIGRATIONS;
 use crate::tables;
@@ -73,6 +73,11 @@ impl Reader {
     /// How a run ended; `None` if it was killed, is still going on, or is not here.
     pub fn run_end(&self, run: RunId) -> Result<Option<RunSummary>, RecordError> {
         self.list(&SELECTS.run_end, [run.as_bytes()], rows::run_end).map(|mut found| found.pop())
+    }
+
+    /// Where a measurement comes from that another tool made; `None` for a probe's own.
+    pub fn origin(&self, id: MeasurementId) -> Result<Option<Origin>, RecordError> {
+        self.list(&SELECTS.origin, [id.as_bytes()], rows::origin).map(|mut found| found.pop())
     }
 
     /// The stretches of a run in which its pacing canary failed.
@@ -167,8 +172,7 @@ impl Reader {
             measurement.observations.push(seen);
             Ok(true)
         })?;
-        let with_all =
-            filter.with_bodies || measurement.observations.iter().any(|row| row.purpose == Purpose::HttpsCopy);
+        let with_all = filter.with_bodies || measurement.observations.iter().any(is_compared);
         let wanted = bodies.into_iter().filter(|(.., in_the_clear)| with_all || *in_the_clear);
         self.load_bodies(measurement, wanted.map(|(place, key, _)| (place, key)))?;
         if has_dns {
@@ -305,6 +309,12 @@ impl Reader {
     }
 }
 
+/// Whether pages of the measurement are held against this one: a copy, or what a helper says of the page it saw.
+fn is_compared(row: &Observation) -> bool {
+    row.purpose == Purpose::HttpsCopy
+        || (row.purpose == Purpose::Helper && row.http().is_some_and(|http| http.url.starts_with("http:")))
+}
+
 fn key_of(filter: &Filter) -> (Option<[u8; 16]>, Option<[u8; 16]>) {
     (filter.run.map(|run| *run.as_bytes()), filter.id.map(|id| *id.as_bytes()))
 }
@@ -327,6 +337,7 @@ struct Selects {
     runs: String,
     run: String,
     run_end: String,
+    origin: String,
     pace_marks: String,
     counts: [String; 4],
     measurements: [String; 4],
@@ -352,6 +363,7 @@ static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
         runs: of(&tables::RUNS, "ORDER BY t.id"),
         run: of(&tables::RUNS, "WHERE t.id = ?1"),
         run_end: of(&tables::RUN_ENDS, "WHERE t.run = ?1"),
+        origin: of(&tables::ORIGINS, "WHERE t.measurement = ?1"),
         pace_marks: of(&tables::PACE_MARKS, "WHERE t.run = ?1 ORDER BY t.from_ms, t.to_ms, t.rate"),
         counts: CHOICES.map(|chosen| format!("SELECT count(*) FROM measurements m WHERE {chosen}")),
         measurements: CHOICES.map(|chosen| format!("{joined} WHERE {chosen} ORDER BY m.run, m.offset_ms, m.id")),

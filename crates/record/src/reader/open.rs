@@ -201,7 +201,7 @@ mod tests {
         let next = Migration { sql: "CREATE TABLE more (a INTEGER) STRICT", summary: "" };
         let one_more = [MIGRATIONS, &[next]].concat();
         let source = Source::open(&file, &one_more).unwrap();
-        assert_eq!(tables(&source), 14);
+        assert_eq!(tables(&source), 15);
         assert_eq!(source.sqlite(schema::user_version).unwrap(), schema::newest(&one_more));
         let copy = PathBuf::from(source.connection.path().unwrap());
         assert!(copy.exists() && copy != file);
@@ -216,7 +216,7 @@ mod tests {
         let file = folder.path().join("results.sqlite");
         drop(Database::open_or_create(&file).unwrap());
         let source = Source::immutable(&file).unwrap();
-        assert_eq!(tables(&source), 13);
+        assert_eq!(tables(&source), 14);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -227,7 +227,7 @@ mod tests {
         // Still open: what was written stands in the WAL only.
         let _database = Database::open_or_create(&file).unwrap();
         assert!(has_wal(&file));
-        assert_eq!(tables(&Source::copied(&file).unwrap()), 13);
+        assert_eq!(tables(&Source::copied(&file).unwrap()), 14);
         assert_eq!(Source::immutable(&file).map(|source| tables(&source)).ok(), Some(0));
     }
 }

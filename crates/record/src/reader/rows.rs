@@ -12,8 +12,8 @@ use crate::insert::operation_name;
 use crate::model::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun,
-    Observation, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step, StepData,
-    Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol, arrivals_of,
+    Observation, Origin, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step,
+    StepData, Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol, arrivals_of,
 };
 use crate::tables;
 
@@ -101,12 +101,25 @@ pub(crate) fn measurement(file: &Path, row: &Row<'_>) -> Read<Measurement> {
     Ok(Measurement { id, run, target, started_at, offset_ms, duration_ms, network, observations: Vec::new() })
 }
 
+pub(crate) fn origin(file: &Path, row: &Row<'_>) -> Read<Origin> {
+    let mut cells = Cells::new(file, &tables::ORIGINS, row);
+    cells.skip(1);
+    Ok(Origin {
+        format: cells.read()?,
+        test_name: cells.read()?,
+        test_version: cells.read()?,
+        report: cells.read()?,
+        uid: cells.read()?,
+        sha256: cells.read()?,
+    })
+}
+
 fn target(cells: &mut Cells<'_>) -> Read<Target> {
     cells.skip(1);
     Ok(Target {
         input: cells.read()?,
         name: cells.read()?,
-        endpoint: cells.parse(|text| Endpoint::parse(text).ok())?,
+        endpoint: cells.parse(|text| Endpoint::parse_stored(text).ok())?,
         category: cells.read()?,
         list: cells.read()?,
         availability: cells.parse(Availability::from_name)?,

@@ -1,3 +1,21 @@
+-- Where measurements come from that another tool made. A probe's own have no row here.
+CREATE TABLE origins (
+    -- The measurement.
+    measurement BLOB NOT NULL PRIMARY KEY REFERENCES measurements (id),
+    -- The format it was imported from: `ooni`.
+    format TEXT NOT NULL,
+    -- The tool's name for the test.
+    test_name TEXT NOT NULL,
+    -- The test's version.
+    test_version TEXT,
+    -- The report it belongs to (OONI's `report_id`).
+    report TEXT,
+    -- The tool's own identifier of the measurement (OONI's `measurement_uid`).
+    uid TEXT,
+    -- SHA-256 of the measurement as it stood in the input, without white space around it; measurements that were cut from one share it.
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32)
+) STRICT, WITHOUT ROWID;
+
 -- Time to live (IPv4) or hop limit (IPv6) of what was sent after the connection stood, where it was set; NULL: the system's.
 ALTER TABLE observations ADD COLUMN ttl INTEGER CHECK (ttl BETWEEN 1 AND 255);
 -- Protocol of the tunnel.

@@ -25,6 +25,11 @@ live file with `VACUUM INTO`), and the file's mode is 0600. Ids are UUIDs as 16 
 and names are text. There is one wall-clock stamp a run and one a measurement, in UTC; every other time is monotonic, in
 milliseconds since the run's or the measurement's start. The public address of a vantage is never stored.
 
+Measurements that another tool made and `analyzer import` read have a row in `origins`. Their ids are made from their content, so that
+the same one is never taken twice; a run stands for a report, and a check of reason `import` holds what answered in the measurement
+itself. A helper of OONI's tells of a page its title and not its body. Steps that a later one implies (a response came over TLS, and the handshake is not told) are rows with that in `detail`, and
+`tls_bytes_received` is then no count. An endpoint `ooni://test/what` is a test that goes to nothing which this version judges.
+
 ";
 
 /// The text of `docs/data-format.md`.

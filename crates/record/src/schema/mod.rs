@@ -28,7 +28,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         sql: include_str!("0002.sql"),
         summary: "2026-11: observations have a time to live, columns for tunnels, and when a response came; answers say whether they \
-                  carried an OPT record and kept the case of the name.",
+                  carried an OPT record and kept the case of the name; imports have an origin.",
     },
 ];
 

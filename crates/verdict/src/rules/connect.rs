@@ -7,6 +7,10 @@ use crate::features::{Connection, Features};
 
 /// Fires when no trusted address of the target could be connected to.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
+    // The addresses of a name that nobody else knows are not a target's.
+    if features.is_ghost() {
+        return;
+    }
     let tried: Vec<&Connection<'_>> = features.main().filter(|connection| connection.tried()).collect();
     let failing = tried.iter().all(|connection| connection.tcp.outcome.failure().is_some());
     let trusted: Vec<&Connection<'_>> = tried.into_iter().filter(|c| features.is_trusted(c.address)).collect();

@@ -110,9 +110,11 @@ impl<'a> Control<'a> {
             return answered.next().map(|row| is_answer(row) && (row.outcome.is_ok() || !began));
         }
         let mut at = self.helper.connections.iter().filter(|c| Some(c.address) == failed.row.address && c.tried());
-        at.next().map(|connection| match failed.row.step() {
-            Step::Tcp => connection.tcp.outcome.is_ok(),
-            _ => self.holds(connection),
+        at.next().and_then(|connection| match failed.row.step() {
+            Step::Tcp => Some(connection.tcp.outcome.is_ok()),
+            // Some helpers of others only connect.
+            _ if connection.tcp.outcome.is_ok() && connection.tls.is_none() => None,
+            _ => Some(self.holds(connection)),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use faultline_record::{Engine, Failure, QueryType};
+use faultline_record::{Engine, Failure, QueryType, is_bogon};
 
 use super::{Finding, listed, resolver};
 use crate::features::{Connection, Features, Lookup, is_denial, resolver_names};
@@ -20,12 +20,18 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if given.is_empty() || features.main().any(|connection| connection.verified()) {
         return;
     }
-    let bogons: BTreeSet<IpAddr> = features.main().filter(|c| c.is_bogon()).map(|c| c.address).collect();
-    if !bogons.is_empty() && features.main().all(|connection| connection.is_bogon()) {
+    let bogons: BTreeSet<IpAddr> = features.main().filter(|c| leads_nowhere(features, c)).map(|c| c.address).collect();
+    if !bogons.is_empty() && features.main().all(|connection| leads_nowhere(features, connection)) {
         found.push(bogon(features, &bogons));
     } else {
         found.extend(forged(features, &given));
     }
+}
+
+/// Whether an address cannot be public: the probe leaves such a one alone; other tools knock there, and are not answered.
+fn leads_nowhere(features: &Features<'_>, connection: &Connection<'_>) -> bool {
+    let knocked = connection.tcp.outcome.failure().is_some() && is_bogon(connection.address);
+    connection.is_bogon() || (knocked && is_a_bogon(features, connection.address))
 }
 
 /// What the system's resolver said when it gave no address at all: the failure of its A question, else of any.

@@ -4,6 +4,7 @@ mod answer;
 mod anywhere;
 mod connect;
 mod control;
+mod control_page;
 mod dns;
 mod freeze;
 mod handshake;
@@ -88,6 +89,7 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     vpn::fire(features, &mut found);
     // Last: it looks at what the vantage's own rows have said.
     control::fire(features, &mut found);
+    control_page::fire(features, &mut found);
     found
 }
 

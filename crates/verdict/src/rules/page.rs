@@ -104,7 +104,7 @@ fn finding(features: &Features<'_>, id: &str, page: &PlainPage<'_>, copy: &Conne
     Finding::new(id, rows, fields)
 }
 
-fn likeness(page: &Http, copy: &Http) -> Likeness {
+pub(super) fn likeness(page: &Http, copy: &Http) -> Likeness {
     let (Some(in_clear), Some(over_tls)) = (page.status, copy.status) else { return Likeness::Unclear };
     match (in_clear, over_tls) {
         (400.., 400..) => Likeness::Refused,

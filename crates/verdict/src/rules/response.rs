@@ -62,7 +62,9 @@ fn pages(features: &Features<'_>, found: &mut Vec<Finding>) -> Pages {
 }
 
 fn best_response(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<Finding> {
-    let over_tls = main.iter().filter(|connection| connection.verified());
+    // What was only to shake hands is not judged by the page that an import has beside it.
+    let wants_a_page = matches!(features.measurement.target.endpoint, Endpoint::Web(_));
+    let over_tls = main.iter().filter(|connection| wants_a_page && connection.verified());
     let mut responses: Vec<Finding> =
         over_tls.filter_map(|connection| verified_response(features, connection)).collect();
     responses.sort_by(|a, b| a.rule.likelihoods.ok.total_cmp(&b.rule.likelihoods.ok).reverse());
@@ -102,7 +104,7 @@ fn without_request(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<
     let host: &[(&str, &dyn std::fmt::Display)] = &[("host", &features.host)];
     match &target.endpoint {
         // `quic` and `vpn` have rules of their own.
-        Endpoint::Web(_) | Endpoint::Quic { .. } | Endpoint::Vpn { .. } => None,
+        Endpoint::Web(_) | Endpoint::Quic { .. } | Endpoint::Vpn { .. } | Endpoint::Foreign(_) => None,
         Endpoint::Tls { .. } => main.iter().find_map(|connection| {
             let private = target.private_ca && connection.tls_failure() == Some(Failure::SslUnknownAuthority);
             let id = match connection.verified() {

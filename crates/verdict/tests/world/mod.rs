@@ -443,6 +443,12 @@ impl World {
         self
     }
 
+    /// The helper connects to the address, and does no more.
+    pub fn connects_for_helper(mut self, address: &str) -> Self {
+        self.tcp(Purpose::Helper, address, 443, Outcome::Ok);
+        self
+    }
+
     /// The helper's handshake with the address ends so.
     pub fn helper_shakes(self, address: &str, outcome: Outcome) -> Self {
         self.tls(Purpose::Helper, address, outcome, Tls::default())

@@ -1,7 +1,8 @@
 //! Stable names of targets that no service file knows.
 
-use faultline_record::Endpoint;
 use url::Url;
+
+use super::endpoint::Endpoint;
 
 /// The host, with its port where that is odd and its path where there is one.
 pub fn endpoint_name(endpoint: &Endpoint) -> String {
@@ -14,6 +15,7 @@ pub fn endpoint_name(endpoint: &Endpoint) -> String {
         Endpoint::Quic { .. } => format!("quic:{host}:{port}"),
         Endpoint::Vpn { protocol, .. } => format!("{protocol}:{host}:{port}"),
         Endpoint::Dns { name, .. } => format!("{name}@{host}"),
+        Endpoint::Foreign(url) => format!("{host}{}", web_path(url)),
     }
 }
 
