@@ -1,7 +1,5 @@
 //! A rule on the target's host, asked for at a server that has nothing to do with it.
 
-use std::fmt::Display;
-
 use faultline_record::{Failure, Purpose};
 
 use super::Finding;
@@ -21,16 +19,8 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let turns = Turns { main: Vec::new(), own: tries(Purpose::HostAnywhere), innocent: tries(Purpose::InnocentServer) };
     let Some(first) = sent(Purpose::HostAnywhere).next().filter(|_| turns.say() == Says::Always) else { return };
     let Some((failure, node)) = first.http.and_then(|row| row.outcome.failure()).and_then(mechanism) else { return };
-    let fields: &[(&str, &dyn Display)] = &[
-        ("host", &features.host),
-        ("addresses", &first.address),
-        ("failed", &turns.failed()),
-        ("tries", &turns.tries()),
-        ("failure", &failure),
-        ("answered", &turns.answered()),
-        ("rounds", &turns.innocent.len()),
-    ];
-    found.push(Finding::new("http.host_anywhere", turns.rows(), fields).pointing_at(node));
+    let finding = turns.finding("http.host_anywhere", &features.host, first.address, Some(failure));
+    found.push(finding.pointing_at(node));
 }
 
 /// The node of the tree, as for the differential at the target's own address.

@@ -172,17 +172,9 @@ fn in_turns(features: &Features<'_>, address: IpAddr, id: &str) -> Option<Findin
     let own = |c: &&Connection<'_>| c.address == address && matches!(c.purpose, Purpose::Main | Purpose::Retry);
     let mut silent = features.connections.iter().filter(own).filter(|c| c.tls_data().is_some());
     let (failure, mechanism) = silent.find_map(|c| Some((c.tls_failure()?, silence(c)?.1)))?;
-    let fields: &[(&str, &dyn std::fmt::Display)] = &[
-        ("host", &features.host),
-        ("addresses", &address),
-        ("failed", &turns.failed()),
-        ("tries", &turns.tries()),
-        ("failure", &failure),
-        ("answered", &turns.answered()),
-        ("rounds", &turns.innocent.len()),
-    ];
     let what = if id == "tls.any_name_fails" { "other" } else { "sni" };
-    Some(Finding::new(id, turns.rows(), fields).pointing_at(format!("{mechanism}.{what}")))
+    let finding = turns.finding(id, &features.host, address, Some(failure));
+    Some(finding.pointing_at(format!("{mechanism}.{what}")))
 }
 
 /// A failure without an experiment beside it.

@@ -69,15 +69,7 @@ fn by_name(features: &Features<'_>, failed: &[&Quic<'_>]) -> Option<Finding> {
         Says::Recovers => ("quic.transient", None),
         Says::Nothing => return None,
     };
-    let fields: &[(&str, &dyn Display)] = &[
-        ("host", &features.host),
-        ("addresses", &address),
-        ("failed", &turns.failed()),
-        ("tries", &turns.tries()),
-        ("answered", &turns.answered()),
-        ("rounds", &turns.innocent.len()),
-    ];
-    let finding = Finding::new(id, turns.rows(), fields);
+    let finding = turns.finding(id, &features.host, address, None);
     Some(match node {
         Some(node) => finding.pointing_at(node),
         None => finding,

@@ -250,16 +250,7 @@ fn host_differential(
         Says::Recovers => ("http.transient", None),
         Says::Nothing => return None,
     };
-    let fields: &[(&str, &dyn std::fmt::Display)] = &[
-        ("host", &features.host),
-        ("addresses", &connection.address),
-        ("failed", &turns.failed()),
-        ("tries", &turns.tries()),
-        ("failure", &failure),
-        ("answered", &turns.answered()),
-        ("rounds", &turns.innocent.len()),
-    ];
-    let finding = Finding::new(id, turns.rows(), fields);
+    let finding = turns.finding(id, &features.host, connection.address, Some(failure));
     Some(match node {
         Some(node) => finding.pointing_at(node),
         None => finding,

@@ -1,5 +1,11 @@
 //! Tries of a target's own name and of an innocent one, in turns at one address, whatever carries them: what they say.
 
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use faultline_record::Failure;
+
+use super::Finding;
 use crate::paired::{LIKELY, Pairs, SETTLED};
 
 /// Rounds in which the innocent name must have been answered before a differential counts. Three rounds, alternating, is
@@ -76,6 +82,20 @@ impl Turns {
     pub(super) fn log10_odds(&self) -> f64 {
         let answered = |tries: &[Try]| tries.iter().map(|one| !one.failed).collect::<Vec<_>>();
         Pairs::of(answered(&self.own), answered(&self.innocent)).log10_odds()
+    }
+
+    /// What they say, in the words of a rule.
+    pub(super) fn finding(&self, id: &str, host: &str, address: IpAddr, failure: Option<Failure>) -> Finding {
+        let fields: &[(&str, &dyn Display)] = &[
+            ("host", &host),
+            ("addresses", &address),
+            ("failed", &self.failed()),
+            ("tries", &self.tries()),
+            ("failure", &failure.map_or("", Failure::name)),
+            ("answered", &self.answered()),
+            ("rounds", &self.innocent.len()),
+        ];
+        Finding::new(id, self.rows(), fields)
     }
 
     /// What they say.
