@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use faultline_record::{Dns, DnsAnswer, DnsRecord, Engine, Failure, Outcome, QueryType};
 use hickory_proto::op::{DnsRequestOptions, Message, Query, ResponseCode};
+use hickory_proto::rr::rdata::svcb::SvcParamValue;
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_resolver::net::NetError;
 
@@ -88,6 +89,7 @@ impl Question {
         let record_type = match self.query_type {
             QueryType::A => RecordType::A,
             QueryType::Aaaa => RecordType::AAAA,
+            QueryType::Https => RecordType::HTTPS,
         };
         Ok(Query::query(self.name()?, record_type))
     }
@@ -138,6 +140,17 @@ fn record(data: &RData) -> Option<DnsRecord> {
         RData::CNAME(name) => Some(DnsRecord::Cname(plain(&name.0))),
         _ => None,
     }
+}
+
+/// The keys for an encrypted `ClientHello` in a reply: the first list of configurations that a record of services holds.
+pub(super) fn keys_in(message: &Message) -> Option<Vec<u8>> {
+    message.answers.iter().find_map(|answer| match &answer.data {
+        RData::HTTPS(service) => service.svc_params.iter().find_map(|(_, value)| match value {
+            SvcParamValue::EchConfigList(list) => Some(list.0.clone()),
+            _ => None,
+        }),
+        _ => None,
+    })
 }
 
 fn plain(name: &Name) -> String {

@@ -8,12 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use faultline_record::{Engine, Failure, Outcome, QueryType};
+use hickory_proto::op::Message;
 use hickory_resolver::config::ConnectionConfig;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
-use super::dns::{Answered, Question, replied};
+use super::dns::{Answered, Question, keys_in, replied};
 use super::tcp::Waited;
 use super::way::{Way, Ways};
 use super::{Drive, DriveConfig};
@@ -89,7 +90,28 @@ impl Drive {
         self.ask_service(question, &self.shared.doh.named[index]).await
     }
 
+    /// Asks a public resolver's DoH service for the keys of a name, by the resolver's place in the configuration.
+    pub async fn ask_keys(&self, question: &Question, index: usize) -> (Answered, Option<Vec<u8>>) {
+        let mut keys = None;
+        let service = &self.shared.doh.public[index];
+        let mut answered = self.ask_service_and(question, service, &mut |reply| keys = keys_in(reply)).await;
+        if keys.is_some() {
+            answered.outcome = Outcome::Ok;
+        }
+        (answered, keys)
+    }
+
     async fn ask_service(&self, question: &Question, service: &Service) -> Answered {
+        self.ask_service_and(question, service, &mut |_| {}).await
+    }
+
+    /// The same, with a look at what came.
+    async fn ask_service_and(
+        &self,
+        question: &Question,
+        service: &Service,
+        look: &mut (dyn FnMut(&Message) + Send),
+    ) -> Answered {
         let mut seen = question.unanswered(Engine::Doh, &service.name);
         let limit = self.config().limits.dns;
         let ask = async {
@@ -102,7 +124,8 @@ impl Drive {
                 let result = way.ask(&query, question.options(), share).await;
                 let after_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
                 last = replied(&mut seen, &query, result.as_deref(), after_ms);
-                if result.is_ok() {
+                if let Ok(reply) = result {
+                    look(&reply);
                     break;
                 }
             }

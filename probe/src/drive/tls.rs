@@ -14,14 +14,14 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use faultline_record::{Certificate, Failure, Outcome, Tls};
-use rustls::client::Resumption;
+use faultline_record::{Certificate, Failure, NotRun, Outcome, Tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{EchConfig, EchMode, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, EchConfigListBytes, ServerName, UnixTime};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -124,6 +124,19 @@ impl TlsSetup {
             seen.map_or((Vec::new(), Ok(())), |seen| (seen.chain, seen.verdict))
         };
         (config, presented)
+    }
+
+    /// Encrypts the name with keys that its HTTPS record gave (an `ECHConfigList`). TLS 1.3 only.
+    fn encrypting(&self, keys: &[u8]) -> Result<TlsConnector, Error> {
+        let keys = EchConfig::new(EchConfigListBytes::from(keys.to_vec()), aws_lc_rs::hpke::ALL_SUPPORTED_SUITES)?;
+        let verifier = Arc::new(Witness { genuine: self.genuine.clone(), keeper: Keeper::Task });
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_ech(EchMode::from(keys))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config).into())
     }
 
     fn connector(&self, alpn: Alpn, hello: Hello) -> TlsConnector {
@@ -291,33 +304,71 @@ impl Drive {
             let detail = Some("the name cannot be offered".to_owned());
             return Handshake { outcome, detail, seen: Tls::default(), stream: None };
         };
-        let mut seen = Tls { sni: sni(&name).filter(|_| hello != Hello::NoName), ..Tls::default() };
+        let seen = Tls { sni: sni(&name).filter(|_| hello != Hello::NoName), ..Tls::default() };
         let connection = if hello == Hello::Segments { connection.cut_at(host) } else { connection };
-        let tap = connection.tap();
-        let connect = self.shared.tls.connector(alpn, hello).connect(name, connection);
-        let (result, presented) = PRESENTED
-            .scope(RefCell::new(None), async {
-                let result = timeout(deadline, connect).await;
-                (result, PRESENTED.with(RefCell::take))
-            })
-            .await;
-        let passed = tap.passed();
-        look_at_wire(&mut seen, &passed);
-        let (chain, verdict) = presented.map_or((Vec::new(), Ok(())), |seen| (seen.chain, seen.verdict));
-        seen.chain = chain;
-        let (end, stream) = match result {
-            Ok(Ok(stream)) => {
-                look_at_session(&mut seen, &stream);
-                (Ok(()), Some(stream))
-            }
-            Ok(Err(error)) => (Err(handshake_fault(&error, &passed)), None),
-            Err(_) => (Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))), None),
+        shake(&self.shared.tls.connector(alpn, hello), name, connection, seen, deadline).await
+    }
+
+    /// The same, with the name encrypted. What is on the wire in its place is the server's public name; the row has the target's.
+    /// Where the server has no such keys it says so by a handshake of its own, which ends as a failed one with bytes received.
+    pub async fn handshake_encrypted(
+        &self,
+        connection: Tapped,
+        host: &str,
+        keys: &[u8],
+        deadline: Duration,
+    ) -> Handshake {
+        let unusable = |error: &dyn std::fmt::Display| Handshake {
+            outcome: Outcome::NotRun(NotRun::NotNeeded),
+            detail: Some(format!("the name's keys cannot be used: {error}")),
+            seen: Tls::default(),
+            stream: None,
         };
-        // A verdict against the chain says more than how the handshake went on from there.
-        match verdict.and(end) {
-            Ok(()) => Handshake { outcome: Outcome::Ok, detail: None, seen, stream },
-            Err(fault) => Handshake { outcome: fault.outcome, detail: fault.detail, seen, stream },
+        let name = match ServerName::try_from(host.to_owned()) {
+            Ok(name) => name,
+            Err(error) => return unusable(&error),
+        };
+        let connector = match self.shared.tls.encrypting(keys) {
+            Ok(connector) => connector,
+            Err(error) => return unusable(&error),
+        };
+        let seen = Tls { sni: sni(&name), ..Tls::default() };
+        shake(&connector, name, connection, seen, deadline).await
+    }
+}
+
+/// One handshake, and what it showed.
+async fn shake(
+    connector: &TlsConnector,
+    name: ServerName<'static>,
+    connection: Tapped,
+    mut seen: Tls,
+    deadline: Duration,
+) -> Handshake {
+    let tap = connection.tap();
+    let connect = connector.connect(name, connection);
+    let (result, presented) = PRESENTED
+        .scope(RefCell::new(None), async {
+            let result = timeout(deadline, connect).await;
+            (result, PRESENTED.with(RefCell::take))
+        })
+        .await;
+    let passed = tap.passed();
+    look_at_wire(&mut seen, &passed);
+    let (chain, verdict) = presented.map_or((Vec::new(), Ok(())), |seen| (seen.chain, seen.verdict));
+    seen.chain = chain;
+    let (end, stream) = match result {
+        Ok(Ok(stream)) => {
+            look_at_session(&mut seen, &stream);
+            (Ok(()), Some(stream))
         }
+        Ok(Err(error)) => (Err(handshake_fault(&error, &passed)), None),
+        Err(_) => (Err(Fault::new(Outcome::Failed(Failure::GenericTimeoutError), Waited(deadline))), None),
+    };
+    // A verdict against the chain says more than how the handshake went on from there.
+    match verdict.and(end) {
+        Ok(()) => Handshake { outcome: Outcome::Ok, detail: None, seen, stream },
+        Err(fault) => Handshake { outcome: fault.outcome, detail: fault.detail, seen, stream },
     }
 }
 

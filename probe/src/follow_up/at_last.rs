@@ -30,6 +30,7 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
         host_anywhere(&rows.all),
         rows.other_hellos(),
         rows.other_forms(),
+        rows.encrypted(),
         rows.residual(),
         rows.locate(),
         super::http3::wanted(&rows.main),
@@ -154,6 +155,11 @@ impl<'a> Rows<'a> {
     fn elsewhere(&self) -> Option<Experiment> {
         let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
         Some(Experiment::Elsewhere { beside: address, own })
+    }
+
+    fn encrypted(&self) -> Option<Experiment> {
+        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
+        Some(Experiment::Encrypted { address, own })
     }
 
     fn other_forms(&self) -> Option<Experiment> {

@@ -171,9 +171,15 @@ pub enum Experiment {
         /// The name.
         own: String,
     },
-    /// In which forms is the name known? The target's own handshake with other letters, with a longer name, in TLS 1.2, and
-    /// with the name encrypted.
+    /// In which forms is the name known? The target's own handshake with other letters, with a longer name, and in TLS 1.2.
     OtherForms {
+        /// Where the target's name failed and an innocent one did not.
+        address: SocketAddr,
+        /// The name it failed for.
+        own: String,
+    },
+    /// Is the name answered when it is encrypted (ECH)? Where its HTTPS record gives the keys.
+    Encrypted {
         /// Where the target's name failed and an innocent one did not.
         address: SocketAddr,
         /// The name it failed for.
@@ -251,6 +257,7 @@ impl Experiment {
             | Self::Http3Copy { address }
             | Self::Elsewhere { beside: address, .. }
             | Self::OtherForms { address, .. }
+            | Self::Encrypted { address, .. }
             | Self::OtherPort { address }
             | Self::Residual { address }
             | Self::SmallSegments { address } => Some(Family::of(address.ip())),

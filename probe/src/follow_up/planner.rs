@@ -120,7 +120,8 @@ impl Planner {
         let share = trial.round.share_of(Budget::USUAL).max(f64::MIN_POSITIVE);
         match trial.aim {
             Aim::Settles => self.beliefs(experiment.family()).expected_gain(&trial.answers) / share,
-            Aim::Describes => -share,
+            // In the order in which they are wanted.
+            Aim::Describes => -1.0,
             Aim::Measures => -LAST - share,
         }
     }

@@ -210,6 +210,10 @@ impl Experiment {
             }
             Self::OtherHellos { .. } => Trial::describing("is it how the name is sent?", Cost::new(3, 8_000, 8.0)),
             Self::OtherForms { .. } => Trial::describing("which forms of the name?", Cost::new(3, 8_000, 4.0)),
+            Self::Encrypted { .. } => Trial {
+                aim: Aim::Measures,
+                ..Trial::describing("does the name pass encrypted?", Cost::new(2, 8_000, 4.0))
+            },
             Self::Locate { .. } => {
                 Trial { aim: Aim::Measures, ..Trial::describing("where on the path?", Cost::new(20, 30_000, 20.0)) }
             }

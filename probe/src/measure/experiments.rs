@@ -137,6 +137,7 @@ impl Walk {
             Experiment::VersionNegotiation { address } => self.negotiate(hop, *address).await,
             Experiment::OtherHellos { address, own } => self.other_hellos(hop, *address, own, goal).await,
             Experiment::OtherForms { address, own } => self.other_forms(hop, *address, own, goal).await,
+            Experiment::Encrypted { address, own } => self.encrypted(hop, *address, own).await,
             Experiment::Elsewhere { beside, own } => self.elsewhere(hop, *beside, own, goal).await,
             Experiment::Residual { address } => self.residual(hop, *address, goal).await,
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,

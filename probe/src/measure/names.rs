@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use faultline_record::{Engine, Family, Outcome, Purpose};
+use faultline_record::{Engine, Family, Outcome, Purpose, QueryType, StepData, Tls};
 use futures_util::future::join_all;
 
 use super::Walk;
@@ -57,6 +57,40 @@ impl Walk {
             self.offer_in(round, address, name, goal)
         });
         join_all(tried).await;
+    }
+
+    /// The target's own handshake with the name encrypted, where the name has keys for that.
+    pub(super) async fn encrypted(&self, hop: u16, address: SocketAddr, own: &str) {
+        let Some(keys) = self.keys(hop, own).await else { return };
+        let round = self.round(hop, Purpose::Ech);
+        let place = round.place(Some(self.log.connection()), Some(address));
+        let Ok(stream) = self.tcp(place, address, round).await else { return };
+        let ticket = self.log.begin();
+        let handshake = self.drive.handshake_encrypted(stream, own, &keys, round.tls);
+        let (outcome, detail, seen) = match self.cut.guard(Box::pin(handshake)).await {
+            Ok(done) => (done.outcome, done.detail, done.seen),
+            Err(reason) => (Outcome::NotRun(reason), None, Tls::default()),
+        };
+        self.log.end(ticket, place, outcome, detail, StepData::Tls(seen));
+    }
+
+    /// The keys that the name's HTTPS record gives, by the first public resolver over HTTPS that answers.
+    async fn keys(&self, hop: u16, own: &str) -> Option<Vec<u8>> {
+        let question = Question::new(own, QueryType::Https);
+        for (index, resolver) in self.drive.config().resolvers.iter().enumerate() {
+            let planned = question.unanswered(Engine::Doh, &resolver.name);
+            let mut keys = None;
+            let asking = async {
+                let (answered, found) = self.drive.ask_keys(&question, index).await;
+                keys = found;
+                answered
+            };
+            let answered = self.dns(hop, Purpose::Ech, planned, asking).await.ok()?;
+            if answered.seen.replies > 0 {
+                return keys;
+            }
+        }
+        None
     }
 
     /// A connection to the host at the web's other port.

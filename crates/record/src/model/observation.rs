@@ -263,6 +263,8 @@ named! {
         A = "A",
         /// IPv6 addresses.
         Aaaa = "AAAA",
+        /// The keys with which a handshake encrypts the name (RFC 9460; the answer holds none of them, only whether there are any).
+        Https = "HTTPS",
     }
 }
 

@@ -68,6 +68,7 @@ fn way(purpose: Purpose) -> Option<&'static str> {
         Purpose::SplitSegments => Some("cut over two TCP segments"),
         Purpose::SplitRecords => Some("cut over many TLS records"),
         Purpose::NoSni => Some("left out"),
+        Purpose::Ech => Some("encrypted"),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use super::world::{Authority, acceptor, closed_port, config, drive, reply, run, 
 use crate::drive::{DriveConfig, PublicResolver};
 
 /// A DoH service whose certificate is for these names, and that answers so: a status, and what the reply holds.
-async fn service(
+pub(super) async fn service(
     authority: &Authority,
     names: &[&str],
     answer: impl Fn(&Message) -> (u16, Message) + Clone + Send + Sync + 'static,
@@ -50,7 +50,7 @@ fn genuine(query: &Message) -> (u16, Message) {
     (200, reply(query, Some(IpAddr::from([127, 9, 9, 1]))))
 }
 
-fn public(name: &str, host: &str, address: SocketAddr) -> PublicResolver {
+pub(super) fn public(name: &str, host: &str, address: SocketAddr) -> PublicResolver {
     let doh = format!("https://{host}:{}/dns-query", address.port()).parse().unwrap();
     PublicResolver { name: name.to_owned(), udp: vec![address.ip()], doh, dot: None }
 }

@@ -2,6 +2,7 @@
 
 mod dns;
 mod doh;
+mod ech;
 mod follow_ups;
 mod helper;
 mod hostile;
