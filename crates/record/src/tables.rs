@@ -95,6 +95,8 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "vpn_protocol",
         "vpn_bytes_received",
         "vpn_answer",
+        "vpn_proof",
+        "vpn_key",
     ],
 };
 
@@ -103,7 +105,7 @@ pub(crate) const DNS_COLUMNS: usize = 6;
 pub(crate) const TLS_COLUMNS: usize = 6;
 pub(crate) const HTTP_COLUMNS: usize = 7;
 /// The last ones: what is of all steps, and of those that came later.
-pub(crate) const VPN_COLUMNS: usize = 3;
+pub(crate) const VPN_COLUMNS: usize = 5;
 
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",

@@ -6,6 +6,8 @@
 
 extern crate alloc;
 
+pub mod echo;
 pub mod ikev2;
 pub mod openvpn;
 pub mod tls;
+pub mod wireguard;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use faultline_record::{Failure, Outcome, Vpn, VpnAnswer, VpnProtocol};
+use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 use faultline_wire::{ikev2, openvpn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
@@ -17,7 +17,7 @@ use super::{Drive, Fault, errno};
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
 /// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
-const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
 /// Octets of noise sent first in disguise: shorter than any message of either protocol.
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
@@ -26,7 +26,7 @@ const CUT: usize = 2;
 /// The pause between both parts, so that they are segments of their own.
 const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.
-const DATAGRAM: usize = 2_048;
+pub(super) const DATAGRAM: usize = 2_048;
 
 /// How the first message is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,13 @@ pub struct Exchange {
     pub seen: Vpn,
 }
 
+impl Exchange {
+    /// One that was not begun.
+    pub fn not_run(protocol: VpnProtocol, reason: NotRun) -> Self {
+        Self { outcome: Outcome::NotRun(reason), detail: None, seen: Vpn::planned(protocol) }
+    }
+}
+
 /// A message, and how its answer is known.
 enum Question {
     Openvpn { session: [u8; 8] },
@@ -60,7 +67,8 @@ impl Question {
     fn new(protocol: VpnProtocol) -> Self {
         match protocol {
             VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => Self::Openvpn { session: rand::random() },
-            VpnProtocol::Ikev2 => {
+            // WireGuard has a driver of its own.
+            VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
                 let spi = rand::random();
                 let mut public: [u8; 256] = rand::random();
                 // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
@@ -104,7 +112,7 @@ impl Drive {
     ) -> Exchange {
         super::stays_here(address.ip());
         self.meter().connection();
-        let mut seen = Vpn { protocol, bytes_received: 0, answer: None };
+        let mut seen = Vpn::planned(protocol);
         let asked = self.ask_tunnel(address, protocol, first, deadline, &mut seen).await;
         ended(asked, seen, deadline)
     }
@@ -117,16 +125,10 @@ impl Drive {
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
-        let any: SocketAddr =
-            if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-        let socket = UdpSocket::bind(any).await?;
-        // A connected socket is told of ICMP errors.
-        socket.connect(address).await?;
+        let socket = connected(address).await?;
         let question = Question::new(protocol);
         if first == FirstMessage::Disguised {
-            // The upper bits set: the opcode of no protocol here.
-            let noise: [u8; NOISE] = rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0);
-            self.meter().sent(socket.send(&noise).await?);
+            self.meter().sent(socket.send(&noise()).await?);
         }
         let (message, start) = (question.datagram(), Instant::now());
         self.meter().sent(socket.send(&message).await?);
@@ -153,7 +155,7 @@ impl Drive {
 
     /// Asks `OpenVPN`'s server over a fresh connection.
     pub async fn tunnel_by_tcp(&self, mut stream: Tapped, first: FirstMessage, deadline: Duration) -> Exchange {
-        let mut seen = Vpn { protocol: VpnProtocol::OpenvpnTcp, bytes_received: 0, answer: None };
+        let mut seen = Vpn::planned(VpnProtocol::OpenvpnTcp);
         let tap = stream.tap();
         let asked = timeout(deadline, ask_by_tcp(&mut stream, first, &mut seen)).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
@@ -191,9 +193,26 @@ async fn ask_by_tcp(stream: &mut Tapped, first: FirstMessage, seen: &mut Vpn) ->
     }
 }
 
-fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {
+/// A socket of its own. Connected, so that it is told of ICMP errors.
+pub(super) async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr =
+        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(address).await?;
+    Ok(socket)
+}
+
+/// A datagram of noise. The upper bits are set: the opcode and the message type of no protocol here.
+pub(super) fn noise() -> [u8; NOISE] {
+    rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0)
+}
+
+pub(super) fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {
     let fault = match asked {
-        Ok(true) => return Exchange { outcome: Outcome::Ok, detail: None, seen },
+        Ok(true) => {
+            let seen = Vpn { proof: seen.proof.or(Some(VpnProof::FirstAnswer)), ..seen };
+            return Exchange { outcome: Outcome::Ok, detail: None, seen };
+        }
         Ok(false) if seen.answer.is_some() => {
             Fault::new(Outcome::Failed(Failure::UnexpectedResponse), "no answer of the protocol")
         }

@@ -17,6 +17,7 @@ mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod wireguard;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -35,6 +36,7 @@ use self::connect::{By, Goal, Reached, Round};
 use self::log::{Cut, Log, Place};
 use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
+use self::wireguard::Sender;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up::{self, Planner, Purse};
@@ -87,6 +89,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         helper: context.helper,
         purse: context.purse,
         resting: context.resting,
+        sender: Sender::of(drive, target),
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -129,6 +132,7 @@ struct Walk {
     helper: Option<Arc<HelperClient>>,
     purse: Arc<Purse>,
     resting: Arc<AtomicUsize>,
+    sender: Sender,
 }
 
 /// What a walk keeps from hop to hop.
@@ -221,11 +225,16 @@ impl Walk {
             known.comparisons.extend(comparisons);
             tokio::join!(self.settle(hop, goal, known, follow_up::wanted), control);
         } else {
-            tokio::join!(
-                self.try_others(hop, comparisons, &tried, goal),
-                self.settle(hop, goal, known, follow_up::wanted),
-                control
-            );
+            let (others, settled) =
+                (self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known, follow_up::wanted));
+            if matches!(self.sender, Sender::Own(_)) {
+                // A server answers no first message that is dated before the last one: never two under way.
+                control.await;
+                others.await;
+                settled.await;
+            } else {
+                tokio::join!(others, settled, control);
+            }
         }
         if let HostName::Name(name) = host {
             known.addresses.insert(name.clone(), addresses);

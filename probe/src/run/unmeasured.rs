@@ -62,7 +62,7 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
             steps.push(StepData::Quic(Tls { sni: sni.clone().or_else(server_name), ..Tls::default() }));
         }
         Endpoint::Vpn { protocol, .. } => {
-            steps.push(StepData::Vpn(Vpn { protocol: *protocol, bytes_received: 0, answer: None }));
+            steps.push(StepData::Vpn(Vpn::planned(*protocol)));
         }
         Endpoint::Dns { .. } => {}
     }

@@ -11,6 +11,7 @@ mod pattern;
 mod run;
 mod target;
 mod time;
+mod vpn;
 
 pub use certificate::{Certificate, hex, sha256};
 pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES};
@@ -20,9 +21,10 @@ pub use measurement::{Measurement, Witness, Witnessed};
 pub use network::{Network, NetworkKind};
 pub use observation::{
     Dns, DnsAnswer, DnsRecord, Engine, FirstBytes, Http, NotRun, Observation, Outcome, Purpose, QueryType, Step,
-    StepData, Tls, Vpn, VpnAnswer, VpnProtocol,
+    StepData, Tls,
 };
 pub use pattern::Pattern;
 pub use run::{PaceMark, Run, RunEnd, RunSummary};
 pub use target::{Availability, Target};
 pub use time::Timestamp;
+pub use vpn::{ServerKey, Vpn, VpnAnswer, VpnKey, VpnProof, VpnProtocol};

@@ -13,7 +13,7 @@ use crate::model::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun,
     Observation, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step, StepData,
-    Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol,
+    Target, Timestamp, Tls, Vpn, VpnAnswer, VpnKey, VpnProof, VpnProtocol,
 };
 use crate::tables;
 
@@ -159,6 +159,8 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
             protocol: last.parse(VpnProtocol::from_name)?,
             bytes_received: last.count()?,
             answer: last.parse_or_null(VpnAnswer::from_name)?,
+            proof: last.parse_or_null(VpnProof::from_name)?,
+            key: last.parse_or_null(VpnKey::from_name)?,
         });
     }
     Ok((seen, body))

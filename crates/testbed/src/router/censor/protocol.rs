@@ -30,6 +30,16 @@ pub fn is_wireguard(payload: &[u8]) -> bool {
     payload.len() == 148 && payload.starts_with(&[1, 0, 0, 0])
 }
 
+/// Whether a datagram is its answer: type 2, 92 octets (section 5.4.3).
+pub fn is_wireguard_response(payload: &[u8]) -> bool {
+    payload.len() == 92 && payload.starts_with(&[2, 0, 0, 0])
+}
+
+/// Whether a datagram carries data, be it none: type 4, at least 32 octets (section 5.4.6).
+pub fn is_wireguard_data(payload: &[u8]) -> bool {
+    payload.len() >= 32 && payload.starts_with(&[4, 0, 0, 0])
+}
+
 /// IKE's ports, without and behind NAT (RFC 7296 section 2).
 const IKE_PORTS: [u16; 2] = [500, 4_500];
 
@@ -110,6 +120,9 @@ mod tests {
     fn wireguard_is_known_by_type_and_size() {
         let mut first = [0; 148];
         first[0] = 1;
+        let (response, data) = ([&[2, 0, 0, 0][..], &[7; 88]].concat(), [&[4, 0, 0, 0][..], &[7; 28]].concat());
+        assert!(is_wireguard_response(&response) && !is_wireguard_response(&response[..91]));
+        assert!(is_wireguard_data(&data) && !is_wireguard_data(&data[..31]) && !is_wireguard_data(&first));
         assert!(is_wireguard(&first) && !is_wireguard(&first[..147]) && !is_wireguard(&[1; 148]));
     }
 
