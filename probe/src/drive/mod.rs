@@ -6,6 +6,7 @@ mod dns;
 mod doh;
 mod errno;
 mod http;
+mod openvpn;
 mod quic;
 mod runtime;
 mod scrub;

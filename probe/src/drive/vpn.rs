@@ -1,8 +1,9 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account and no key of a provider's is used, and nothing follows the first answer.
+//! patience. No account is used, and no key but the static one that the user may give; nothing follows the first answer.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
@@ -13,7 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
-use super::{Drive, Fault, errno};
+use super::{Drive, Fault, errno, openvpn as wrapped};
+use crate::vpn_keys::OpenvpnKey;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
 /// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
@@ -58,15 +60,17 @@ impl Exchange {
 
 /// A message, and how its answer is known.
 enum Question {
-    Openvpn { session: [u8; 8] },
+    Openvpn { session: [u8; 8], key: Option<Arc<OpenvpnKey>> },
     Ike { spi: [u8; 8], message: Vec<u8> },
 }
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol) -> Self {
+    fn new(protocol: VpnProtocol, key: Option<&Arc<OpenvpnKey>>) -> Self {
         match protocol {
-            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => Self::Openvpn { session: rand::random() },
+            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
+                Self::Openvpn { session: rand::random(), key: key.cloned() }
+            }
             // WireGuard has a driver of its own.
             VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
                 let spi = rand::random();
@@ -80,17 +84,20 @@ impl Question {
 
     fn datagram(&self) -> Vec<u8> {
         match self {
-            Self::Openvpn { session } => openvpn::client_reset(*session).to_vec(),
+            Self::Openvpn { session, key } => wrapped::reset(*session, key.as_deref()),
             Self::Ike { message, .. } => message.clone(),
         }
     }
 
     fn read(&self, message: &[u8]) -> VpnAnswer {
         match self {
-            Self::Openvpn { session } => match openvpn::answer(message, *session) {
-                openvpn::Answer::Reset => VpnAnswer::ServerReset,
-                openvpn::Answer::Other => VpnAnswer::Other,
-            },
+            Self::Openvpn { session, key } => {
+                let plain = wrapped::plain(message, key.as_deref());
+                match plain.map(|plain| openvpn::answer(&plain, *session)) {
+                    Some(openvpn::Answer::Reset) => VpnAnswer::ServerReset,
+                    Some(openvpn::Answer::Other) | None => VpnAnswer::Other,
+                }
+            }
             Self::Ike { spi, .. } => match ikev2::answer(message, *spi) {
                 ikev2::Answer::Chosen => VpnAnswer::Chosen,
                 ikev2::Answer::Notified(_) => VpnAnswer::Notified,
@@ -109,24 +116,25 @@ impl Drive {
         protocol: VpnProtocol,
         first: FirstMessage,
         deadline: Duration,
+        key: Option<&Arc<OpenvpnKey>>,
     ) -> Exchange {
         super::stays_here(address.ip());
         self.meter().connection();
-        let mut seen = Vpn::planned(protocol);
-        let asked = self.ask_tunnel(address, protocol, first, deadline, &mut seen).await;
+        let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
+        let question = Question::new(protocol, key);
+        let asked = self.ask_tunnel(address, question, first, deadline, &mut seen).await;
         ended(asked, seen, deadline)
     }
 
     async fn ask_tunnel(
         &self,
         address: SocketAddr,
-        protocol: VpnProtocol,
+        question: Question,
         first: FirstMessage,
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
         let socket = connected(address).await?;
-        let question = Question::new(protocol);
         if first == FirstMessage::Disguised {
             self.meter().sent(socket.send(&noise()).await?);
         }
@@ -154,10 +162,17 @@ impl Drive {
     }
 
     /// Asks `OpenVPN`'s server over a fresh connection.
-    pub async fn tunnel_by_tcp(&self, mut stream: Tapped, first: FirstMessage, deadline: Duration) -> Exchange {
-        let mut seen = Vpn::planned(VpnProtocol::OpenvpnTcp);
+    pub async fn tunnel_by_tcp(
+        &self,
+        mut stream: Tapped,
+        first: FirstMessage,
+        deadline: Duration,
+        key: Option<&Arc<OpenvpnKey>>,
+    ) -> Exchange {
+        let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
+        let question = Question::new(VpnProtocol::OpenvpnTcp, key);
         let tap = stream.tap();
-        let asked = timeout(deadline, ask_by_tcp(&mut stream, first, &mut seen)).await.unwrap_or(Ok(false));
+        let asked = timeout(deadline, ask_by_tcp(&mut stream, &question, first, &mut seen)).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
         if tap.passed().ended && seen.bytes_received == 0 {
             let closed = Fault::new(Outcome::Failed(Failure::EofError), "the server closed the connection");
@@ -167,9 +182,8 @@ impl Drive {
     }
 }
 
-async fn ask_by_tcp(stream: &mut Tapped, first: FirstMessage, seen: &mut Vpn) -> io::Result<bool> {
-    let session: [u8; 8] = rand::random();
-    let frame = openvpn::framed(openvpn::client_reset(session));
+async fn ask_by_tcp(stream: &mut Tapped, question: &Question, first: FirstMessage, seen: &mut Vpn) -> io::Result<bool> {
+    let frame = openvpn::framed(&question.datagram());
     if first == FirstMessage::Disguised {
         stream.write_all(&frame[..CUT]).await?;
         tokio::time::sleep(BETWEEN).await;
@@ -182,7 +196,7 @@ async fn ask_by_tcp(stream: &mut Tapped, first: FirstMessage, seen: &mut Vpn) ->
         let length = stream.read(&mut buffer).await?;
         heard.extend_from_slice(&buffer[..length]);
         if let Some(message) = openvpn::first_frame(&heard) {
-            let answer = Question::Openvpn { session }.read(message);
+            let answer = question.read(message);
             seen.answer = Some(answer);
             return Ok(answer != VpnAnswer::Other);
         }

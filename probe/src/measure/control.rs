@@ -59,6 +59,8 @@ impl Walk {
     async fn datagram_for_helper(&self, goal: &Goal) -> Result<Option<String>, NoKey> {
         match goal.by {
             By::Tunnel(VpnProtocol::Wireguard) => self.first_message_for_helper().await.map(Some),
+            // The helper has no key, and a server that wants one is silent to it.
+            By::Tunnel(_) if self.openvpn_key.is_some() => Err(NoKey),
             By::Tcp | By::Quic | By::Tunnel(_) => Ok(None),
         }
     }

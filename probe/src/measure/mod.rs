@@ -41,6 +41,7 @@ use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up::{self, Planner, Purse};
 use crate::helper::HelperClient;
+use crate::vpn_keys::OpenvpnKey;
 
 pub use self::survey::{Survey, survey};
 
@@ -90,6 +91,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         purse: context.purse,
         resting: context.resting,
         sender: Sender::of(drive, target),
+        openvpn_key: drive.config().vpn_keys.openvpn(target),
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -133,6 +135,7 @@ struct Walk {
     purse: Arc<Purse>,
     resting: Arc<AtomicUsize>,
     sender: Sender,
+    openvpn_key: Option<Arc<OpenvpnKey>>,
 }
 
 /// What a walk keeps from hop to hop.

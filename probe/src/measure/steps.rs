@@ -131,10 +131,11 @@ impl Walk {
     ) -> Result<(), NotRun> {
         let planned = || StepData::Vpn(Vpn::planned(protocol));
         let skip = |reason| self.log.skip(place, reason, planned());
+        let key = self.openvpn_key.as_ref();
         let done = if protocol.is_tcp() {
             let stream = self.tcp(place, address, round).await.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
-            (ticket, self.cut.guard(self.drive.tunnel_by_tcp(stream, round.first, round.tls)).await)
+            (ticket, self.cut.guard(self.drive.tunnel_by_tcp(stream, round.first, round.tls, key)).await)
         } else {
             let admission = match self.unsent(protocol).or_else(|| self.refusal(address.ip())) {
                 Some(reason) => Err(reason),
@@ -145,7 +146,7 @@ impl Walk {
             let asking = async {
                 match protocol {
                     VpnProtocol::Wireguard => self.ask_wireguard(admission, address, round).await,
-                    _ => self.drive.tunnel_by_udp(admission, address, protocol, round.first, round.tls).await,
+                    _ => self.drive.tunnel_by_udp(admission, address, protocol, round.first, round.tls, key).await,
                 }
             };
             (ticket, self.cut.guard(Box::pin(asking)).await)

@@ -47,6 +47,7 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         purse: Arc::default(),
         resting: Arc::default(),
         sender: wanted.datagram.clone().map_or(Sender::Nobody, Sender::Client),
+        openvpn_key: None,
     };
     walk.survey(&wanted).await;
     walk.log.take()

@@ -11,6 +11,7 @@ use faultline_record::{ServerKey, VpnKey};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::openvpn;
 use super::{Entry, Key, Secret, VpnKeys, Whose, WireguardKey};
 
 /// What is wrong with the file.
@@ -23,23 +24,23 @@ pub struct KeysError {
 }
 
 /// Where something is wrong, octets from the start, and what.
-struct Wrong {
+pub(super) struct Wrong {
     at: usize,
     reason: String,
 }
 
-type Parsed<T> = Result<T, Wrong>;
+pub(super) type Parsed<T> = Result<T, Wrong>;
 
 pub(super) fn read(path: &Path) -> Result<VpnKeys, KeysError> {
     let error = |line, reason: String| KeysError { file: path.to_path_buf(), line, reason };
     let text = std::fs::read_to_string(path).map_err(|why| error(None, format!("failed to read it: {why}")))?;
-    parse(&text).map_err(|wrong| {
+    parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|wrong| {
         let line = 1 + text.bytes().take(wrong.at).filter(|&byte| byte == b'\n').count();
         error(Some(line), wrong.reason)
     })
 }
 
-fn parse(text: &str) -> Parsed<VpnKeys> {
+fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
     // The parser's own words could quote the file.
     let not_toml = |error: &toml::de::Error| Wrong {
         at: error.span().map_or(0, |span| span.start),
@@ -48,23 +49,26 @@ fn parse(text: &str) -> Parsed<VpnKeys> {
     let file = DeTable::parse(text).map_err(|error| not_toml(&error))?;
     let mut entries = Vec::new();
     for (name, value) in file.get_ref() {
-        let unknown = || wrong(name.span().start, "unknown table: known is [[wireguard]]");
-        let tables = value.get_ref().as_array().filter(|_| name.get_ref() == "wireguard").ok_or_else(unknown)?;
-        for table in tables {
+        let unknown = || wrong(name.span().start, "unknown table: known are [[wireguard]] and [[openvpn]]");
+        for table in value.get_ref().as_array().ok_or_else(unknown)? {
             let table = Table::of(table)?;
-            entries.push(wireguard(&table)?);
+            entries.push(match name.get_ref().as_ref() {
+                "wireguard" => wireguard(&table)?,
+                "openvpn" => openvpn::entry(&table, folder)?,
+                _ => return Err(unknown()),
+            });
         }
     }
     Ok(VpnKeys { entries })
 }
 
-fn wrong(at: usize, reason: impl Into<String>) -> Wrong {
+pub(super) fn wrong(at: usize, reason: impl Into<String>) -> Wrong {
     Wrong { at, reason: reason.into() }
 }
 
 /// One entry, of which every value is asked for by its name.
-struct Table<'a, 'i> {
-    at: usize,
+pub(super) struct Table<'a, 'i> {
+    pub(super) at: usize,
     table: &'a DeTable<'i>,
 }
 
@@ -75,7 +79,7 @@ impl<'a, 'i> Table<'a, 'i> {
         Ok(Self { at, table })
     }
 
-    fn knows(&self, names: &[&str]) -> Parsed<()> {
+    pub(super) fn knows(&self, names: &[&str]) -> Parsed<()> {
         match self.table.keys().find(|name| !names.contains(&name.get_ref().as_ref())) {
             None => Ok(()),
             Some(name) => Err(wrong(name.span().start, format!("unknown key: known are {}", names.join(", ")))),
@@ -87,18 +91,18 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A text, made into what it means; what it should have been is said where it is not.
-    fn text<T>(&self, name: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Parsed<Option<T>> {
+    pub(super) fn text<T>(&self, name: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Parsed<Option<T>> {
         let Some((at, value)) = self.value(name) else { return Ok(None) };
         let read = value.as_str().and_then(read);
         read.map(Some).ok_or_else(|| wrong(at, format!("{name} must be {expected}")))
     }
 
-    fn flag(&self, name: &str) -> Parsed<bool> {
+    pub(super) fn flag(&self, name: &str) -> Parsed<bool> {
         let Some((at, value)) = self.value(name) else { return Ok(false) };
         value.as_bool().ok_or_else(|| wrong(at, format!("{name} must be true or false")))
     }
 
-    fn whose(&self) -> Parsed<Whose> {
+    pub(super) fn whose(&self) -> Parsed<Whose> {
         let endpoint = self.text("endpoint", "host:port", |text| {
             let (host, port) = text.rsplit_once(':')?;
             let port: u16 = port.parse().ok()?;
@@ -153,12 +157,12 @@ fn ipv4(table: &Table<'_, '_>, name: &str) -> Parsed<Option<Ipv4Addr>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const KEY: &str = "IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI=";
 
-    fn of(text: &str) -> Result<VpnKeys, KeysError> {
+    pub(in super::super) fn of(text: &str) -> Result<VpnKeys, KeysError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         std::fs::write(&path, text).unwrap();
@@ -176,7 +180,7 @@ mod tests {
         let [first, second] = &keys.entries[..] else { panic!("{keys:?}") };
         assert_eq!(first.whose, Whose::Endpoint("vpn.example.net:51820".into()));
         assert_eq!(second.whose, Whose::Target("a/wireguard".into()));
-        let (Key::Wireguard(first), Key::Wireguard(second)) = (&first.key, &second.key);
+        let (Key::Wireguard(first), Key::Wireguard(second)) = (&first.key, &second.key) else { panic!("{keys:?}") };
         assert_eq!((first.private.expose(), first.standing), (&[0x22; 32], Some(VpnKey::Proven)));
         assert_eq!(first.address, Some(Ipv4Addr::new(10, 2, 0, 2)));
         assert_eq!((second.server, second.standing), (None, None));
@@ -196,6 +200,7 @@ mod tests {
             (format!("{entry}private-key = \"generate\"\nproven = true"), "cannot be proven"),
             (format!("{entry}\"{KEY}\" = 1"), "keys.toml:3: unknown key: known are endpoint"),
             (format!("\n[\"{KEY}\"]"), "keys.toml:2: unknown table"),
+            (format!("[[\"{KEY}\"]]"), "keys.toml:1: unknown table"),
             (format!("[[wireguard]]\nprivate-key = \"{KEY}\""), "keys.toml:1: either endpoint or target"),
             (entry.to_owned(), "keys.toml:1: private-key is needed"),
             (format!("{entry}private-key = \"{KEY}\"\naddress = \"{KEY}\""), "keys.toml:4: address must be an IPv4"),

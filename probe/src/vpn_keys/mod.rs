@@ -2,6 +2,7 @@
 //! printed, recorded, exported or logged.
 
 mod file;
+mod openvpn;
 mod secret;
 
 use std::net::Ipv4Addr;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use faultline_record::{ServerKey, Target, VpnKey};
 
 pub use self::file::KeysError;
+pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
 pub use self::secret::Secret;
 
 /// All keys of a run.
@@ -40,6 +42,8 @@ enum Whose {
 pub enum Key {
     /// `WireGuard`.
     Wireguard(Arc<WireguardKey>),
+    /// `OpenVPN`.
+    Openvpn(Arc<OpenvpnKey>),
 }
 
 /// What a client of `WireGuard` is configured with.
@@ -74,8 +78,18 @@ impl VpnKeys {
 
     /// The `WireGuard` key for a target: by its endpoint first, then by its name.
     pub fn wireguard(&self, target: &Target) -> Option<Arc<WireguardKey>> {
-        let Key::Wireguard(key) = self.of(target).next()?;
-        Some(Arc::clone(key))
+        self.of(target).find_map(|key| match key {
+            Key::Wireguard(key) => Some(Arc::clone(key)),
+            Key::Openvpn(_) => None,
+        })
+    }
+
+    /// The `OpenVPN` key for a target, in the same way.
+    pub fn openvpn(&self, target: &Target) -> Option<Arc<OpenvpnKey>> {
+        self.of(target).find_map(|key| match key {
+            Key::Openvpn(key) => Some(Arc::clone(key)),
+            Key::Wireguard(_) => None,
+        })
     }
 
     fn of(&self, target: &Target) -> impl Iterator<Item = &Key> {

@@ -212,6 +212,13 @@ pub enum ResolverMode {
 pub enum Vpn {
     OpenvpnUdp,
     OpenvpnTcp,
+    OpenvpnTlsAuthSha1,
+    OpenvpnTlsAuthSha256,
+    OpenvpnTlsAuthSha512,
+    OpenvpnTlsCrypt,
+    OpenvpnTlsCryptV2,
+    OpenvpnTcpTlsAuthSha512,
+    OpenvpnTcpTlsCrypt,
     Wireguard,
     Ikev2,
 }
