@@ -9,5 +9,6 @@ extern crate alloc;
 pub mod echo;
 pub mod ikev2;
 pub mod openvpn;
+pub mod openvpn_control;
 pub mod tls;
 pub mod wireguard;

@@ -7,6 +7,7 @@ mod doh;
 mod errno;
 mod http;
 mod openvpn;
+mod openvpn_control;
 mod quic;
 mod runtime;
 mod scrub;
@@ -218,6 +219,10 @@ impl Drive {
     /// Whether messages may be dated by this machine's clock.
     pub(crate) fn trusts_clock(&self) -> bool {
         !self.shared.clock_is_wrong.load(Ordering::Relaxed)
+    }
+
+    fn tls(&self) -> &tls::TlsSetup {
+        &self.shared.tls
     }
 
     fn stamps(&self) -> &wireguard::Stamps {

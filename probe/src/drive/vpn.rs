@@ -1,5 +1,6 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account is used, and no key but the static one that the user may give; nothing follows the first answer.
+//! patience. No account is used, and no key but the static one that the user may give; over UDP without such a key TLS
+//! follows the first answer, up to the server's certificate.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,10 +9,12 @@ use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 use faultline_wire::{ikev2, openvpn};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::openvpn_control::Control;
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
 use super::{Drive, Fault, errno, openvpn as wrapped};
@@ -20,6 +23,9 @@ use crate::vpn_keys::OpenvpnKey;
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
 /// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
 pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+/// When packets of the control channel that were not acknowledged are sent again (the program itself doubles its pauses).
+const TALK_AGAIN: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 /// Octets of noise sent first in disguise: shorter than any message of either protocol.
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
@@ -89,6 +95,14 @@ impl Question {
         }
     }
 
+    /// What both call the session, where TLS can follow: not behind a static key, yet.
+    fn sessions(&self, answer: &[u8]) -> Option<([u8; 8], [u8; 8])> {
+        match self {
+            Self::Openvpn { session, key: None } => Some((*session, answer.get(1..9)?.try_into().ok()?)),
+            Self::Openvpn { .. } | Self::Ike { .. } => None,
+        }
+    }
+
     fn read(&self, message: &[u8]) -> VpnAnswer {
         match self {
             Self::Openvpn { session, key } => {
@@ -116,21 +130,76 @@ impl Drive {
         protocol: VpnProtocol,
         first: FirstMessage,
         deadline: Duration,
-        key: Option<&Arc<OpenvpnKey>>,
+        (key, server): (Option<&Arc<OpenvpnKey>>, &str),
     ) -> Exchange {
         super::stays_here(address.ip());
         self.meter().connection();
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
         let question = Question::new(protocol, key);
-        let asked = self.ask_tunnel(address, question, first, deadline, &mut seen).await;
+        let asked = self.ask_tunnel(address, question, (first, server), deadline, &mut seen).await;
         ended(asked, seen, deadline)
+    }
+
+    /// TLS behind the server's reset, for as long as a first message is waited for. What the server's certificate is worth is
+    /// told by what is trusted anyway: its own authority's is a handshake and no more.
+    async fn talk(
+        &self,
+        socket: &UdpSocket,
+        (ours, theirs): ([u8; 8], [u8; 8]),
+        server: &str,
+        deadline: Duration,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let (config, presented) = self.tls().recording(&[]);
+        let name = ServerName::try_from(server.to_owned()).ok();
+        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
+        let is_over = self.converse(socket, &mut control, deadline, seen).await?;
+        if control.is_done() {
+            let is_known = presented().1.is_ok();
+            seen.proof = Some(if is_known { VpnProof::ServerIdentity } else { VpnProof::Handshake });
+        }
+        Ok(is_over)
+    }
+
+    /// Moves packets until TLS has ended, one way or the other.
+    async fn converse(
+        &self,
+        socket: &UdpSocket,
+        control: &mut Control,
+        deadline: Duration,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let (start, mut times) = (Instant::now(), TALK_AGAIN.into_iter().filter(|again| *again < deadline));
+        let (mut until, mut buffer) = (times.next().unwrap_or(deadline), [0; DATAGRAM]);
+        loop {
+            for message in control.outgoing() {
+                self.meter().sent(socket.send(&message).await?);
+            }
+            if control.is_done() || control.has_failed() {
+                return Ok(true);
+            }
+            if let Ok(received) = timeout_at(start + until, socket.recv(&mut buffer)).await {
+                let length = received?;
+                self.meter().received(length);
+                seen.bytes_received += length as u64;
+                control.incoming(&buffer[..length]);
+                continue;
+            }
+            if until >= deadline {
+                return Ok(false);
+            }
+            until = times.next().unwrap_or(deadline);
+            for message in control.again() {
+                self.meter().sent(socket.send(&message).await?);
+            }
+        }
     }
 
     async fn ask_tunnel(
         &self,
         address: SocketAddr,
         question: Question,
-        first: FirstMessage,
+        (first, server): (FirstMessage, &str),
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
@@ -151,7 +220,11 @@ impl Drive {
                     seen.answer = Some(answer);
                 }
                 if answer != VpnAnswer::Other {
-                    return Ok(true);
+                    seen.proof = Some(VpnProof::FirstAnswer);
+                    return match question.sessions(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
+                        Some(sessions) => self.talk(&socket, sessions, server, deadline, seen).await,
+                        None => Ok(true),
+                    };
                 }
             }
             if wait < deadline {
@@ -226,6 +299,9 @@ pub(super) fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> E
         Ok(true) => {
             let seen = Vpn { proof: seen.proof.or(Some(VpnProof::FirstAnswer)), ..seen };
             return Exchange { outcome: Outcome::Ok, detail: None, seen };
+        }
+        Ok(false) if seen.proof.is_some() => {
+            Fault::new(Outcome::Failed(Failure::GenericTimeoutError), "answered, and silent to what followed")
         }
         Ok(false) if seen.answer.is_some() => {
             Fault::new(Outcome::Failed(Failure::UnexpectedResponse), "no answer of the protocol")

@@ -92,6 +92,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         resting: context.resting,
         sender: Sender::of(drive, target),
         openvpn_key: drive.config().vpn_keys.openvpn(target),
+        server_name: plain(&target.endpoint.host_and_port().0),
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -136,6 +137,8 @@ struct Walk {
     resting: Arc<AtomicUsize>,
     sender: Sender,
     openvpn_key: Option<Arc<OpenvpnKey>>,
+    /// What a server's certificate is held against, where no name is offered.
+    server_name: String,
 }
 
 /// What a walk keeps from hop to hop.
@@ -325,13 +328,17 @@ impl Known {
     }
 }
 
+/// A host without the brackets that URLs put around addresses.
+fn plain(host: &HostName) -> String {
+    match host {
+        HostName::Name(name) => name.clone(),
+        HostName::Address(address) => address.to_string(),
+    }
+}
+
 /// What an endpoint wants of a connection.
 fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
     let (host, port) = endpoint.host_and_port();
-    let plain = |name: &HostName| match name {
-        HostName::Name(name) => name.clone(),
-        HostName::Address(address) => address.to_string(),
-    };
     let (tls, url) = match endpoint {
         Endpoint::Web(url) => {
             let offer = Offer { host: plain(&host), alpn: Alpn::Web };

@@ -146,7 +146,18 @@ impl Walk {
             let asking = async {
                 match protocol {
                     VpnProtocol::Wireguard => self.ask_wireguard(admission, address, round).await,
-                    _ => self.drive.tunnel_by_udp(admission, address, protocol, round.first, round.tls, key).await,
+                    _ => {
+                        self.drive
+                            .tunnel_by_udp(
+                                admission,
+                                address,
+                                protocol,
+                                round.first,
+                                round.tls,
+                                (key, &self.server_name),
+                            )
+                            .await
+                    }
                 }
             };
             (ticket, self.cut.guard(Box::pin(asking)).await)

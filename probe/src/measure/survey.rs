@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{Goal, Round};
 use super::log::{Cut, Log, Place};
 use super::wireguard::Sender;
-use super::{Walk, goal};
+use super::{Walk, goal, plain};
 use crate::drive::Drive;
 
 /// What is to be looked at, and what not.
@@ -48,6 +48,7 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         resting: Arc::default(),
         sender: wanted.datagram.clone().map_or(Sender::Nobody, Sender::Client),
         openvpn_key: None,
+        server_name: plain(&wanted.endpoint.host_and_port().0),
     };
     walk.survey(&wanted).await;
     walk.log.take()

@@ -207,6 +207,8 @@ pub enum Match {
     },
     /// `OpenVPN` by its opcode (UDP, and TCP with its length prefix).
     Openvpn,
+    /// What an `OpenVPN` client sends once it was answered: TLS in `P_CONTROL_V1` (UDP).
+    OpenvpnControl,
     /// `WireGuard` by message type and size.
     Wireguard,
     /// The server's answer to that alone: type 2, 92 octets.

@@ -11,15 +11,15 @@ use blake2::digest::{Digest, FixedOutput, KeyInit, Mac};
 use blake2::{Blake2s256, Blake2sMac};
 use chacha20poly1305::XChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead, Payload};
-use faultline_record::{Failure, NotRun, Outcome, ServerKey, Vpn, VpnAnswer, VpnProof, VpnProtocol};
+use faultline_record::{NotRun, Outcome, ServerKey, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 use faultline_wire::{echo, wireguard};
 use snow::{HandshakeState, StatelessTransportState};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use super::Drive;
 use super::tcp::Admission;
 use super::vpn::{DATAGRAM, Exchange, FirstMessage, connected, ended, noise};
-use super::{Drive, Fault};
 use crate::vpn_keys::WireguardKey;
 
 /// The construction and the prologue (Donenfeld, section 5.4.1).
@@ -204,12 +204,6 @@ impl Drive {
         match self.ask_wireguard(address, peer, first, patience, &mut seen).await {
             Ok(End::ClockWrong) => Exchange { outcome: Outcome::NotRun(NotRun::ClockWrong), detail: None, seen },
             Ok(End::Had) => ended(Ok(true), seen, patience.answer),
-            Ok(End::Not) if seen.proof.is_some() => {
-                let vanished = Outcome::Failed(Failure::GenericTimeoutError);
-                let Fault { outcome, detail } =
-                    Fault::new(vanished, "the handshake was answered and no data came back");
-                Exchange { outcome, detail, seen }
-            }
             Ok(End::Not) => ended(Ok(false), seen, patience.answer),
             Err(error) => ended(Err(error), seen, patience.answer),
         }

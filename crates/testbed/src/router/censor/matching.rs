@@ -93,6 +93,7 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
         Match::Quic { names, ports } if any_or(ports, &server.port()) => initial(names, payload, crypto),
         Match::Openvpn => or_unknown(protocol::is_openvpn(payload)),
         Match::Wireguard => or_unknown(protocol::is_wireguard(payload)),
+        Match::OpenvpnControl => or_unknown(protocol::is_openvpn_control(payload)),
         Match::WireguardResponse => or_unknown(protocol::is_wireguard_response(payload)),
         Match::WireguardData => or_unknown(protocol::is_wireguard_data(payload)),
         Match::Ikev2 => or_unknown(protocol::is_ikev2(server.port(), payload)),

@@ -17,6 +17,11 @@ pub fn is_openvpn(payload: &[u8]) -> bool {
     fits && OPENVPN_RESETS.contains(&payload[0])
 }
 
+/// Whether a datagram carries TLS of `OpenVPN`'s control channel: `P_CONTROL_V1` with key id 0.
+pub fn is_openvpn_control(payload: &[u8]) -> bool {
+    payload.len() >= OPENVPN_SHORTEST && payload[0] == 4 << 3
+}
+
 /// Whether a stream begins with such a packet behind its length; `None` while that cannot be told.
 pub fn is_openvpn_stream(stream: &[u8]) -> Option<bool> {
     let [high, low, opcode, ..] = stream else { return None };
