@@ -128,3 +128,18 @@ fn a_closed_port_is_the_server_s_whatever_the_key() {
     let refused = failed(Failure::ConnectionRefused);
     is(&handshakes(3, refused, None, VpnKey::Given).judged(), State::Down, Cause::Target, &[]);
 }
+
+#[test]
+fn a_server_of_openvpn_s_that_is_silent_behind_its_reset_may_be_full_and_a_helper_tells() {
+    let vanished = || {
+        let mut world = World::measuring("openvpn+udp://vpn.example:1194").system_says(GENUINE);
+        for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+            world = world.answered_tunnel(purpose, GENUINE, silence());
+        }
+        world.tunnel(Purpose::JunkFirst, GENUINE, Outcome::Ok)
+    };
+    let alone = vanished().judged();
+    assert!(!matches!(alone.state, State::Blocked | State::LikelyBlocked | State::Ok), "{alone:#?}");
+    let helped = vanished().helper_answers().tunnel(Purpose::Helper, GENUINE, Outcome::Ok).judged();
+    is(&helped, State::LikelyBlocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
+}

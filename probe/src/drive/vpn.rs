@@ -1,6 +1,6 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account is used, and no key but the static one that the user may give; over UDP without such a key TLS
-//! follows the first answer, up to the server's certificate.
+//! patience. No account is used, and no key but the static one that the user may give; without such a key TLS follows the
+//! first answer, up to the server's certificate.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -155,10 +155,37 @@ impl Drive {
         let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
         let is_over = self.converse(socket, &mut control, deadline, seen).await?;
         if control.is_done() {
-            let is_known = presented().1.is_ok();
-            seen.proof = Some(if is_known { VpnProof::ServerIdentity } else { VpnProof::Handshake });
+            seen.proof = Some(shown(presented().1.is_ok()));
         }
         Ok(is_over)
+    }
+
+    /// The same over TCP, which sends again by itself.
+    async fn talk_by_tcp(
+        &self,
+        frames: &mut Frames<'_>,
+        (ours, theirs): ([u8; 8], [u8; 8]),
+        server: &str,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let (config, presented) = self.tls().recording(&[]);
+        let name = ServerName::try_from(server.to_owned()).ok();
+        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
+        loop {
+            for message in control.outgoing() {
+                frames.send(&message).await?;
+            }
+            if control.is_done() {
+                seen.proof = Some(shown(presented().1.is_ok()));
+                return Ok(true);
+            }
+            if control.has_failed() {
+                return Ok(true);
+            }
+            // A server that closes in good order is alive.
+            let Some(message) = frames.next().await? else { return Ok(true) };
+            control.incoming(&message);
+        }
     }
 
     /// Moves packets until TLS has ended, one way or the other.
@@ -240,12 +267,19 @@ impl Drive {
         mut stream: Tapped,
         first: FirstMessage,
         deadline: Duration,
-        key: Option<&Arc<OpenvpnKey>>,
+        (key, server): (Option<&Arc<OpenvpnKey>>, &str),
     ) -> Exchange {
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
         let question = Question::new(VpnProtocol::OpenvpnTcp, key);
         let tap = stream.tap();
-        let asked = timeout(deadline, ask_by_tcp(&mut stream, &question, first, &mut seen)).await.unwrap_or(Ok(false));
+        let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
+        let asking = async {
+            let Some(sessions) = ask_by_tcp(&mut frames, &question, first, &mut seen).await? else {
+                return Ok(seen.proof.is_some());
+            };
+            self.talk_by_tcp(&mut frames, sessions, server, &mut seen).await
+        };
+        let asked = timeout(deadline, asking).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
         if tap.passed().ended && seen.bytes_received == 0 {
             let closed = Fault::new(Outcome::Failed(Failure::EofError), "the server closed the connection");
@@ -255,29 +289,64 @@ impl Drive {
     }
 }
 
-async fn ask_by_tcp(stream: &mut Tapped, question: &Question, first: FirstMessage, seen: &mut Vpn) -> io::Result<bool> {
+/// Messages over TCP, one after the other.
+struct Frames<'a> {
+    stream: &'a mut Tapped,
+    heard: Vec<u8>,
+}
+
+impl Frames<'_> {
+    async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&openvpn::framed(message)).await
+    }
+
+    /// The next message; `None` where the stream ends, or goes on without one.
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut buffer = [0; DATAGRAM];
+        loop {
+            if let Some(message) = openvpn::first_frame(&self.heard).map(<[u8]>::to_vec) {
+                self.heard.drain(..2 + message.len());
+                return Ok(Some(message));
+            }
+            let length = self.stream.read(&mut buffer).await?;
+            self.heard.extend_from_slice(&buffer[..length]);
+            if length == 0 || self.heard.len() > 4 * DATAGRAM {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+async fn ask_by_tcp(
+    frames: &mut Frames<'_>,
+    question: &Question,
+    first: FirstMessage,
+    seen: &mut Vpn,
+) -> io::Result<Option<([u8; 8], [u8; 8])>> {
     let frame = openvpn::framed(&question.datagram());
     if first == FirstMessage::Disguised {
-        stream.write_all(&frame[..CUT]).await?;
+        frames.stream.write_all(&frame[..CUT]).await?;
         tokio::time::sleep(BETWEEN).await;
-        stream.write_all(&frame[CUT..]).await?;
+        frames.stream.write_all(&frame[CUT..]).await?;
     } else {
-        stream.write_all(&frame).await?;
+        frames.stream.write_all(&frame).await?;
     }
-    let (mut heard, mut buffer) = (Vec::new(), [0; 256]);
-    loop {
-        let length = stream.read(&mut buffer).await?;
-        heard.extend_from_slice(&buffer[..length]);
-        if let Some(message) = openvpn::first_frame(&heard) {
-            let answer = question.read(message);
-            seen.answer = Some(answer);
-            return Ok(answer != VpnAnswer::Other);
-        }
-        if length == 0 || heard.len() > DATAGRAM {
-            seen.answer = (!heard.is_empty()).then_some(VpnAnswer::Other);
-            return Ok(false);
-        }
+    let Some(message) = frames.next().await? else {
+        seen.answer = (!frames.heard.is_empty()).then_some(VpnAnswer::Other);
+        return Ok(None);
+    };
+    let answer = question.read(&message);
+    seen.answer = Some(answer);
+    if answer == VpnAnswer::Other {
+        return Ok(None);
     }
+    seen.proof = Some(VpnProof::FirstAnswer);
+    Ok(question.sessions(&message).filter(|_| first == FirstMessage::Plain))
+}
+
+/// What a handshake proved, by whether the certificate is one that is trusted for the name.
+fn shown(is_known: bool) -> VpnProof {
+    if is_known { VpnProof::ServerIdentity } else { VpnProof::Handshake }
 }
 
 /// A socket of its own. Connected, so that it is told of ICMP errors.

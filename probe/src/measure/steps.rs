@@ -135,7 +135,8 @@ impl Walk {
         let done = if protocol.is_tcp() {
             let stream = self.tcp(place, address, round).await.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
-            (ticket, self.cut.guard(self.drive.tunnel_by_tcp(stream, round.first, round.tls, key)).await)
+            let asking = self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, &self.server_name));
+            (ticket, self.cut.guard(Box::pin(asking)).await)
         } else {
             let admission = match self.unsent(protocol).or_else(|| self.refusal(address.ip())) {
                 Some(reason) => Err(reason),

@@ -207,7 +207,7 @@ pub enum Match {
     },
     /// `OpenVPN` by its opcode (UDP, and TCP with its length prefix).
     Openvpn,
-    /// What an `OpenVPN` client sends once it was answered: TLS in `P_CONTROL_V1` (UDP).
+    /// What an `OpenVPN` client sends once it was answered: TLS in `P_CONTROL_V1`.
     OpenvpnControl,
     /// `WireGuard` by message type and size.
     Wireguard,

@@ -64,9 +64,13 @@ impl<'a> Rules<'a> {
     fn vanished(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let has = |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().is_some() && proof(tunnel).is_some();
         let vanished: Vec<&Tunnel<'_>> = plain.iter().filter(has).copied().collect();
-        let always = vanished.len() >= VANISHED_WANTED && vanished.len() == plain.len();
+        // A full server, too, answers a reset and nothing after it; who has proven itself has room.
+        let is_known = vanished.iter().all(|tunnel| proof(tunnel) >= Some(VpnProof::ServerIdentity));
+        let always = is_known && vanished.len() >= VANISHED_WANTED && vanished.len() == plain.len();
         let id = if always { "vpn.data_dropped" } else { "vpn.data_lost" };
-        let finding = self.finding(id, &vanished).pointing_at(self.mechanism("data_dropped"));
+        let is_cut = vanished.iter().all(|tunnel| tunnel.row.outcome.failure().and_then(way) == Some("reset"));
+        let how = if is_cut { "reset" } else { "data_dropped" };
+        let finding = self.finding(id, &vanished).pointing_at(self.mechanism(how));
         let is_plain = !vanished.is_empty() && plain.iter().all(|tunnel| tunnel.row.outcome != Outcome::Ok);
         is_plain.then_some(finding)
     }

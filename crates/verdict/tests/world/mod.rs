@@ -195,6 +195,14 @@ impl World {
         self
     }
 
+    /// The same, behind an answer to the first message.
+    pub fn answered_tunnel(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+        self.connections += 1;
+        let vpn = Vpn { proof: Some(VpnProof::FirstAnswer), ..Vpn::planned(VpnProtocol::OpenvpnUdp) };
+        self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, StepData::Vpn(vpn));
+        self
+    }
+
     /// An exchange of `WireGuard`'s ends so, having proven this much, with this key.
     pub fn wireguard(
         mut self,

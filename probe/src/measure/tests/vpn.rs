@@ -49,7 +49,10 @@ async fn by_tcp(is_filtered: bool) -> SocketAddr {
         }
         if stream.read_exact(&mut start[first..]).await.is_ok() {
             let answer = server_reset(&start[2..]);
-            let _ = stream.write_all(&[&[0, 26], &answer[..]].concat()).await;
+            let control = faultline_wire::openvpn_control::packet([9; 8], [0; 8], &[], Some((1, b"no TLS")));
+            let control = faultline_wire::openvpn::framed(&control);
+            let _ = stream.write_all(&[&[0, 26], &answer[..], &control].concat()).await;
+            let _ = stream.read_to_end(&mut start.to_vec()).await;
         }
     })
     .await

@@ -141,6 +141,7 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
             Sight::from(is_listed(names, &asked.name) && any_or(types, &asked.kind))
         }
         Match::Openvpn => protocol::is_openvpn_stream(bytes).map_or(Sight::Unknown, Sight::from),
+        Match::OpenvpnControl => protocol::is_openvpn_control_stream(bytes).map_or(Sight::Unknown, Sight::from),
         Match::FullyEncrypted => Sight::from(protocol::is_fully_encrypted(bytes)),
         Match::NotAllowlisted { protocols, .. } => {
             let guess = if server.port() == DNS { Guess::Is(Known::Dns) } else { protocol::known(bytes) };

@@ -22,6 +22,15 @@ pub fn is_openvpn_control(payload: &[u8]) -> bool {
     payload.len() >= OPENVPN_SHORTEST && payload[0] == 4 << 3
 }
 
+/// The same of a stream, behind the client's reset; `None` while that cannot be told.
+pub fn is_openvpn_control_stream(stream: &[u8]) -> Option<bool> {
+    if !is_openvpn_stream(stream)? {
+        return Some(false);
+    }
+    let first = 2 + usize::from(u16::from_be_bytes([stream[0], stream[1]]));
+    stream.get(first + 2).map(|opcode| *opcode == 4 << 3)
+}
+
 /// Whether a stream begins with such a packet behind its length; `None` while that cannot be told.
 pub fn is_openvpn_stream(stream: &[u8]) -> Option<bool> {
     let [high, low, opcode, ..] = stream else { return None };
