@@ -29,7 +29,7 @@ pub(super) fn reset(session: [u8; 8], key: Option<&OpenvpnKey>) -> Vec<u8> {
         Some(OpenvpnWrap::Crypt(key)) => encrypted(key.expose(), &plain, &stamp(FIRST), true),
         Some(OpenvpnWrap::CryptV2 { key, wrapped }) => {
             let message = encrypted(key.expose(), &openvpn::client_reset_v3(session), &stamp(FIRST_EARLY), true);
-            [&message[..], wrapped].concat()
+            [&message[..], wrapped.expose()].concat()
         }
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     use faultline_record::VpnKey;
 
     use super::*;
-    use crate::vpn_keys::Secret;
+    use crate::vpn_keys::{Secret, SecretOctets};
 
     const SESSION: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
@@ -144,7 +144,7 @@ mod tests {
             assert_eq!(plain(&forged, Some(&both)), None);
         }
         assert_eq!(reset(SESSION, Some(&with(OpenvpnWrap::Crypt(file())))).len(), 54);
-        let second = with(OpenvpnWrap::CryptV2 { key: file(), wrapped: vec![9; 299] });
+        let second = with(OpenvpnWrap::CryptV2 { key: file(), wrapped: SecretOctets::new(vec![9; 299]) });
         let message = reset(SESSION, Some(&second));
         assert_eq!((message.len(), message[0], message[352]), (353, 0x50, 9));
     }

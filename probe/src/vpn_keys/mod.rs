@@ -13,7 +13,7 @@ use faultline_record::{ServerKey, Target, VpnKey};
 
 pub use self::file::KeysError;
 pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
-pub use self::secret::Secret;
+pub use self::secret::{Secret, SecretOctets};
 
 /// All keys of a run.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use faultline_record::VpnKey;
 
 use super::file::{Parsed, Table, wrong};
-use super::{Entry, Key, Secret};
+use super::{Entry, Key, Secret, SecretOctets};
 
 /// One endpoint's static key. Big providers give one to all their customers; it hides the protocol's first messages.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub enum OpenvpnWrap {
         /// The client's.
         key: Box<Secret<256>>,
         /// The same for the server, which nobody else can unwrap.
-        wrapped: Vec<u8>,
+        wrapped: SecretOctets,
     },
 }
 
@@ -128,11 +128,11 @@ fn static_key(hex: &str) -> Option<Box<Secret<256>>> {
 }
 
 /// A client's key: 256 octets, and behind them the same wrapped.
-fn client_key(base64: &str) -> Option<(Box<Secret<256>>, Vec<u8>)> {
+fn client_key(base64: &str) -> Option<(Box<Secret<256>>, SecretOctets)> {
     let octets = BASE64_STANDARD.decode(base64).ok()?;
     let (key, wrapped) = octets.split_at_checked(256)?;
     (!wrapped.is_empty()).then_some(())?;
-    Some((Box::new(Secret::new(key.try_into().ok()?)), wrapped.to_vec()))
+    Some((Box::new(Secret::new(key.try_into().ok()?)), SecretOctets::new(wrapped.to_vec())))
 }
 
 #[cfg(test)]

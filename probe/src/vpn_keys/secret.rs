@@ -31,6 +31,28 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
+/// The same, of any length.
+#[derive(Clone)]
+pub struct SecretOctets(Vec<u8>);
+
+impl SecretOctets {
+    /// Takes octets out of sight.
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+
+    /// The octets, for a message.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretOctets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +60,6 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown_by_debug() {
         assert_eq!(format!("{:?} {:#?}", Secret::new([65; 4]), Some(Secret::random())).matches("65").count(), 0);
+        assert!(!format!("{:?}", SecretOctets::new(vec![65; 4])).contains("65"));
     }
 }
