@@ -21,3 +21,4 @@ pub mod pace;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod vpn_keys;

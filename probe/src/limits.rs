@@ -16,6 +16,9 @@ pub struct Limits {
     pub tls: Duration,
     /// One TLS handshake of a follow-up, after the main one has failed.
     pub follow_up_tls: Duration,
+    /// Data through a tunnel whose handshake was answered: servers of WireGuard's say something at the latest ten seconds after
+    /// data came (Donenfeld, section 6.5).
+    pub tunnel_data: Duration,
     /// One request and its response.
     pub http: Duration,
     /// One target, redirects and follow-ups included.
@@ -36,6 +39,7 @@ impl Default for Limits {
             tcp: Duration::from_secs(10),
             tls: Duration::from_secs(10),
             follow_up_tls: Duration::from_secs(4),
+            tunnel_data: Duration::from_secs(13),
             http: Duration::from_secs(15),
             target: Duration::from_mins(1),
             body: 256 * 1024,

@@ -247,7 +247,13 @@ fn tls(row: &mut NewRow<'_>, tls: Option<&Tls>) -> Result<()> {
 
 fn vpn(row: &mut NewRow<'_>, vpn: Option<&Vpn>) -> Result<()> {
     let Some(vpn) = vpn else { return row.nulls(VPN_COLUMNS) };
-    row.put(params![vpn.protocol.name(), count(vpn.bytes_received), vpn.answer.map(|answer| answer.name())])
+    row.put(params![
+        vpn.protocol.name(),
+        count(vpn.bytes_received),
+        vpn.answer.map(|answer| answer.name()),
+        vpn.proof.map(|proof| proof.name()),
+        vpn.key.map(|key| key.name()),
+    ])
 }
 
 fn http(row: &mut NewRow<'_>, http: Option<&Http>, body: Option<[u8; 32]>) -> Result<()> {

@@ -101,6 +101,8 @@ pub(crate) static OBSERVATIONS: Table = Table {
         "vpn_protocol",
         "vpn_bytes_received",
         "vpn_answer",
+        "vpn_proof",
+        "vpn_key",
         "http_title",
         "http_head_ms",
         "http_arrivals",
@@ -112,7 +114,7 @@ pub(crate) const DNS_COLUMNS: usize = 6;
 pub(crate) const TLS_COLUMNS: usize = 6;
 pub(crate) const HTTP_COLUMNS: usize = 7;
 /// The last ones: what is of all steps, and of those that came later.
-pub(crate) const VPN_COLUMNS: usize = 3;
+pub(crate) const VPN_COLUMNS: usize = 5;
 pub(crate) const TIMING_COLUMNS: usize = 2;
 
 pub(crate) static DNS_ANSWERS: Table = Table {

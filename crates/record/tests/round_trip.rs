@@ -44,7 +44,7 @@ fn what_later_formats_added_comes_back_the_same() {
     let mut sample = sample();
     let model = sample.measurements[0].observations[2].clone();
     let row = |seq, data| Observation { seq, ttl: Some(7), data, ..model.clone() };
-    let vpn = Vpn { protocol: VpnProtocol::Ikev2, bytes_received: 36, answer: Some(VpnAnswer::Notified) };
+    let vpn = Vpn { bytes_received: 36, answer: Some(VpnAnswer::Notified), ..Vpn::planned(VpnProtocol::Ikev2) };
     let titled = Http { url: "http://example.org/".into(), title: Some("A title".into()), ..Http::default() };
     let rows = &mut sample.measurements[0].observations;
     let seq = rows.last().unwrap().seq;

@@ -108,6 +108,11 @@ fn check(
     command.args(["--kill-after=5", LONGEST_RUN]).arg(probe).arg("check");
     command.args(truth.measure.iter().map(|expectation| &expectation.input)).args(&scenario.arguments);
     command.arg("--yes").arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
+    if let Some(keys) = &scenario.vpn_keys {
+        let file = database.with_extension("keys.toml");
+        std::fs::write(&file, keys).context("write the keys")?;
+        command.arg("--vpn-keys").arg(file);
+    }
     if let Some(helper) = world.helper_url() {
         command.args(["--helper", &helper]);
     }

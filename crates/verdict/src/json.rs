@@ -97,6 +97,8 @@ fn data_json(data: &StepData) -> Vec<(&'static str, Value)> {
             ("protocol", vpn.protocol.name().into()),
             ("bytes_received", vpn.bytes_received.into()),
             ("answer", vpn.answer.map(|answer| answer.name()).into()),
+            ("proof", vpn.proof.map(|proof| proof.name()).into()),
+            ("key", vpn.key.map(|key| key.name()).into()),
         ],
         StepData::Http(http) => vec![
             ("url", http.url.clone().into()),

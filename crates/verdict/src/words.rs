@@ -172,6 +172,8 @@ fn vpn_result(vpn: &Vpn) -> String {
         Some(VpnAnswer::Chosen) => "the server chose a proposal",
         Some(VpnAnswer::Notified) => "the server's notification came",
         Some(VpnAnswer::Other) => "something came that is no answer of the protocol",
+        Some(VpnAnswer::HandshakeResponse) => "the server's response to the handshake came",
+        Some(VpnAnswer::Cookie) => "the server is under load and sent a cookie",
         None => "nothing came",
     }
     .to_owned()
@@ -233,6 +235,8 @@ pub fn not_run(reason: NotRun) -> &'static str {
         NotRun::Budget => "the budget for follow-ups was spent",
         NotRun::NotNeeded => "it was not needed, or was switched off",
         NotRun::LocalLimit => "a limit of the machine stood in the way",
+        NotRun::NoKey => "the protocol needs a key of the server's, and none was given",
+        NotRun::ClockWrong => "the clock is wrong, and a message dated in the future would spoil the key",
     }
 }
 

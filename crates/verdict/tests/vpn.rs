@@ -2,7 +2,7 @@
 
 mod world;
 
-use faultline_record::{Failure, Outcome, Purpose};
+use faultline_record::{Failure, Outcome, Purpose, VpnKey, VpnProof};
 use faultline_verdict::{Cause, State, Verdict};
 use world::{GENUINE, World, failed};
 
@@ -60,4 +60,86 @@ fn a_refusal_is_the_server_s() {
     let refused = failed(Failure::ConnectionRefused);
     let verdict = ladder(refused, refused).judged();
     is(&verdict, State::Down, Cause::Target, &[]);
+}
+
+const WIREGUARD: &str = "wireguard://vpn.example:51820";
+
+/// A handshake and its repetitions end so, having proven this much, with this key.
+fn handshakes(times: usize, outcome: Outcome, proof: Option<VpnProof>, key: VpnKey) -> World {
+    let mut world = World::measuring(WIREGUARD).system_says(GENUINE).others_say(GENUINE);
+    for number in 0..times {
+        let purpose = if number == 0 { Purpose::Main } else { Purpose::Retry };
+        world = world.wireguard(purpose, outcome, proof, Some(key));
+    }
+    world
+}
+
+#[test]
+fn a_response_is_ok_and_so_is_a_cookie() {
+    for proof in [VpnProof::Data, VpnProof::FirstAnswer] {
+        let world = handshakes(1, Outcome::Ok, Some(proof), VpnKey::Given);
+        is(&world.judged(), State::Ok, Cause::None, &[]);
+    }
+}
+
+#[test]
+fn silence_to_a_key_that_nobody_has_seen_answered_is_unanswerable() {
+    let silent = || handshakes(3, silence(), None, VpnKey::Given);
+    is(&silent().judged(), State::Insufficient, Cause::Unknown, &[]);
+    let lives = silent().host_alive(GENUINE, failed(Failure::ConnectionRefused)).judged();
+    is(&lives, State::Insufficient, Cause::Unknown, &[]);
+    // A helper that is not answered either may use the same unknown key.
+    let helped = silent().helper_answers().wireguard(Purpose::Helper, silence(), None, None).judged();
+    is(&helped, State::Insufficient, Cause::Unknown, &[]);
+    let unkeyed = World::measuring(WIREGUARD).system_says(GENUINE).wireguard(Purpose::Main, silence(), None, None);
+    is(&unkeyed.judged(), State::Insufficient, Cause::Unknown, &[]);
+}
+
+#[test]
+fn a_key_that_a_helper_is_answered_with_in_the_same_minute_makes_silence_a_likely_block() {
+    let world = handshakes(3, silence(), None, VpnKey::Given).helper_answers();
+    let verdict = world.wireguard(Purpose::Helper, Outcome::Ok, Some(VpnProof::FirstAnswer), None).judged();
+    is(&verdict, State::LikelyBlocked, Cause::Interference, &["vpn.wireguard.timeout"]);
+}
+
+#[test]
+fn a_key_that_works_elsewhere_counts_only_where_the_host_lives() {
+    let silent = || handshakes(3, silence(), None, VpnKey::Proven);
+    let lives = silent().host_alive(GENUINE, failed(Failure::ConnectionRefused)).judged();
+    is(&lives, State::LikelyBlocked, Cause::Interference, &["vpn.wireguard.timeout"]);
+    let dead = silent().judged();
+    assert!(!matches!(dead.state, State::Blocked | State::LikelyBlocked | State::Ok), "{dead:#?}");
+    let helped = silent().helper_answers().wireguard(Purpose::Helper, silence(), None, None).judged();
+    is(&helped, State::Down, Cause::Target, &[]);
+}
+
+#[test]
+fn handshakes_that_are_answered_and_data_that_never_is_are_a_block_and_once_is_none() {
+    let vanished = |times| handshakes(times, silence(), Some(VpnProof::ServerIdentity), VpnKey::Given).judged();
+    is(&vanished(3), State::Blocked, Cause::Interference, &["vpn.wireguard.data_dropped"]);
+    assert!(!matches!(vanished(1).state, State::Blocked | State::LikelyBlocked), "{:#?}", vanished(1));
+    let answered = handshakes(2, silence(), Some(VpnProof::ServerIdentity), VpnKey::Given);
+    let answered = answered.wireguard(Purpose::Retry, Outcome::Ok, Some(VpnProof::Data), Some(VpnKey::Given)).judged();
+    assert!(!matches!(answered.state, State::Blocked | State::LikelyBlocked), "{answered:#?}");
+}
+
+#[test]
+fn a_closed_port_is_the_server_s_whatever_the_key() {
+    let refused = failed(Failure::ConnectionRefused);
+    is(&handshakes(3, refused, None, VpnKey::Given).judged(), State::Down, Cause::Target, &[]);
+}
+
+#[test]
+fn a_server_of_openvpn_s_that_is_silent_behind_its_reset_may_be_full_and_a_helper_tells() {
+    let vanished = || {
+        let mut world = World::measuring("openvpn+udp://vpn.example:1194").system_says(GENUINE);
+        for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+            world = world.answered_tunnel(purpose, GENUINE, silence());
+        }
+        world.tunnel(Purpose::JunkFirst, GENUINE, Outcome::Ok)
+    };
+    let alone = vanished().judged();
+    assert!(!matches!(alone.state, State::Blocked | State::LikelyBlocked | State::Ok), "{alone:#?}");
+    let helped = vanished().helper_answers().tunnel(Purpose::Helper, GENUINE, Outcome::Ok).judged();
+    is(&helped, State::LikelyBlocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
 }

@@ -6,7 +6,10 @@
 
 extern crate alloc;
 
+pub mod echo;
 pub mod ikev2;
 pub mod openvpn;
+pub mod openvpn_control;
 pub mod quic;
 pub mod tls;
+pub mod wireguard;

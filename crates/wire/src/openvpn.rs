@@ -1,9 +1,20 @@
-//! `OpenVPN`'s first messages, without a key of the provider's: a client's reset and the server's answer (the protocol's
-//! wire format, draft-openvpn-wire-protocol, sections 4 and 5; sizes as measured with `OpenVPN` 2.6).
+//! `OpenVPN`'s first messages: a client's reset and the server's answer, plain or wrapped with a static key (the protocol's
+//! wire format, draft-openvpn-wire-protocol, sections 4 and 5; sizes as measured with `OpenVPN` 2.6). Codes and ciphers are
+//! made elsewhere.
+
+use alloc::vec::Vec;
 
 /// `P_CONTROL_HARD_RESET_CLIENT_V2` and `_SERVER_V2`, five bits of opcode and three of key id, which is 0.
 const CLIENT_RESET: u8 = 7 << 3;
 const SERVER_RESET: u8 = 8 << 3;
+/// `P_CONTROL_HARD_RESET_CLIENT_V3`: with the wrapped key of tls-crypt-v2 behind it.
+const CLIENT_RESET_V3: u8 = 10 << 3;
+/// Octets of opcode and session id.
+pub const HEAD: usize = 1 + SESSION;
+/// Octets of packet id and time.
+pub const STAMP: usize = 8;
+/// Octets of the code of tls-crypt.
+pub const TAG: usize = 32;
 /// Octets of a session id.
 const SESSION: usize = 8;
 
@@ -15,11 +26,55 @@ pub fn client_reset(session: [u8; SESSION]) -> [u8; 14] {
     message
 }
 
-/// A message as TCP carries it: behind its length.
-pub fn framed(message: [u8; 14]) -> [u8; 16] {
-    let mut frame = [0; 16];
-    frame[1] = 14;
-    frame[2..].copy_from_slice(&message);
+/// The same as tls-crypt-v2 has it.
+pub fn client_reset_v3(session: [u8; SESSION]) -> [u8; 14] {
+    let mut message = client_reset(session);
+    message[0] = CLIENT_RESET_V3;
+    message
+}
+
+/// A packet id and a time, seconds, as wrapped messages carry them.
+pub fn stamp(packet: u32, time: u32) -> [u8; STAMP] {
+    let mut stamp = [0; STAMP];
+    stamp[..4].copy_from_slice(&packet.to_be_bytes());
+    stamp[4..].copy_from_slice(&time.to_be_bytes());
+    stamp
+}
+
+/// A message in its parts, where tls-auth has put a code of `length` octets and a stamp behind the head.
+pub fn authenticated(message: &[u8], length: usize) -> Option<Parts<'_>> {
+    let (head, rest) = message.split_at_checked(HEAD)?;
+    let (code, rest) = rest.split_at_checked(length)?;
+    let (stamp, body) = rest.split_at_checked(STAMP)?;
+    Some(Parts { head, stamp, code, body })
+}
+
+/// The same, where tls-crypt has put a stamp and a code there.
+pub fn encrypted(message: &[u8]) -> Option<Parts<'_>> {
+    let (head, rest) = message.split_at_checked(HEAD)?;
+    let (stamp, rest) = rest.split_at_checked(STAMP)?;
+    let (code, body) = rest.split_at_checked(TAG)?;
+    Some(Parts { head, stamp, code, body })
+}
+
+/// A wrapped message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// Opcode and session id.
+    pub head: &'a [u8],
+    /// Packet id and time.
+    pub stamp: &'a [u8],
+    /// The code over it all.
+    pub code: &'a [u8],
+    /// What a plain message has behind the head; encrypted by tls-crypt.
+    pub body: &'a [u8],
+}
+
+/// A message as TCP carries it: behind its length. Messages are shorter than 64 KiB; what is beyond is cut.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    let mut frame = length.to_be_bytes().to_vec();
+    frame.extend_from_slice(&message[..usize::from(length)]);
     frame
 }
 
@@ -51,7 +106,6 @@ pub fn first_frame(stream: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     const OURS: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
@@ -67,7 +121,8 @@ mod tests {
     #[test]
     fn a_reset_has_the_octets_of_a_real_client_s() {
         assert_eq!(client_reset(OURS), [0x38, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0]);
-        assert_eq!(framed(client_reset(OURS))[..4], [0, 14, 0x38, 1]);
+        assert_eq!(framed(&client_reset(OURS))[..4], [0, 14, 0x38, 1]);
+        assert_eq!(client_reset_v3(OURS)[..2], [0x50, 1]);
     }
 
     #[test]
@@ -77,6 +132,24 @@ mod tests {
         for cut in 0..26 {
             assert_eq!(answer(&reset()[..cut], OURS), Answer::Other, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_wrapped_message_is_taken_apart_and_every_truncation_of_its_head_is_none() {
+        let [head, code, stamp, body] = [&[1; 9][..], &[2; 20], &[3; 8], &[4; 5]];
+        let expected = Parts { head, stamp, code, body };
+        let message = [head, code, stamp, body].concat();
+        assert_eq!(authenticated(&message, 20), Some(expected));
+        let code = &[2; TAG][..];
+        let crypted = [head, stamp, code, body].concat();
+        assert_eq!(encrypted(&crypted), Some(Parts { code, ..expected }));
+        for cut in 0..37 {
+            assert_eq!(authenticated(&message[..cut], 20), None, "cut at {cut}");
+        }
+        for cut in 0..49 {
+            assert_eq!(encrypted(&crypted[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(super::stamp(1, 0x0102_0304), [0, 0, 0, 1, 1, 2, 3, 4]);
     }
 
     #[test]

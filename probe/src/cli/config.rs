@@ -16,6 +16,7 @@ use super::{Cli, ListArgs, MeasureArgs, OutputArgs, StoreArgs};
 use crate::error::ProbeError;
 use crate::follow_up::FollowUps;
 use crate::lists::ListSource;
+use crate::vpn_keys::VpnKeys;
 
 /// Targets at a time, unless told otherwise.
 const PARALLEL: usize = 16;
@@ -32,7 +33,7 @@ pub struct ConfigFile {
 }
 
 /// How a run is made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MeasureOptions {
     /// Targets at a time.
     pub parallel: usize,
@@ -46,6 +47,8 @@ pub struct MeasureOptions {
     pub doh: Vec<Url>,
     /// A helper outside.
     pub helper: Option<Url>,
+    /// Keys of tunnels.
+    pub vpn_keys: VpnKeys,
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether experiments follow what failed.
@@ -110,7 +113,7 @@ impl ConfigFile {
 
     /// Paths in the file are relative to the file, so that cron and a shell mean the same.
     fn anchor(&mut self, folder: &Path) {
-        for path in [&mut self.store.db, &mut self.measure.ca_file].into_iter().flatten() {
+        for path in [&mut self.store.db, &mut self.measure.ca_file, &mut self.measure.vpn_keys].into_iter().flatten() {
             *path = folder.join(&path);
         }
         for word in &mut self.lists.list {
@@ -140,6 +143,8 @@ impl ConfigFile {
         let file = self.measure.clone();
         let yes = |given: Option<bool>, file: Option<bool>| given.or(file).unwrap_or(false);
         let ca_file = given.ca_file.or(file.ca_file);
+        let vpn_keys = given.vpn_keys.or(file.vpn_keys);
+        let vpn_keys = vpn_keys.map(|path| VpnKeys::read(&path)).transpose();
         Ok(MeasureOptions {
             parallel: given.parallel.or(file.parallel).map_or(PARALLEL, Parallel::count),
             rate: given.rate.or(file.rate).map_or(Some(RATE), Rate::limit),
@@ -147,6 +152,7 @@ impl ConfigFile {
             max_data: given.max_data.or(file.max_data).map(|size| size.0),
             doh: https_only(if given.doh.is_empty() { file.doh } else { given.doh })?,
             helper: given.helper.or(file.helper).map(web_only).transpose()?,
+            vpn_keys: vpn_keys.map_err(|why| ProbeError::Usage(why.to_string()))?.unwrap_or_default(),
             extra_roots: ca_file.map_or_else(|| Ok(Vec::new()), |path| read_roots(&path))?,
             follow_up: follow_ups(yes(given.no_follow_up, file.no_follow_up), yes(given.locate, file.locate)),
             http3: yes(given.http3, file.http3),

@@ -202,6 +202,9 @@ pub struct MeasureArgs {
     /// A helper outside this network to compare with, for targets that do not plainly work (see `probe helper serve`)
     #[arg(long, value_name = "URL", env = "FAULTLINE_HELPER", hide_env = true)]
     pub helper: Option<Url>,
+    /// Keys of tunnels, for endpoints that answer nobody without one: a TOML file, of which nothing is printed or recorded
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_VPN_KEYS", hide_env = true)]
+    pub vpn_keys: Option<PathBuf>,
     /// Trust these certificate authorities too, besides the built-in ones
     #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
     pub ca_file: Option<PathBuf>,

@@ -107,6 +107,7 @@ fn session(
         controls: Arc::new(controls),
         doh: options.doh,
         helper: options.helper,
+        vpn_keys: Arc::new(options.vpn_keys),
         extra_roots: options.extra_roots,
         record_unmeasured,
     })

@@ -11,6 +11,8 @@ pub mod fuzz;
 mod http;
 mod http3;
 mod negotiation;
+mod openvpn;
+mod openvpn_control;
 mod quic;
 mod runtime;
 mod scrub;
@@ -22,10 +24,12 @@ mod tls;
 mod udp;
 mod vpn;
 mod way;
+mod wireguard;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faultline_record::Outcome;
 use rustls_pki_types::CertificateDer;
@@ -35,6 +39,7 @@ use crate::follow_up::FollowUps;
 use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::pace::Pace;
+use crate::vpn_keys::VpnKeys;
 
 pub use dns::{Answered, Question};
 pub use faultline_record::is_bogon;
@@ -47,6 +52,7 @@ pub use tap::{Passed, Tap, Tapped};
 pub use tcp::Admission;
 pub use tls::{Alpn, Handshake, Hello, tls_fingerprint};
 pub use vpn::{Exchange, FirstMessage};
+pub use wireguard::{Patience, Peer};
 
 /// A public resolver that the system's is held against.
 #[derive(Clone, Debug)]
@@ -104,6 +110,8 @@ pub struct DriveConfig {
     pub http3: bool,
     /// Whether the vantage has an IPv6 route.
     pub ipv6: bool,
+    /// Keys of tunnels (`--vpn-keys`).
+    pub vpn_keys: Arc<VpnKeys>,
 }
 
 /// Why the drivers cannot be built.
@@ -137,6 +145,9 @@ struct Shared {
     runtime: runtime::Metered,
     system: system::System,
     doh: doh::Services,
+    stamps: wireguard::Stamps,
+    /// Whether this machine's clock was found to be wrong.
+    clock_is_wrong: AtomicBool,
     /// 53; a test's resolver listens elsewhere.
     dns_port: u16,
     /// Whether addresses that cannot be public are dialled whatever the target; for tests on one machine.
@@ -194,7 +205,9 @@ impl Drive {
         let system = system::System::new(surroundings.system, tls.strict(), runtime.clone(), config.limits.dns);
         let doh = doh::Services::new(&config);
         let Surroundings { dns_port, dials_bogons, .. } = surroundings;
-        let shared = Shared { config, pace, meter, tls, runtime, system, doh, dns_port, dials_bogons };
+        let (stamps, clock_is_wrong) = (wireguard::Stamps::default(), AtomicBool::default());
+        let shared =
+            Shared { config, pace, meter, tls, runtime, system, doh, stamps, clock_is_wrong, dns_port, dials_bogons };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -214,6 +227,24 @@ impl Drive {
     /// Whether addresses that cannot be public are dialled whatever the target.
     pub(crate) fn dials_bogons(&self) -> bool {
         self.shared.dials_bogons
+    }
+
+    /// This machine's clock is wrong: no message is dated by it from now on.
+    pub fn distrust_clock(&self) {
+        self.shared.clock_is_wrong.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether messages may be dated by this machine's clock.
+    pub(crate) fn trusts_clock(&self) -> bool {
+        !self.shared.clock_is_wrong.load(Ordering::Relaxed)
+    }
+
+    fn tls(&self) -> &tls::TlsSetup {
+        &self.shared.tls
+    }
+
+    fn stamps(&self) -> &wireguard::Stamps {
+        &self.shared.stamps
     }
 
     /// What it was built from.

@@ -1,23 +1,31 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account and no key of a provider's is used, and nothing follows the first answer.
+//! patience. No account is used, and no key but the static one that the user may give; without such a key TLS follows the
+//! first answer, up to the server's certificate.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use faultline_record::{Failure, Outcome, Vpn, VpnAnswer, VpnProtocol};
+use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 use faultline_wire::{ikev2, openvpn};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::openvpn_control::Control;
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
-use super::{Drive, Fault, errno};
+use super::{Drive, Fault, errno, openvpn as wrapped};
+use crate::vpn_keys::OpenvpnKey;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
 /// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
-const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
+/// When packets of the control channel that were not acknowledged are sent again (the program itself doubles its pauses).
+const TALK_AGAIN: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 /// Octets of noise sent first in disguise: shorter than any message of either protocol.
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
@@ -26,7 +34,7 @@ const CUT: usize = 2;
 /// The pause between both parts, so that they are segments of their own.
 const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.
-const DATAGRAM: usize = 2_048;
+pub(super) const DATAGRAM: usize = 2_048;
 
 /// How the first message is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,18 +57,28 @@ pub struct Exchange {
     pub seen: Vpn,
 }
 
+impl Exchange {
+    /// One that was not begun.
+    pub fn not_run(protocol: VpnProtocol, reason: NotRun) -> Self {
+        Self { outcome: Outcome::NotRun(reason), detail: None, seen: Vpn::planned(protocol) }
+    }
+}
+
 /// A message, and how its answer is known.
 enum Question {
-    Openvpn { session: [u8; 8] },
+    Openvpn { session: [u8; 8], key: Option<Arc<OpenvpnKey>> },
     Ike { spi: [u8; 8], message: Vec<u8> },
 }
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol) -> Self {
+    fn new(protocol: VpnProtocol, key: Option<&Arc<OpenvpnKey>>) -> Self {
         match protocol {
-            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => Self::Openvpn { session: rand::random() },
-            VpnProtocol::Ikev2 => {
+            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
+                Self::Openvpn { session: rand::random(), key: key.cloned() }
+            }
+            // WireGuard has a driver of its own.
+            VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
                 let spi = rand::random();
                 let mut public: [u8; 256] = rand::random();
                 // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
@@ -72,17 +90,28 @@ impl Question {
 
     fn datagram(&self) -> Vec<u8> {
         match self {
-            Self::Openvpn { session } => openvpn::client_reset(*session).to_vec(),
+            Self::Openvpn { session, key } => wrapped::reset(*session, key.as_deref()),
             Self::Ike { message, .. } => message.clone(),
+        }
+    }
+
+    /// What both call the session, where TLS can follow: not behind a static key, yet.
+    fn sessions(&self, answer: &[u8]) -> Option<([u8; 8], [u8; 8])> {
+        match self {
+            Self::Openvpn { session, key: None } => Some((*session, answer.get(1..9)?.try_into().ok()?)),
+            Self::Openvpn { .. } | Self::Ike { .. } => None,
         }
     }
 
     fn read(&self, message: &[u8]) -> VpnAnswer {
         match self {
-            Self::Openvpn { session } => match openvpn::answer(message, *session) {
-                openvpn::Answer::Reset => VpnAnswer::ServerReset,
-                openvpn::Answer::Other => VpnAnswer::Other,
-            },
+            Self::Openvpn { session, key } => {
+                let plain = wrapped::plain(message, key.as_deref());
+                match plain.map(|plain| openvpn::answer(&plain, *session)) {
+                    Some(openvpn::Answer::Reset) => VpnAnswer::ServerReset,
+                    Some(openvpn::Answer::Other) | None => VpnAnswer::Other,
+                }
+            }
             Self::Ike { spi, .. } => match ikev2::answer(message, *spi) {
                 ikev2::Answer::Chosen => VpnAnswer::Chosen,
                 ikev2::Answer::Notified(_) => VpnAnswer::Notified,
@@ -101,32 +130,109 @@ impl Drive {
         protocol: VpnProtocol,
         first: FirstMessage,
         deadline: Duration,
+        (key, server): (Option<&Arc<OpenvpnKey>>, &str),
     ) -> Exchange {
         super::stays_here(address.ip());
         self.meter().connection();
-        let mut seen = Vpn { protocol, bytes_received: 0, answer: None };
-        let asked = self.ask_tunnel(address, protocol, first, deadline, &mut seen).await;
+        let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
+        let question = Question::new(protocol, key);
+        let asked = self.ask_tunnel(address, question, (first, server), deadline, &mut seen).await;
         ended(asked, seen, deadline)
+    }
+
+    /// TLS behind the server's reset, for as long as a first message is waited for. What the server's certificate is worth is
+    /// told by what is trusted anyway: its own authority's is a handshake and no more.
+    async fn talk(
+        &self,
+        socket: &UdpSocket,
+        (ours, theirs): ([u8; 8], [u8; 8]),
+        server: &str,
+        deadline: Duration,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let (config, presented) = self.tls().recording(&[]);
+        let name = ServerName::try_from(server.to_owned()).ok();
+        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
+        let is_over = self.converse(socket, &mut control, deadline, seen).await?;
+        if control.is_done() {
+            seen.proof = Some(shown(presented().1.is_ok()));
+        }
+        Ok(is_over)
+    }
+
+    /// The same over TCP, which sends again by itself.
+    async fn talk_by_tcp(
+        &self,
+        frames: &mut Frames<'_>,
+        (ours, theirs): ([u8; 8], [u8; 8]),
+        server: &str,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let (config, presented) = self.tls().recording(&[]);
+        let name = ServerName::try_from(server.to_owned()).ok();
+        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
+        loop {
+            for message in control.outgoing() {
+                frames.send(&message).await?;
+            }
+            if control.is_done() {
+                seen.proof = Some(shown(presented().1.is_ok()));
+                return Ok(true);
+            }
+            if control.has_failed() {
+                return Ok(true);
+            }
+            // A server that closes in good order is alive.
+            let Some(message) = frames.next().await? else { return Ok(true) };
+            control.incoming(&message);
+        }
+    }
+
+    /// Moves packets until TLS has ended, one way or the other.
+    async fn converse(
+        &self,
+        socket: &UdpSocket,
+        control: &mut Control,
+        deadline: Duration,
+        seen: &mut Vpn,
+    ) -> io::Result<bool> {
+        let (start, mut times) = (Instant::now(), TALK_AGAIN.into_iter().filter(|again| *again < deadline));
+        let (mut until, mut buffer) = (times.next().unwrap_or(deadline), [0; DATAGRAM]);
+        loop {
+            for message in control.outgoing() {
+                self.meter().sent(socket.send(&message).await?);
+            }
+            if control.is_done() || control.has_failed() {
+                return Ok(true);
+            }
+            if let Ok(received) = timeout_at(start + until, socket.recv(&mut buffer)).await {
+                let length = received?;
+                self.meter().received(length);
+                seen.bytes_received += length as u64;
+                control.incoming(&buffer[..length]);
+                continue;
+            }
+            if until >= deadline {
+                return Ok(false);
+            }
+            until = times.next().unwrap_or(deadline);
+            for message in control.again() {
+                self.meter().sent(socket.send(&message).await?);
+            }
+        }
     }
 
     async fn ask_tunnel(
         &self,
         address: SocketAddr,
-        protocol: VpnProtocol,
-        first: FirstMessage,
+        question: Question,
+        (first, server): (FirstMessage, &str),
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
-        let any: SocketAddr =
-            if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-        let socket = UdpSocket::bind(any).await?;
-        // A connected socket is told of ICMP errors.
-        socket.connect(address).await?;
-        let question = Question::new(protocol);
+        let socket = connected(address).await?;
         if first == FirstMessage::Disguised {
-            // The upper bits set: the opcode of no protocol here.
-            let noise: [u8; NOISE] = rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0);
-            self.meter().sent(socket.send(&noise).await?);
+            self.meter().sent(socket.send(&noise()).await?);
         }
         let (message, start) = (question.datagram(), Instant::now());
         self.meter().sent(socket.send(&message).await?);
@@ -141,7 +247,11 @@ impl Drive {
                     seen.answer = Some(answer);
                 }
                 if answer != VpnAnswer::Other {
-                    return Ok(true);
+                    seen.proof = Some(VpnProof::FirstAnswer);
+                    return match question.sessions(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
+                        Some(sessions) => self.talk(&socket, sessions, server, deadline, seen).await,
+                        None => Ok(true),
+                    };
                 }
             }
             if wait < deadline {
@@ -152,10 +262,24 @@ impl Drive {
     }
 
     /// Asks `OpenVPN`'s server over a fresh connection.
-    pub async fn tunnel_by_tcp(&self, mut stream: Tapped, first: FirstMessage, deadline: Duration) -> Exchange {
-        let mut seen = Vpn { protocol: VpnProtocol::OpenvpnTcp, bytes_received: 0, answer: None };
+    pub async fn tunnel_by_tcp(
+        &self,
+        mut stream: Tapped,
+        first: FirstMessage,
+        deadline: Duration,
+        (key, server): (Option<&Arc<OpenvpnKey>>, &str),
+    ) -> Exchange {
+        let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
+        let question = Question::new(VpnProtocol::OpenvpnTcp, key);
         let tap = stream.tap();
-        let asked = timeout(deadline, ask_by_tcp(&mut stream, first, &mut seen)).await.unwrap_or(Ok(false));
+        let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
+        let asking = async {
+            let Some(sessions) = ask_by_tcp(&mut frames, &question, first, &mut seen).await? else {
+                return Ok(seen.proof.is_some());
+            };
+            self.talk_by_tcp(&mut frames, sessions, server, &mut seen).await
+        };
+        let asked = timeout(deadline, asking).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
         if tap.passed().ended && seen.bytes_received == 0 {
             let closed = Fault::new(Outcome::Failed(Failure::EofError), "the server closed the connection");
@@ -165,35 +289,89 @@ impl Drive {
     }
 }
 
-async fn ask_by_tcp(stream: &mut Tapped, first: FirstMessage, seen: &mut Vpn) -> io::Result<bool> {
-    let session: [u8; 8] = rand::random();
-    let frame = openvpn::framed(openvpn::client_reset(session));
-    if first == FirstMessage::Disguised {
-        stream.write_all(&frame[..CUT]).await?;
-        tokio::time::sleep(BETWEEN).await;
-        stream.write_all(&frame[CUT..]).await?;
-    } else {
-        stream.write_all(&frame).await?;
+/// Messages over TCP, one after the other.
+struct Frames<'a> {
+    stream: &'a mut Tapped,
+    heard: Vec<u8>,
+}
+
+impl Frames<'_> {
+    async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&openvpn::framed(message)).await
     }
-    let (mut heard, mut buffer) = (Vec::new(), [0; 256]);
-    loop {
-        let length = stream.read(&mut buffer).await?;
-        heard.extend_from_slice(&buffer[..length]);
-        if let Some(message) = openvpn::first_frame(&heard) {
-            let answer = Question::Openvpn { session }.read(message);
-            seen.answer = Some(answer);
-            return Ok(answer != VpnAnswer::Other);
-        }
-        if length == 0 || heard.len() > DATAGRAM {
-            seen.answer = (!heard.is_empty()).then_some(VpnAnswer::Other);
-            return Ok(false);
+
+    /// The next message; `None` where the stream ends, or goes on without one.
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut buffer = [0; DATAGRAM];
+        loop {
+            if let Some(message) = openvpn::first_frame(&self.heard).map(<[u8]>::to_vec) {
+                self.heard.drain(..2 + message.len());
+                return Ok(Some(message));
+            }
+            let length = self.stream.read(&mut buffer).await?;
+            self.heard.extend_from_slice(&buffer[..length]);
+            if length == 0 || self.heard.len() > 4 * DATAGRAM {
+                return Ok(None);
+            }
         }
     }
 }
 
-fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {
+async fn ask_by_tcp(
+    frames: &mut Frames<'_>,
+    question: &Question,
+    first: FirstMessage,
+    seen: &mut Vpn,
+) -> io::Result<Option<([u8; 8], [u8; 8])>> {
+    let frame = openvpn::framed(&question.datagram());
+    if first == FirstMessage::Disguised {
+        frames.stream.write_all(&frame[..CUT]).await?;
+        tokio::time::sleep(BETWEEN).await;
+        frames.stream.write_all(&frame[CUT..]).await?;
+    } else {
+        frames.stream.write_all(&frame).await?;
+    }
+    let Some(message) = frames.next().await? else {
+        seen.answer = (!frames.heard.is_empty()).then_some(VpnAnswer::Other);
+        return Ok(None);
+    };
+    let answer = question.read(&message);
+    seen.answer = Some(answer);
+    if answer == VpnAnswer::Other {
+        return Ok(None);
+    }
+    seen.proof = Some(VpnProof::FirstAnswer);
+    Ok(question.sessions(&message).filter(|_| first == FirstMessage::Plain))
+}
+
+/// What a handshake proved, by whether the certificate is one that is trusted for the name.
+fn shown(is_known: bool) -> VpnProof {
+    if is_known { VpnProof::ServerIdentity } else { VpnProof::Handshake }
+}
+
+/// A socket of its own. Connected, so that it is told of ICMP errors.
+pub(super) async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr =
+        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(address).await?;
+    Ok(socket)
+}
+
+/// A datagram of noise. The upper bits are set: the opcode and the message type of no protocol here.
+pub(super) fn noise() -> [u8; NOISE] {
+    rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0)
+}
+
+pub(super) fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {
     let fault = match asked {
-        Ok(true) => return Exchange { outcome: Outcome::Ok, detail: None, seen },
+        Ok(true) => {
+            let seen = Vpn { proof: seen.proof.or(Some(VpnProof::FirstAnswer)), ..seen };
+            return Exchange { outcome: Outcome::Ok, detail: None, seen };
+        }
+        Ok(false) if seen.proof.is_some() => {
+            Fault::new(Outcome::Failed(Failure::GenericTimeoutError), "answered, and silent to what followed")
+        }
         Ok(false) if seen.answer.is_some() => {
             Fault::new(Outcome::Failed(Failure::UnexpectedResponse), "no answer of the protocol")
         }

@@ -46,6 +46,7 @@ impl Checker {
         context: MeasureContext,
     ) -> Result<Self, DriveError> {
         let config = || DriveConfig {
+            vpn_keys: Arc::default(),
             extra_roots: extra_roots.to_vec(),
             resolvers: Vec::new(),
             doh: Vec::new(),
@@ -167,6 +168,7 @@ fn target(name: &str, endpoint: Endpoint) -> Target {
 /// Short steps, one address a family, no redirects, no waiting for late answers; the steps' own deadlines end a check.
 fn limits() -> Limits {
     Limits {
+        tunnel_data: STEP,
         dns: STEP,
         late_dns: Duration::ZERO,
         tcp: STEP,

@@ -4,7 +4,10 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Endpoint, HostName};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use faultline_record::{Endpoint, HostName, VpnProtocol};
+use faultline_wire::wireguard::INITIATION;
 
 use super::message::{ADDRESSES, HelperQuestion, SCHEMA};
 
@@ -16,6 +19,7 @@ const NAME_BYTES: usize = 255;
 pub(super) struct Checked {
     pub(super) endpoint: Endpoint,
     pub(super) addresses: Vec<IpAddr>,
+    pub(super) datagram: Option<Box<[u8; INITIATION]>>,
 }
 
 /// Why a question is refused.
@@ -33,6 +37,8 @@ pub(super) enum Refusal {
     Host { host: String },
     #[error("more than {ADDRESSES} addresses")]
     Addresses,
+    #[error("a first message of WireGuard's goes with wireguard://, and nothing else is sent for anybody")]
+    Datagram,
 }
 
 /// Parses and checks a question.
@@ -51,7 +57,24 @@ pub(super) fn check(body: &[u8]) -> Result<Checked, Refusal> {
     if question.addresses.len() > ADDRESSES {
         return Err(Refusal::Addresses);
     }
-    Ok(Checked { endpoint, addresses: question.addresses })
+    let datagram = datagram(&endpoint, question.datagram.as_deref())?;
+    Ok(Checked { endpoint, addresses: question.addresses, datagram })
+}
+
+/// A helper sends nothing for strangers but what no server takes for anything else: one first message of `WireGuard`'s, and to
+/// such an endpoint.
+fn datagram(endpoint: &Endpoint, given: Option<&str>) -> Result<Option<Box<[u8; INITIATION]>>, Refusal> {
+    let is_wireguard = matches!(endpoint, Endpoint::Vpn { protocol: VpnProtocol::Wireguard, .. });
+    match (is_wireguard, given) {
+        (false, None) => Ok(None),
+        (true, Some(text)) => {
+            let octets = BASE64_STANDARD.decode(text).map_err(|_| Refusal::Datagram)?;
+            let message: [u8; INITIATION] = octets.try_into().map_err(|_| Refusal::Datagram)?;
+            let is_first = message.starts_with(&[1, 0, 0, 0]);
+            if is_first { Ok(Some(Box::new(message))) } else { Err(Refusal::Datagram) }
+        }
+        (true, None) | (false, Some(_)) => Err(Refusal::Datagram),
+    }
 }
 
 fn is_host_of(endpoint: &Endpoint, host: &str) -> bool {
@@ -82,6 +105,24 @@ mod tests {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         let question = HelperQuestion::new(endpoint.into(), host.into(), addresses);
         check(&serde_json::to_vec(&question).unwrap())
+    }
+
+    #[test]
+    fn one_first_message_of_wireguard_s_is_sent_for_a_client_and_nothing_else() {
+        let asked = |endpoint: &str, octets: Option<Vec<u8>>| {
+            let datagram = octets.map(|octets| BASE64_STANDARD.encode(octets));
+            let host = "198.51.100.7".to_owned();
+            let question = HelperQuestion { datagram, ..HelperQuestion::new(endpoint.into(), host, Vec::new()) };
+            check(&serde_json::to_vec(&question).unwrap()).map(|checked| checked.datagram.is_some())
+        };
+        let (wireguard, first) = ("wireguard://198.51.100.7:51820", [&[1, 0, 0, 0][..], &[7; 144]].concat());
+        assert_eq!(asked(wireguard, Some(first.clone())), Ok(true));
+        assert_eq!(asked("openvpn+udp://198.51.100.7:1194", None), Ok(false));
+        let long = [&first[..], &[0]].concat();
+        for wrong in [None, Some(vec![7; 148]), Some(first[..147].to_vec()), Some(long)] {
+            assert_eq!(asked(wireguard, wrong), Err(Refusal::Datagram));
+        }
+        assert_eq!(asked("openvpn+udp://198.51.100.7:1194", Some(first)), Err(Refusal::Datagram));
     }
 
     #[test]

@@ -24,19 +24,22 @@ pub const HEADERS: usize = 48;
 pub struct HelperQuestion {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What to try, as a URL (`https://`, `http://`, `tls://`, `quic://`, `tcp://`, `openvpn+udp://`, `openvpn+tcp://`, `ikev2://`).
+    /// What to try, as a URL (`https://`, `http://`, `tls://`, `quic://`, `tcp://`, `openvpn+udp://`, `openvpn+tcp://`, `ikev2://`, `wireguard://`).
     pub endpoint: String,
     /// The endpoint's host, once more: a question whose two halves disagree is refused.
     pub host: String,
     /// Addresses that the client was given for the host.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
+    /// The first message to send, in base64, where only the client can make it (`WireGuard`): dated, sealed, and of use once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagram: Option<String>,
 }
 
 impl HelperQuestion {
     /// A question about an endpoint.
     pub fn new(endpoint: String, host: String, addresses: Vec<IpAddr>) -> Self {
-        Self { schema: SCHEMA.to_owned(), endpoint, host, addresses }
+        Self { schema: SCHEMA.to_owned(), endpoint, host, addresses, datagram: None }
     }
 }
 

@@ -83,6 +83,7 @@ impl Server {
             follow_up: FollowUps::None,
             http3: false,
             ipv6: options.ipv6,
+            vpn_keys: Arc::default(),
         };
         let drive = Drive::new(config, Arc::new(Pace::new(Some(RATE))), Arc::new(Meter::default()))?;
         Ok(Self::with_drive(drive, options.allow_private, cancel))
@@ -169,13 +170,14 @@ impl Server {
         }
     }
 
-    async fn work(&self, Checked { endpoint, addresses }: Checked) -> Response<Full<Bytes>> {
+    async fn work(&self, Checked { endpoint, addresses, datagram }: Checked) -> Response<Full<Bytes>> {
         let Ok(Ok(_turn)) = timeout(TURN, self.work.acquire()).await else {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many questions at once");
         };
         let wanted = Survey {
             endpoint,
             addresses,
+            datagram,
             cap: ADDRESSES,
             // Looked at anew each time: a machine's addresses change.
             forbidden: if self.allow_private { Vec::new() } else { guard::own_addresses() }.into(),

@@ -50,7 +50,7 @@ impl By {
         match self {
             Self::Tcp => None,
             Self::Quic => Some(StepData::Quic(Tls::default())),
-            Self::Tunnel(protocol) => Some(StepData::Vpn(Vpn { protocol, bytes_received: 0, answer: None })),
+            Self::Tunnel(protocol) => Some(StepData::Vpn(Vpn::planned(protocol))),
         }
     }
 }

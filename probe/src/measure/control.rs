@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{
     Dns, DnsAnswer, DnsRecord, Engine, Failure, Family, HostName, Http, Outcome, Purpose, StepData, Tls, Vpn,
+    VpnProtocol,
 };
 
 use super::Walk;
@@ -11,6 +12,7 @@ use super::connect::{By, Goal, Reached};
 use super::log::Place;
 use super::resolve::query_type;
 use super::steps::sni_of;
+use super::wireguard::NoKey;
 use crate::drive::{Scrubber, is_bogon};
 use crate::helper::message::{
     ADDRESSES, HEADERS, HelperAddress, HelperAnswer, HelperNames, HelperPage, HelperQuestion,
@@ -41,14 +43,27 @@ impl Walk {
         let Some(helper) = &self.helper else { return };
         let place = Place { hop, purpose: Purpose::Helper, connection: None, address: None, ttl: None };
         let errand = |status| StepData::Http(Http { url: helper.place(), status, ..Http::default() });
+        let Ok(datagram) = self.datagram_for_helper(goal).await else { return };
+        let question = HelperQuestion { datagram, ..self.question(hop, host, goal, given) };
         let ticket = self.log.begin();
-        match self.cut.guard(Box::pin(helper.ask(&self.drive, &self.question(hop, host, goal, given)))).await {
+        match self.cut.guard(Box::pin(helper.ask(&self.drive, &question))).await {
             Ok(Ok(answer)) => {
                 self.log.end(ticket, place, Outcome::Ok, None, errand(Some(200)));
                 self.write_down(place, host, goal, &answer);
             }
             Ok(Err(fault)) => self.log.end(ticket, place, fault.outcome, fault.detail, errand(None)),
             Err(reason) => self.log.end(ticket, place, Outcome::NotRun(reason), None, errand(None)),
+        }
+    }
+
+    /// What the helper has to send for us, where it could not make the first message itself. Where we cannot either, it is not
+    /// asked.
+    async fn datagram_for_helper(&self, goal: &Goal) -> Result<Option<String>, NoKey> {
+        match goal.by {
+            By::Tunnel(VpnProtocol::Wireguard) => self.first_message_for_helper().await.map(Some),
+            // The helper has no key, and a server that wants one is silent to it.
+            By::Tunnel(_) if self.openvpn_key.is_some() => Err(NoKey),
+            By::Tcp | By::Quic | By::Tunnel(_) => Ok(None),
         }
     }
 
@@ -135,7 +150,7 @@ impl Walk {
         let place = Place { connection: Some(self.log.connection()), address, ..place };
         let end = if tried.verified { Outcome::Ok } else { failed(tried.tls.0) };
         if let By::Tunnel(protocol) = goal.by {
-            let vpn = Vpn { protocol, bytes_received: 0, answer: None };
+            let vpn = Vpn::planned(protocol);
             return self.write(place, end, None, StepData::Vpn(vpn));
         }
         if goal.by == By::Tcp {

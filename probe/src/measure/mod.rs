@@ -22,6 +22,7 @@ mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod wireguard;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -40,10 +41,12 @@ use self::connect::{By, Goal, Reached, Round};
 use self::log::{Cut, Log, Place};
 use self::resolve::{Comparisons, query_type};
 use self::steps::Offer;
+use self::wireguard::Sender;
 use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up::{self, Experiment, Planner, Purse};
 use crate::helper::HelperClient;
+use crate::vpn_keys::OpenvpnKey;
 
 pub use self::survey::{Survey, survey};
 
@@ -92,6 +95,9 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         helper: context.helper,
         purse: context.purse,
         resting: context.resting,
+        sender: Sender::of(drive, target),
+        openvpn_key: drive.config().vpn_keys.openvpn(target),
+        server_name: plain(&target.endpoint.host_and_port().0),
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -134,6 +140,10 @@ struct Walk {
     helper: Option<Arc<HelperClient>>,
     purse: Arc<Purse>,
     resting: Arc<AtomicUsize>,
+    sender: Sender,
+    openvpn_key: Option<Arc<OpenvpnKey>>,
+    /// What a server's certificate is held against, where no name is offered.
+    server_name: String,
 }
 
 /// Which experiments rows ask for.
@@ -242,11 +252,16 @@ impl Walk {
             known.comparisons.extend(comparisons);
             tokio::join!(self.settle(hop, goal, known, follow_up::wanted), control);
         } else {
-            tokio::join!(
-                self.try_others(hop, comparisons, &tried, goal),
-                self.settle(hop, goal, known, follow_up::wanted),
-                control
-            );
+            let (others, settled) =
+                (self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known, follow_up::wanted));
+            if matches!(self.sender, Sender::Own(_)) {
+                // A server answers no first message that is dated before the last one: never two under way.
+                control.await;
+                others.await;
+                settled.await;
+            } else {
+                tokio::join!(others, settled, control);
+            }
         }
         if let HostName::Name(name) = host {
             known.addresses.insert(name.clone(), addresses);
@@ -334,13 +349,17 @@ impl Known {
     }
 }
 
+/// A host without the brackets that URLs put around addresses.
+fn plain(host: &HostName) -> String {
+    match host {
+        HostName::Name(name) => name.clone(),
+        HostName::Address(address) => address.to_string(),
+    }
+}
+
 /// What an endpoint wants of a connection.
 fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
     let (host, port) = endpoint.host_and_port();
-    let plain = |name: &HostName| match name {
-        HostName::Name(name) => name.clone(),
-        HostName::Address(address) => address.to_string(),
-    };
     let (tls, url) = match endpoint {
         Endpoint::Web(url) => {
             let offer = Offer { host: plain(&host), alpn: Alpn::Web };

@@ -128,20 +128,38 @@ impl Walk {
         protocol: VpnProtocol,
         round: Round,
     ) -> Result<(), NotRun> {
-        let planned = || StepData::Vpn(Vpn { protocol, bytes_received: 0, answer: None });
+        let planned = || StepData::Vpn(Vpn::planned(protocol));
         let skip = |reason| self.log.skip(place, reason, planned());
+        let key = self.openvpn_key.as_ref();
         let done = if protocol.is_tcp() {
             let stream = self.tcp(place, address, round).await.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
-            (ticket, self.cut.guard(self.drive.tunnel_by_tcp(stream, round.first, round.tls)).await)
+            let asking = self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, &self.server_name));
+            (ticket, self.cut.guard(Box::pin(asking)).await)
         } else {
-            let admission = match self.refusal(address.ip()) {
+            let admission = match self.unsent(protocol).or_else(|| self.refusal(address.ip())) {
                 Some(reason) => Err(reason),
                 None => self.cut.guard(self.drive.admit()).await,
             };
             let admission = admission.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
-            let asking = self.drive.tunnel_by_udp(admission, address, protocol, round.first, round.tls);
+            let asking = async {
+                match protocol {
+                    VpnProtocol::Wireguard => self.ask_wireguard(admission, address, round).await,
+                    _ => {
+                        self.drive
+                            .tunnel_by_udp(
+                                admission,
+                                address,
+                                protocol,
+                                round.first,
+                                round.tls,
+                                (key, &self.server_name),
+                            )
+                            .await
+                    }
+                }
+            };
             (ticket, self.cut.guard(Box::pin(asking)).await)
         };
         match done {

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::{Goal, Round};
 use super::log::{Cut, Log, Place};
-use super::{Walk, goal};
+use super::wireguard::Sender;
+use super::{Walk, goal, plain};
 use crate::drive::Drive;
 
 /// What is to be looked at, and what not.
@@ -20,6 +21,8 @@ pub struct Survey {
     pub endpoint: Endpoint,
     /// Addresses to try besides those that the system's resolver gives.
     pub addresses: Vec<IpAddr>,
+    /// A first message that is sent as it is, where only the client could make it.
+    pub datagram: Option<Box<[u8; faultline_wire::wireguard::INITIATION]>>,
     /// Addresses tried in all.
     pub cap: usize,
     /// Addresses that are never dialled, whoever names them.
@@ -43,6 +46,9 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         helper: None,
         purse: Arc::default(),
         resting: Arc::default(),
+        sender: wanted.datagram.clone().map_or(Sender::Nobody, Sender::Client),
+        openvpn_key: None,
+        server_name: plain(&wanted.endpoint.host_and_port().0),
     };
     walk.survey(&wanted).await;
     walk.log.take()

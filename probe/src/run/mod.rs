@@ -34,6 +34,7 @@ use crate::measure::MeasureContext;
 use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::plan::Plan;
+use crate::vpn_keys::VpnKeys;
 
 use canary::Pacing;
 use flow::Flow;
@@ -56,6 +57,8 @@ pub struct Session {
     pub doh: Vec<Url>,
     /// The helper outside, if there is one.
     pub helper: Option<Url>,
+    /// Keys of tunnels.
+    pub vpn_keys: Arc<VpnKeys>,
     /// Roots to trust, besides the built-in ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// How consent was given.
@@ -137,6 +140,9 @@ async fn conduct(session: &Session, clock: RunClock, writer: &Arc<Writer>) -> Re
         state = parts.monitor.check(HealthReason::Before) => Some(state),
         () = signals.targets.cancelled() => None,
     };
+    if before == Some(HealthState::ClockWrong) {
+        parts.drive.distrust_clock();
+    }
     let mut flow = parts.flow(session);
     let end = match before {
         None => RunEnd::Interrupted,
@@ -246,6 +252,7 @@ fn drive_config(session: &Session, ipv6: bool) -> DriveConfig {
         dot: resolver.dot_name(),
     };
     DriveConfig {
+        vpn_keys: Arc::clone(&session.vpn_keys),
         extra_roots: session.extra_roots.clone(),
         resolvers: session.controls.resolver.iter().map(resolver).collect(),
         doh: session.doh.clone(),

@@ -65,7 +65,7 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
             }
         }
         Endpoint::Vpn { protocol, .. } => {
-            steps.push(StepData::Vpn(Vpn { protocol: *protocol, bytes_received: 0, answer: None }));
+            steps.push(StepData::Vpn(Vpn::planned(*protocol)));
         }
         Endpoint::Dns { .. } | Endpoint::Foreign(_) => {}
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a mistake of its own may panic")]
 
 mod inside;
+mod keys;
 
 use std::collections::BTreeMap;
 use std::process::Output;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::observation::VpnProtocol;
+use super::vpn::{ServerKey, VpnProtocol};
 
 /// Something that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,8 @@ pub enum Endpoint {
         /// What is asked for over HTTP/3, from the first slash on, if anything is.
         path: Option<String>,
     },
-    /// `openvpn+udp://host:port`, `openvpn+tcp://host:port`, `ikev2://host`: the first message of a tunnel.
+    /// `openvpn+udp://host:port`, `openvpn+tcp://host:port`, `ikev2://host`, `wireguard://host:port?pubkey=key`: the first
+    /// message of a tunnel.
     Vpn {
         /// Its protocol.
         protocol: VpnProtocol,
@@ -48,6 +49,8 @@ pub enum Endpoint {
         host: HostName,
         /// Port.
         port: u16,
+        /// The server's public key, for `WireGuard`.
+        pubkey: Option<ServerKey>,
     },
     /// `dns://resolver/name`: the name's addresses as one resolver gives them.
     Dns {
@@ -84,8 +87,8 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 12] =
-    ["wireguard", "l2tp", "pptp", "sstp", "anyconnect", "ss", "socks5", "http-proxy", "tor", "obfs4", "udp", "vless"];
+pub const LATER_SCHEMES: [&str; 11] =
+    ["l2tp", "pptp", "sstp", "anyconnect", "ss", "socks5", "http-proxy", "tor", "obfs4", "udp", "vless"];
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +103,7 @@ pub enum EndpointError {
     },
     /// A scheme nobody defined.
     #[error(
-        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp and ikev2"
+        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2 and wireguard"
     )]
     UnknownScheme {
         /// What was given.
@@ -267,7 +270,16 @@ fn vpn(url: &Url) -> Result<Endpoint, &'static str> {
     match (&host, port) {
         (HostName::Name(name), _) if name.is_empty() => Err("there is no host"),
         (_, None) => Err("a port is needed, as in openvpn+udp://host:1194"),
-        (_, Some(port)) => Ok(Endpoint::Vpn { protocol, host, port }),
+        (_, Some(port)) => Ok(Endpoint::Vpn { protocol, host, port, pubkey: pubkey(url, protocol)? }),
+    }
+}
+
+fn pubkey(url: &Url, protocol: VpnProtocol) -> Result<Option<ServerKey>, &'static str> {
+    let given = url.query_pairs().find(|(key, _)| key == "pubkey").map(|(_, value)| value);
+    match given {
+        None => Ok(None),
+        Some(_) if protocol != VpnProtocol::Wireguard => Err("pubkey= is for wireguard:// only"),
+        Some(text) => ServerKey::parse(&text).map(Some).ok_or("pubkey= must be a public key in base64, 44 characters"),
     }
 }
 
@@ -290,7 +302,10 @@ impl fmt::Display for Endpoint {
                 write!(f, "quic://{host}:{port}{}", path.as_deref().unwrap_or_default())?;
                 sni.as_ref().map_or(Ok(()), |sni| write!(f, "?sni={sni}"))
             }
-            Self::Vpn { protocol, host, port } => write!(f, "{protocol}://{host}:{port}"),
+            Self::Vpn { protocol, host, port, pubkey: None } => write!(f, "{protocol}://{host}:{port}"),
+            Self::Vpn { protocol, host, port, pubkey: Some(key) } => {
+                write!(f, "{protocol}://{host}:{port}?pubkey={key}")
+            }
             Self::Dns { resolver, name } => write!(f, "dns://{}/{name}", HostName::Address(*resolver)),
         }
     }
@@ -328,6 +343,8 @@ mod tests {
             "openvpn+udp://vpn.example.net:1194",
             "openvpn+tcp://146.70.12.4:443",
             "ikev2://vpn.example.net:500",
+            "wireguard://vpn.example.net:51820",
+            "wireguard://146.70.12.4:51820?pubkey=+/ERERERERERERERERERERERERERERERERERERERERE=",
             "dns://9.9.9.9/x.com",
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
@@ -357,9 +374,11 @@ mod tests {
             ("", "was expected"),
             ("localhost", "with a dot"),
             ("gopher://x.com/", "unknown scheme \"gopher\""),
-            ("wireguard://h.example:51820", "not measured by this version"),
+            ("l2tp://h.example", "not measured by this version"),
             ("tcp://x.com", "a port is needed"),
             ("openvpn+udp://x.com", "a port is needed"),
+            ("wireguard://x.com:51820?pubkey=abc", "44 characters"),
+            ("ikev2://x.com?pubkey=abc", "wireguard:// only"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),

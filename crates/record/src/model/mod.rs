@@ -14,6 +14,7 @@ mod pattern;
 mod run;
 mod target;
 mod time;
+mod vpn;
 
 pub use arrival::{Arrival, MOST_ARRIVALS};
 pub(crate) use arrival::{arrivals_of, arrivals_text};
@@ -26,10 +27,11 @@ pub use measurement::{Measurement, Witness, Witnessed};
 pub use network::{Network, NetworkKind};
 pub use observation::{
     Dns, DnsAnswer, DnsRecord, Engine, FirstBytes, Http, NotRun, Observation, Outcome, Purpose, QueryType, Step,
-    StepData, Tls, Vpn, VpnAnswer, VpnProtocol,
+    StepData, Tls,
 };
 pub use origin::Origin;
 pub use pattern::Pattern;
 pub use run::{PaceMark, Run, RunEnd, RunSummary};
 pub use target::{Availability, Target};
 pub use time::Timestamp;
+pub use vpn::{ServerKey, Vpn, VpnAnswer, VpnKey, VpnProof, VpnProtocol};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::arrival::Arrival;
 use super::certificate::Certificate;
+use super::vpn::Vpn;
 use crate::failure::Failure;
 use crate::names::named;
 
@@ -148,6 +149,10 @@ named! {
         NotNeeded = "not_needed",
         /// A limit of this machine (file descriptors, memory) stood in the way.
         LocalLimit = "local_limit",
+        /// The protocol needs a key of the server's that was not given (`--vpn-keys`, `?pubkey=`).
+        NoKey = "no_key",
+        /// This machine's clock is wrong, and a message dated in the future would make a server ignore the key from then on.
+        ClockWrong = "clock_wrong",
     }
 }
 
@@ -370,58 +375,6 @@ named! {
         /// Anything else.
         NotTls = "not_tls",
     }
-}
-
-named! {
-    /// Protocols of tunnels, by the schemes of their endpoints.
-    pub enum VpnProtocol {
-        /// `OpenVPN` over UDP.
-        OpenvpnUdp = "openvpn+udp",
-        /// `OpenVPN` over TCP.
-        OpenvpnTcp = "openvpn+tcp",
-        /// IKE version 2 (RFC 7296).
-        Ikev2 = "ikev2",
-    }
-}
-
-named! {
-    /// What a tunnel's server said first.
-    pub enum VpnAnswer {
-        /// `OpenVPN`: its reset, for our session.
-        ServerReset = "server_reset",
-        /// IKE: its choice of a security association.
-        Chosen = "ike_chosen",
-        /// IKE: a notification, be it a refusal or the demand for a cookie.
-        Notified = "ike_notified",
-        /// Something that is no answer of the protocol.
-        Other = "other",
-    }
-}
-
-impl VpnProtocol {
-    /// Its node in the tree of mechanisms.
-    pub fn node(self) -> &'static str {
-        match self {
-            Self::OpenvpnUdp | Self::OpenvpnTcp => "openvpn",
-            Self::Ikev2 => "ikev2",
-        }
-    }
-
-    /// Whether it is spoken over TCP.
-    pub fn is_tcp(self) -> bool {
-        self == Self::OpenvpnTcp
-    }
-}
-
-/// The first exchange with a tunnel's server. No account and no key of a provider's is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vpn {
-    /// The protocol.
-    pub protocol: VpnProtocol,
-    /// Bytes received; 0 with a failure means that the server never spoke.
-    pub bytes_received: u64,
-    /// What its first message was.
-    pub answer: Option<VpnAnswer>,
 }
 
 /// A request and its response.

@@ -73,7 +73,8 @@ fn tunnel(row: &Json<'_>, flow: &Flow, odd: &mut Oddities) -> Option<Part> {
     if let Some(dial) = dial {
         rows.push(place, &dial.mark, StepData::Tcp);
     }
-    let vpn = Vpn { protocol, bytes_received: u64::from(answers), answer: answers.then_some(VpnAnswer::ServerReset) };
+    let answer = answers.then_some(VpnAnswer::ServerReset);
+    let vpn = Vpn { protocol, bytes_received: u64::from(answers), answer, proof: None, key: None };
     let mark = Mark { t0_ms: ms("t0").min(ms("t")), t_ms: ms("t"), failed, ..Mark::default() };
     if dial.is_some_and(|dial| dial.mark.failed.is_some()) {
         rows.skip(place, mark.t0_ms, NotRun::PreviousStepFailed, StepData::Vpn(vpn));

@@ -13,7 +13,7 @@ use crate::model::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun,
     Observation, Origin, Outcome, PaceMark, Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, Step,
-    StepData, Target, Timestamp, Tls, Vpn, VpnAnswer, VpnProtocol, arrivals_of,
+    StepData, Target, Timestamp, Tls, Vpn, VpnAnswer, VpnKey, VpnProof, VpnProtocol, arrivals_of,
 };
 use crate::tables;
 
@@ -172,6 +172,8 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
             protocol: last.parse(VpnProtocol::from_name)?,
             bytes_received: last.count()?,
             answer: last.parse_or_null(VpnAnswer::from_name)?,
+            proof: last.parse_or_null(VpnProof::from_name)?,
+            key: last.parse_or_null(VpnKey::from_name)?,
         });
     }
     if let StepData::Http(http) = &mut seen.data {

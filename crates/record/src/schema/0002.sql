@@ -24,6 +24,10 @@ ALTER TABLE observations ADD COLUMN vpn_protocol TEXT;
 ALTER TABLE observations ADD COLUMN vpn_bytes_received INTEGER CHECK (vpn_bytes_received >= 0);
 -- What the server's first message was.
 ALTER TABLE observations ADD COLUMN vpn_answer TEXT;
+-- How much of the tunnel was proven before the exchange ended.
+ALTER TABLE observations ADD COLUMN vpn_proof TEXT;
+-- Whether a key of the user's was used, and whether by the user's word it works from elsewhere; NULL: none was.
+ALTER TABLE observations ADD COLUMN vpn_key TEXT;
 -- Title of the page as a helper passed it on; NULL for pages of our own, whose body tells.
 ALTER TABLE observations ADD COLUMN http_title TEXT;
 -- Milliseconds from the request to the end of the response's head, rounded down; NULL: none came.

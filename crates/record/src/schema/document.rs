@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::insert::operation_name;
 use crate::model::{
     Availability, Engine, Family, FirstBytes, HealthReason, NetworkKind, NotRun, Purpose, QueryType, RunEnd,
-    SignalKind, Step, VpnAnswer, VpnProtocol,
+    SignalKind, Step, VpnAnswer, VpnKey, VpnProof, VpnProtocol,
 };
 
 const HEAD: &str = "\
@@ -60,7 +60,7 @@ pub fn data_format() -> String {
 
 /// Columns that hold names of a closed vocabulary, and those names as of now. A frozen migration cannot list them, since
 /// vocabularies grow without a change of the format.
-fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 16] {
+fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 18] {
     let not_run: Vec<_> = NotRun::ALL.iter().map(|value| value.name()).collect();
     [
         ("run_ends", "reason", RunEnd::ALL.iter().map(|value| value.name()).collect()),
@@ -75,6 +75,8 @@ fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 16] {
         ("observations", "tls_first_bytes", FirstBytes::ALL.iter().map(|value| value.name()).collect()),
         ("observations", "vpn_protocol", VpnProtocol::ALL.iter().map(|value| value.name()).collect()),
         ("observations", "vpn_answer", VpnAnswer::ALL.iter().map(|value| value.name()).collect()),
+        ("observations", "vpn_proof", VpnProof::ALL.iter().map(|value| value.name()).collect()),
+        ("observations", "vpn_key", VpnKey::ALL.iter().map(|value| value.name()).collect()),
         ("health_checks", "reason", HealthReason::ALL.iter().map(|value| value.name()).collect()),
         ("health_signals", "kind", SignalKind::ALL.iter().map(|value| value.name()).collect()),
         ("health_signals", "family", Family::ALL.iter().map(|value| value.name()).collect()),

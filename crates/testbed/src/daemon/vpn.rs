@@ -28,34 +28,75 @@ pub const WIREGUARD_SERVER_KEY: &str = "ERERERERERERERERERERERERERERERERERERERER
 /// The private key of the one client that it knows: 32 octets 0x22.
 pub const WIREGUARD_CLIENT_KEY: &str = "IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI=";
 
-/// Starts one of them in `namespace`, with its files in `folder`.
-pub fn start(vpn: Vpn, namespace: &Namespace, folder: &Path, roots: &Path, identity: &Identity) -> Result<Daemon> {
-    std::fs::create_dir_all(folder)?;
-    match vpn {
-        Vpn::OpenvpnUdp => openvpn(("udp", 1), namespace, folder, roots, identity),
-        Vpn::OpenvpnTcp => openvpn(("tcp-server", 2), namespace, folder, roots, identity),
-        Vpn::Wireguard => wireguard(namespace, folder),
-        Vpn::Ikev2 => ike(namespace, folder),
+/// The static key of `OpenVPN`'s servers with tls-auth and tls-crypt, and a server's and a client's of tls-crypt-v2.
+const STATIC_KEY: &str = include_str!("../../keys/static.key");
+const SERVER_V2_KEY: &str = include_str!("../../keys/tls-crypt-v2-server.key");
+
+/// One of `OpenVPN`'s servers: over what, at which port, and with which static key.
+struct Openvpn {
+    protocol: &'static str,
+    port: u16,
+    key: StaticKey,
+}
+
+enum StaticKey {
+    None,
+    TlsAuth(&'static str),
+    TlsCrypt,
+    TlsCryptV2,
+}
+
+impl Openvpn {
+    const fn new(protocol: &'static str, port: u16, key: StaticKey) -> Self {
+        Self { protocol, port, key }
+    }
+
+    fn of(vpn: Vpn) -> Option<Self> {
+        use StaticKey::{None as Without, TlsAuth, TlsCrypt, TlsCryptV2};
+        let next = |number| OPENVPN_PORT + number;
+        Some(match vpn {
+            Vpn::OpenvpnUdp => Self::new("udp", OPENVPN_PORT, Without),
+            Vpn::OpenvpnTlsAuthSha1 => Self::new("udp", next(1), TlsAuth("SHA1")),
+            Vpn::OpenvpnTlsAuthSha256 => Self::new("udp", next(2), TlsAuth("SHA256")),
+            Vpn::OpenvpnTlsAuthSha512 => Self::new("udp", next(3), TlsAuth("SHA512")),
+            Vpn::OpenvpnTlsCrypt => Self::new("udp", next(4), TlsCrypt),
+            Vpn::OpenvpnTlsCryptV2 => Self::new("udp", next(5), TlsCryptV2),
+            Vpn::OpenvpnTcp => Self::new("tcp-server", OPENVPN_PORT, Without),
+            Vpn::OpenvpnTcpTlsAuthSha512 => Self::new("tcp-server", next(3), TlsAuth("SHA512")),
+            Vpn::OpenvpnTcpTlsCrypt => Self::new("tcp-server", next(4), TlsCrypt),
+            Vpn::Wireguard | Vpn::Ikev2 => return None,
+        })
+    }
+
+    fn start(&self, namespace: &Namespace, folder: &Path, roots: &Path, identity: &Identity) -> Result<Daemon> {
+        let is_udp = self.protocol == "udp";
+        let network = self.port - OPENVPN_PORT + if is_udp { 10 } else { 30 };
+        let mut command = namespace.command("openvpn");
+        command.args(["--mode", "server", "--tls-server", "--dev", "tun", "--topology", "subnet", "--dh", "none"]);
+        command.args(["--server", &format!("10.8.{network}.0"), "255.255.255.0", "--proto", self.protocol]);
+        command.args(["--duplicate-cn", "--local", &ADDRESS.to_string(), "--port", &self.port.to_string()]);
+        command.arg("--ca").arg(roots).arg("--cert").arg(&identity.certificate).arg("--key").arg(&identity.key);
+        let file = folder.join("static.key");
+        std::fs::write(&file, if matches!(self.key, StaticKey::TlsCryptV2) { SERVER_V2_KEY } else { STATIC_KEY })?;
+        match self.key {
+            StaticKey::None => {}
+            StaticKey::TlsAuth(digest) => _ = command.arg("--tls-auth").arg(&file).args(["0", "--auth", digest]),
+            StaticKey::TlsCrypt => _ = command.arg("--tls-crypt").arg(&file),
+            StaticKey::TlsCryptV2 => _ = command.arg("--tls-crypt-v2").arg(&file),
+        }
+        let tcp = Endpoint::Tcp(SocketAddr::new(ADDRESS, self.port));
+        Daemon::start(namespace, command, folder, vec![if is_udp { Endpoint::Udp(self.port) } else { tcp }])
     }
 }
 
-fn openvpn(
-    (protocol, network): (&str, u8),
-    namespace: &Namespace,
-    folder: &Path,
-    roots: &Path,
-    identity: &Identity,
-) -> Result<Daemon> {
-    let mut command = namespace.command("openvpn");
-    command.args(["--mode", "server", "--tls-server", "--dev", "tun", "--topology", "subnet", "--dh", "none"]);
-    command.args(["--server", &format!("10.8.{network}.0"), "255.255.255.0", "--proto", protocol, "--duplicate-cn"]);
-    command.args(["--local", &ADDRESS.to_string(), "--port", &OPENVPN_PORT.to_string()]);
-    command.arg("--ca").arg(roots).arg("--cert").arg(&identity.certificate).arg("--key").arg(&identity.key);
-    let ready = match protocol {
-        "udp" => Endpoint::Udp(OPENVPN_PORT),
-        _ => Endpoint::Tcp(SocketAddr::new(ADDRESS, OPENVPN_PORT)),
-    };
-    Daemon::start(namespace, command, folder, vec![ready])
+/// Starts one of them in `namespace`, with its files in `folder`.
+pub fn start(vpn: Vpn, namespace: &Namespace, folder: &Path, roots: &Path, identity: &Identity) -> Result<Daemon> {
+    std::fs::create_dir_all(folder)?;
+    match Openvpn::of(vpn) {
+        Some(openvpn) => openvpn.start(namespace, folder, roots, identity),
+        None if vpn == Vpn::Wireguard => wireguard(namespace, folder),
+        None => ike(namespace, folder),
+    }
 }
 
 fn wireguard(namespace: &Namespace, folder: &Path) -> Result<Daemon> {

@@ -210,8 +210,14 @@ pub enum Match {
     },
     /// `OpenVPN` by its opcode (UDP, and TCP with its length prefix).
     Openvpn,
+    /// What an `OpenVPN` client sends once it was answered: TLS in `P_CONTROL_V1`.
+    OpenvpnControl,
     /// `WireGuard` by message type and size.
     Wireguard,
+    /// The server's answer to that alone: type 2, 92 octets.
+    WireguardResponse,
+    /// What a client of `WireGuard` sends once it was answered: type 4.
+    WireguardData,
     /// `IKEv2` by its header (UDP 500, and 4500 behind the non-ESP marker).
     Ikev2,
     /// First payloads that look like noise: the rules of Wu et al. 2023, "How the Great Firewall of China Detects and

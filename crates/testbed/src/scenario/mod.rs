@@ -72,6 +72,9 @@ pub struct Scenario {
     /// Further arguments of the probe.
     #[serde(default)]
     pub arguments: Vec<String>,
+    /// The text of the file that the probe is given with `--vpn-keys`.
+    #[serde(default)]
+    pub vpn_keys: Option<String>,
     /// Whether a helper runs abroad and the probe is told of it.
     #[serde(default = "yes")]
     pub helper: bool,
@@ -209,6 +212,13 @@ pub enum ResolverMode {
 pub enum Vpn {
     OpenvpnUdp,
     OpenvpnTcp,
+    OpenvpnTlsAuthSha1,
+    OpenvpnTlsAuthSha256,
+    OpenvpnTlsAuthSha512,
+    OpenvpnTlsCrypt,
+    OpenvpnTlsCryptV2,
+    OpenvpnTcpTlsAuthSha512,
+    OpenvpnTcpTlsCrypt,
     Wireguard,
     Ikev2,
 }
@@ -264,6 +274,7 @@ impl Scenario {
             censor: Vec::new(),
             fault: Vec::new(),
             arguments: Vec::new(),
+            vpn_keys: None,
             helper: false,
             known_wrong: None,
             truth: Truth { exit_code: 0, local_health: Health::Ok, run: Vec::new(), measure: Vec::new() },

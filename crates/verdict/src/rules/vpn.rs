@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnProtocol};
+use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol};
 
 use super::{Finding, listed};
 use crate::features::{Features, Tunnel};
@@ -14,6 +14,8 @@ use crate::features::{Features, Tunnel};
 /// Plain first messages that must have failed before one that is disguised tells anything: each is sent several times, as the
 /// protocol has it.
 const PLAIN_WANTED: usize = 2;
+/// Handshakes that were answered, and no data after any, before that is no mishap.
+const VANISHED_WANTED: usize = 3;
 
 /// Fires on tunnels.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -27,8 +29,10 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if plain.is_empty() {
         return found.extend(rules.unconnected());
     }
-    found.extend(rules.disguised(&plain).or_else(|| rules.alone(&plain)));
+    let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
+    found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
     found.extend(rules.host());
+    found.extend(rules.proven_key(&plain));
     found.extend(rules.by_helper(&plain));
 }
 
@@ -54,6 +58,40 @@ impl<'a> Rules<'a> {
         let seen: Vec<&Tunnel<'_>> = plain.iter().copied().chain([answered]).collect();
         let finding = || self.finding("vpn.passes_disguised", &seen).pointing_at(self.mechanism(how));
         (never && plain.len() >= PLAIN_WANTED).then(finding)
+    }
+
+    /// The handshake was answered each time, and no data came back after any.
+    fn vanished(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let has = |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().is_some() && proof(tunnel).is_some();
+        let vanished: Vec<&Tunnel<'_>> = plain.iter().filter(has).copied().collect();
+        // A full server, too, answers a reset and nothing after it; who has proven itself has room.
+        let is_known = vanished.iter().all(|tunnel| proof(tunnel) >= Some(VpnProof::ServerIdentity));
+        let always = is_known && vanished.len() >= VANISHED_WANTED && vanished.len() == plain.len();
+        let id = if always { "vpn.data_dropped" } else { "vpn.data_lost" };
+        let is_cut = vanished.iter().all(|tunnel| tunnel.row.outcome.failure().and_then(way) == Some("reset"));
+        let how = if is_cut { "reset" } else { "data_dropped" };
+        let finding = self.finding(id, &vanished).pointing_at(self.mechanism(how));
+        let is_plain = !vanished.is_empty() && plain.iter().all(|tunnel| tunnel.row.outcome != Outcome::Ok);
+        is_plain.then_some(finding)
+    }
+
+    /// Silence of a server that answers known keys alone, to a key that nobody has seen it answer.
+    fn unanswerable(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let is_silent = |tunnel: &&Tunnel<'_>| {
+            tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) != Some(VpnKey::Proven)
+        };
+        let is_known = self.helper_reached().next().is_some();
+        let unanswerable = self.protocol.answers_known_keys_only() && plain.iter().all(is_silent) && !is_known;
+        unanswerable.then(|| self.finding("vpn.unanswerable", plain))
+    }
+
+    /// The host lives, and its server does not answer a key that works from elsewhere.
+    fn proven_key(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let is_silent = |tunnel: &&Tunnel<'_>| {
+            tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) == Some(VpnKey::Proven)
+        };
+        let never = plain.len() > PLAIN_WANTED && plain.iter().all(is_silent) && self.host().is_some();
+        never.then(|| self.finding("vpn.proven_key", plain).pointing_at(self.mechanism("timeout")))
     }
 
     fn alone(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
@@ -98,15 +136,28 @@ impl<'a> Rules<'a> {
         Some(Finding::new("vpn.host_lives", vec![alive.tcp.seq], fields))
     }
 
+    /// What the helper was answered by.
+    fn helper_reached(&self) -> impl Iterator<Item = &'a Tunnel<'a>> {
+        let tried = self.features.helper.iter().flat_map(|helper| &helper.vpn);
+        tried.filter(|tunnel| tunnel.row.outcome.is_ok())
+    }
+
     fn by_helper(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let helper = self.features.helper.as_ref()?;
         let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);
         let tried: Vec<&Tunnel<'_>> = helper.vpn.iter().filter(at).collect();
-        let reached: Vec<&Tunnel<'_>> = tried.iter().copied().filter(|tunnel| tunnel.row.outcome.is_ok()).collect();
+        let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(at).collect();
+        // That two are not answered says nothing where neither may be known to the server.
+        let tells = |tunnel: &&Tunnel<'_>| {
+            !self.protocol.answers_known_keys_only() || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
+        };
+        let is_proven = plain.iter().any(|tunnel| key(tunnel) == Some(VpnKey::Proven));
         match (reached.is_empty(), tried.is_empty()) {
             (false, _) => Some(self.finding("vpn.helper_reaches", &reached)),
-            (true, false) => Some(self.finding("vpn.helper_fails_too", &tried)),
-            (true, true) => None,
+            (true, false) if is_proven || tried.iter().copied().any(|tunnel| tells(&tunnel)) => {
+                Some(self.finding("vpn.helper_fails_too", &tried))
+            }
+            (true, _) => None,
         }
     }
 
@@ -123,6 +174,14 @@ impl<'a> Rules<'a> {
         ];
         Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), fields)
     }
+}
+
+fn proof(tunnel: &Tunnel<'_>) -> Option<VpnProof> {
+    tunnel.row.vpn().and_then(|vpn| vpn.proof)
+}
+
+fn key(tunnel: &Tunnel<'_>) -> Option<VpnKey> {
+    tunnel.row.vpn().and_then(|vpn| vpn.key)
 }
 
 /// The mechanism's last word for a failure, if it is one that somebody on the way can bring about.

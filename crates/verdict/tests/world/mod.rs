@@ -7,7 +7,8 @@ use std::sync::Arc;
 use faultline_record::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Failure, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NotRun, Observation, Outcome,
-    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnProtocol, Witness,
+    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnKey, VpnProof, VpnProtocol,
+    Witness,
 };
 
 /// The site's own address.
@@ -203,8 +204,30 @@ impl World {
     /// A first message to a tunnel's server ends so.
     pub fn tunnel(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
         self.connections += 1;
-        let vpn = Vpn { protocol: VpnProtocol::OpenvpnUdp, bytes_received: 0, answer: None };
+        let vpn = Vpn::planned(VpnProtocol::OpenvpnUdp);
         self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, StepData::Vpn(vpn));
+        self
+    }
+
+    /// The same, behind an answer to the first message.
+    pub fn answered_tunnel(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+        self.connections += 1;
+        let vpn = Vpn { proof: Some(VpnProof::FirstAnswer), ..Vpn::planned(VpnProtocol::OpenvpnUdp) };
+        self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, StepData::Vpn(vpn));
+        self
+    }
+
+    /// An exchange of `WireGuard`'s ends so, having proven this much, with this key.
+    pub fn wireguard(
+        mut self,
+        purpose: Purpose,
+        outcome: Outcome,
+        proof: Option<VpnProof>,
+        key: Option<VpnKey>,
+    ) -> Self {
+        self.connections += 1;
+        let vpn = Vpn { proof, key, ..Vpn::planned(VpnProtocol::Wireguard) };
+        self.push(purpose, Some(self.connections), Some((GENUINE, 51_820)), outcome, StepData::Vpn(vpn));
         self
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use faultline_record::{Failure, Outcome, Purpose, Step, VpnAnswer};
+use faultline_record::{Failure, Outcome, Purpose, Step, VpnAnswer, VpnProof};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 
@@ -17,8 +17,9 @@ fn server_reset(question: &[u8]) -> Vec<u8> {
     [&[0x40][..], &[9; 8], &[1, 0, 0, 0, 0], &question[1..9], &[0; 4]].concat()
 }
 
-/// A server over UDP; with a filter before it, flows whose first packet is OpenVPN's are never answered.
-async fn by_udp(is_filtered: bool) -> SocketAddr {
+/// A server over UDP that has no TLS; with a filter before it, flows whose first packet is OpenVPN's are never answered; one
+/// that says no more is silent behind its reset.
+async fn by_udp(is_filtered: bool, says_more: bool) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -28,6 +29,10 @@ async fn by_udp(is_filtered: bool) -> SocketAddr {
             let passes = *flows.entry(from).or_insert(!is_reset) || !is_filtered;
             if is_reset && passes {
                 socket.send_to(&server_reset(&buffer[..14]), from).await.unwrap();
+            }
+            if buffer[0] == 0x20 && says_more {
+                let control = faultline_wire::openvpn_control::packet([9; 8], [0; 8], &[], Some((1, b"no TLS")));
+                socket.send_to(&control, from).await.unwrap();
             }
         }
     });
@@ -44,7 +49,10 @@ async fn by_tcp(is_filtered: bool) -> SocketAddr {
         }
         if stream.read_exact(&mut start[first..]).await.is_ok() {
             let answer = server_reset(&start[2..]);
-            let _ = stream.write_all(&[&[0, 26], &answer[..]].concat()).await;
+            let control = faultline_wire::openvpn_control::packet([9; 8], [0; 8], &[], Some((1, b"no TLS")));
+            let control = faultline_wire::openvpn::framed(&control);
+            let _ = stream.write_all(&[&[0, 26], &answer[..], &control].concat()).await;
+            let _ = stream.read_to_end(&mut start.to_vec()).await;
         }
     })
     .await
@@ -67,7 +75,7 @@ const SILENCE: Outcome = Outcome::Failed(Failure::GenericTimeoutError);
 
 #[tokio::test]
 async fn a_server_that_answers_is_ok_and_nothing_follows() {
-    for (scheme, address) in [("openvpn+udp", by_udp(false).await), ("openvpn+tcp", by_tcp(false).await)] {
+    for (scheme, address) in [("openvpn+udp", by_udp(false, true).await), ("openvpn+tcp", by_tcp(false).await)] {
         let rows = measured(&format!("{scheme}://{address}")).await;
         let row = rows.only(Step::Vpn);
         assert_eq!(row.outcome, Outcome::Ok);
@@ -77,7 +85,7 @@ async fn a_server_that_answers_is_ok_and_nothing_follows() {
 
 #[tokio::test]
 async fn a_filter_of_first_packets_is_shown_by_what_passes_it() {
-    let rows = measured(&format!("openvpn+udp://{}", by_udp(true).await)).await;
+    let rows = measured(&format!("openvpn+udp://{}", by_udp(true, true).await)).await;
     assert_eq!(outcomes(&rows, Purpose::Main), [SILENCE]);
     assert_eq!(outcomes(&rows, Purpose::Retry), [SILENCE; 2]);
     assert_eq!(outcomes(&rows, Purpose::JunkFirst), [Outcome::Ok; 2]);
@@ -102,4 +110,12 @@ async fn a_closed_port_is_refused_and_a_strange_answer_is_no_answer() {
     });
     let rows = measured(&format!("ikev2://{strange}")).await;
     assert_eq!(outcomes(&rows, Purpose::Main), [Outcome::Failed(Failure::UnexpectedResponse)]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_behind_its_reset_is_asked_again_and_what_was_proven_is_kept() {
+    let rows = measured(&format!("openvpn+udp://{}", by_udp(false, false).await)).await;
+    assert_eq!((outcomes(&rows, Purpose::Main), outcomes(&rows, Purpose::Retry)), (vec![SILENCE], vec![SILENCE; 2]));
+    let proofs: Vec<_> = rows.of(Step::Vpn).iter().map(|row| row.vpn().unwrap().proof).collect();
+    assert!(proofs.iter().all(|proof| *proof == Some(VpnProof::FirstAnswer)), "{proofs:?}");
 }

@@ -174,6 +174,7 @@ pub(super) fn limits() -> Limits {
 
 pub(super) fn config(authority: &Authority) -> DriveConfig {
     DriveConfig {
+        vpn_keys: Arc::default(),
         extra_roots: vec![authority.root()],
         resolvers: Vec::new(),
         doh: Vec::new(),

@@ -76,7 +76,12 @@ pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
     protocol && ports.is_empty() && !except.contains(&destination) && any_or(addresses, &destination)
 }
 
-/// A datagram of the client. `crypto` is what its flow has shown of a QUIC handshake.
+/// Whether a rule is about what servers send.
+pub fn is_about_answers(rule: &Match) -> bool {
+    matches!(rule, Match::WireguardResponse)
+}
+
+/// A datagram of the client, or of the server where the rule is about answers. `crypto` is what its flow has shown of a QUIC handshake.
 pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mut Crypto) -> Sight {
     // A further question, or another first message of a tunnel, may come from the same port: such flows are never settled.
     let or_unknown = |hit: bool| if hit { Sight::Match } else { Sight::Unknown };
@@ -88,6 +93,9 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
         Match::Quic { names, ports } if any_or(ports, &server.port()) => initial(names, payload, crypto),
         Match::Openvpn => or_unknown(protocol::is_openvpn(payload)),
         Match::Wireguard => or_unknown(protocol::is_wireguard(payload)),
+        Match::OpenvpnControl => or_unknown(protocol::is_openvpn_control(payload)),
+        Match::WireguardResponse => or_unknown(protocol::is_wireguard_response(payload)),
+        Match::WireguardData => or_unknown(protocol::is_wireguard_data(payload)),
         Match::Ikev2 => or_unknown(protocol::is_ikev2(server.port(), payload)),
         Match::NotAllowlisted { protocols, .. } => {
             let known = protocol::known_datagram(server.port(), payload);
@@ -138,6 +146,7 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
             Sight::from(is_listed(names, &asked.name) && any_or(types, &asked.kind))
         }
         Match::Openvpn => protocol::is_openvpn_stream(bytes).map_or(Sight::Unknown, Sight::from),
+        Match::OpenvpnControl => protocol::is_openvpn_control_stream(bytes).map_or(Sight::Unknown, Sight::from),
         Match::FullyEncrypted => Sight::from(protocol::is_fully_encrypted(bytes)),
         Match::NotAllowlisted { protocols, .. } => {
             let guess = if server.port() == DNS { Guess::Is(Known::Dns) } else { protocol::known(bytes) };

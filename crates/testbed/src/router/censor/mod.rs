@@ -142,7 +142,7 @@ impl Filter {
             Some(State::Condemned) if !is_syn(view) => Ruling::Drop,
             Some(State::Paced) => self.pace.rule(view, (self.seed, flow)),
             Some(State::Clear) if self.is_settled_by_one_datagram(flow) => Ruling::Pass,
-            _ if view.upward => self.look(view, flow),
+            _ if view.upward != matching::is_about_answers(&self.rule.matches) => self.look(view, flow),
             _ => Ruling::Pass,
         }
     }
@@ -236,7 +236,7 @@ impl Filter {
 
     /// Whether each datagram of a flow is judged by itself, and answers are let through.
     fn is_one_by_one(&self, flow: Flow) -> bool {
-        !flow.tcp && matches!(self.rule.matches, Match::Dns { .. } | Match::Ip { .. })
+        !flow.tcp && matches!(self.rule.matches, Match::Dns { .. } | Match::Ip { .. } | Match::WireguardResponse)
     }
 
     fn act(&self, view: &View<'_>) -> Ruling {

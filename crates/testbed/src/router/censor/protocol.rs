@@ -17,6 +17,20 @@ pub fn is_openvpn(payload: &[u8]) -> bool {
     fits && OPENVPN_RESETS.contains(&payload[0])
 }
 
+/// Whether a datagram carries TLS of `OpenVPN`'s control channel: `P_CONTROL_V1` with key id 0.
+pub fn is_openvpn_control(payload: &[u8]) -> bool {
+    payload.len() >= OPENVPN_SHORTEST && payload[0] == 4 << 3
+}
+
+/// The same of a stream, behind the client's reset; `None` while that cannot be told.
+pub fn is_openvpn_control_stream(stream: &[u8]) -> Option<bool> {
+    if !is_openvpn_stream(stream)? {
+        return Some(false);
+    }
+    let first = 2 + usize::from(u16::from_be_bytes([stream[0], stream[1]]));
+    stream.get(first + 2).map(|opcode| *opcode == 4 << 3)
+}
+
 /// Whether a stream begins with such a packet behind its length; `None` while that cannot be told.
 pub fn is_openvpn_stream(stream: &[u8]) -> Option<bool> {
     let [high, low, opcode, ..] = stream else { return None };
@@ -28,6 +42,16 @@ pub fn is_openvpn_stream(stream: &[u8]) -> Option<bool> {
 /// Next Generation Kernel Network Tunnel", section 5.4.2).
 pub fn is_wireguard(payload: &[u8]) -> bool {
     payload.len() == 148 && payload.starts_with(&[1, 0, 0, 0])
+}
+
+/// Whether a datagram is its answer: type 2, 92 octets (section 5.4.3).
+pub fn is_wireguard_response(payload: &[u8]) -> bool {
+    payload.len() == 92 && payload.starts_with(&[2, 0, 0, 0])
+}
+
+/// Whether a datagram carries data, be it none: type 4, at least 32 octets (section 5.4.6).
+pub fn is_wireguard_data(payload: &[u8]) -> bool {
+    payload.len() >= 32 && payload.starts_with(&[4, 0, 0, 0])
 }
 
 /// IKE's ports, without and behind NAT (RFC 7296 section 2).
@@ -110,6 +134,9 @@ mod tests {
     fn wireguard_is_known_by_type_and_size() {
         let mut first = [0; 148];
         first[0] = 1;
+        let (response, data) = ([&[2, 0, 0, 0][..], &[7; 88]].concat(), [&[4, 0, 0, 0][..], &[7; 28]].concat());
+        assert!(is_wireguard_response(&response) && !is_wireguard_response(&response[..91]));
+        assert!(is_wireguard_data(&data) && !is_wireguard_data(&data[..31]) && !is_wireguard_data(&first));
         assert!(is_wireguard(&first) && !is_wireguard(&first[..147]) && !is_wireguard(&[1; 148]));
     }
 

@@ -1,0 +1,169 @@
+//! The control channel of `OpenVPN` behind the server's reset, as a machine without socket or clock: TLS in numbered packets,
+//! acknowledged and sent again, up to the end of the handshake. No account is used: the server shows its certificate first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use faultline_wire::openvpn_control::{ACKS, PAYLOAD, packet, read};
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
+
+/// Packets that may come before their turn; a server sends a handful.
+const EARLY: usize = 32;
+
+/// The client's side.
+pub(super) struct Control {
+    tls: ClientConnection,
+    ours: [u8; 8],
+    theirs: [u8; 8],
+    /// Sent and not acknowledged.
+    unconfirmed: BTreeMap<u32, Vec<u8>>,
+    next: u32,
+    acks: Vec<u32>,
+    /// Came before its turn.
+    early: BTreeMap<u32, Vec<u8>>,
+    expected: u32,
+    has_failed: bool,
+}
+
+impl Control {
+    /// After the resets of both, each of which was packet 0. `None` if TLS cannot be set up.
+    pub(super) fn new(config: ClientConfig, name: ServerName<'static>, ours: [u8; 8], theirs: [u8; 8]) -> Option<Self> {
+        let tls = ClientConnection::new(Arc::new(config), name).ok()?;
+        let (unconfirmed, early) = (BTreeMap::new(), BTreeMap::new());
+        Some(Self { tls, ours, theirs, unconfirmed, next: 1, acks: vec![0], early, expected: 1, has_failed: false })
+    }
+
+    /// What is to be sent now.
+    pub(super) fn outgoing(&mut self) -> Vec<Vec<u8>> {
+        let mut octets = Vec::new();
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut octets).is_err() {
+                break;
+            }
+        }
+        let mut packets = Vec::new();
+        for payload in octets.chunks(PAYLOAD) {
+            self.unconfirmed.insert(self.next, payload.to_vec());
+            packets.push(self.packet(Some((self.next, payload))));
+            self.next += 1;
+        }
+        while !self.acks.is_empty() {
+            packets.push(self.packet(None));
+        }
+        packets
+    }
+
+    /// What was not acknowledged, once more.
+    pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
+        let unconfirmed = self.unconfirmed.clone();
+        unconfirmed.iter().map(|(number, payload)| self.packet(Some((*number, payload)))).collect()
+    }
+
+    fn packet(&mut self, carried: Option<(u32, &[u8])>) -> Vec<u8> {
+        let acks: Vec<u32> = self.acks.drain(..self.acks.len().min(ACKS)).collect();
+        packet(self.ours, self.theirs, &acks, carried)
+    }
+
+    /// Takes a message; whether it was the server's, of this session.
+    pub(super) fn incoming(&mut self, message: &[u8]) -> bool {
+        let Some(packet) = read(message).filter(|packet| packet.session == self.theirs) else { return false };
+        self.unconfirmed.retain(|number, _| !packet.acks.contains(number));
+        if let Some((number, payload)) = packet.carried {
+            self.acks.push(number);
+            if number >= self.expected && self.early.len() < EARLY {
+                self.early.insert(number, payload.to_vec());
+            }
+            while let Some(payload) = self.early.remove(&self.expected) {
+                self.expected += 1;
+                self.feed(&payload);
+            }
+        }
+        true
+    }
+
+    fn feed(&mut self, mut payload: &[u8]) {
+        while !payload.is_empty() && !self.has_failed {
+            let is_taken = self.tls.read_tls(&mut payload).is_ok_and(|taken| taken > 0);
+            self.has_failed = !is_taken || self.tls.process_new_packets().is_err();
+        }
+    }
+
+    /// Whether the handshake has ended: the server holds the key of the certificate that it showed.
+    pub(super) fn is_done(&self) -> bool {
+        !self.tls.is_handshaking()
+    }
+
+    /// Whether TLS has failed. The server spoke all the same.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{RootCertStore, ServerConfig, ServerConnection};
+
+    use super::*;
+
+    const OURS: [u8; 8] = [1; 8];
+    const THEIRS: [u8; 8] = [2; 8];
+
+    fn both() -> (Control, ServerConnection) {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let made = rcgen::generate_simple_self_signed(vec!["vpn.example".to_owned()]).unwrap();
+        let (chain, key) = (vec![made.cert.der().clone()], made.signing_key.serialize_der().try_into().unwrap());
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+        let client = client.unwrap().with_root_certificates(roots).with_no_client_auth();
+        let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let server = server.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let name = ServerName::try_from("vpn.example").unwrap();
+        (Control::new(client, name, OURS, THEIRS).unwrap(), ServerConnection::new(Arc::new(server)).unwrap())
+    }
+
+    /// What the server says to these packets: its flight in small packets, from this number on.
+    fn answers(server: &mut ServerConnection, packets: &[Vec<u8>], first: u32) -> Vec<Vec<u8>> {
+        let mut acks = Vec::new();
+        for packet in packets {
+            let Some((number, mut payload)) = read(packet).unwrap().carried else { continue };
+            acks.push(number);
+            server.read_tls(&mut payload).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        let mut flight = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut flight).unwrap();
+        }
+        let carry = |(number, payload): (u32, &[u8])| packet(THEIRS, OURS, &acks, Some((number, payload)));
+        (first..).zip(flight.chunks(200)).map(carry).collect()
+    }
+
+    #[test]
+    fn a_handshake_ends_although_packets_come_in_the_wrong_order_and_twice() {
+        let (mut control, mut server) = both();
+        let hello = control.outgoing();
+        assert_eq!(read(&hello[0]).unwrap().acks, [0], "the server's reset is acknowledged");
+        assert_eq!(control.again().len(), hello.len(), "it is sent again as long as nobody says that it came");
+        let mut flight = answers(&mut server, &hello, 1);
+        assert!(flight.len() > 2);
+        flight.reverse();
+        let twice = flight[0].clone();
+        for message in flight.iter().chain([&twice]) {
+            assert!(control.incoming(message));
+        }
+        assert!(control.is_done() && !control.has_failed() && control.again().is_empty());
+        let acknowledged: Vec<u32> = control.outgoing().iter().flat_map(|one| read(one).unwrap().acks).collect();
+        assert_eq!(acknowledged.len(), flight.len() + 1, "each packet, as often as it came");
+    }
+
+    #[test]
+    fn packets_of_nobody_s_change_nothing_and_no_tls_is_a_failure() {
+        let (mut control, _) = both();
+        assert!(!control.incoming(&packet([3; 8], OURS, &[], Some((1, &[0; 9])))), "another session");
+        assert!(!control.incoming(&[]) && !control.has_failed());
+        assert!(control.incoming(&packet(THEIRS, OURS, &[], Some((1, b"HTTP/1.1 200 OK")))));
+        assert!(control.has_failed() && !control.is_done());
+    }
+}

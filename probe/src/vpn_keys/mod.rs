@@ -1,0 +1,133 @@
+//! Keys of tunnels that the user gives (`--vpn-keys`): for which endpoint or target, and what. They are used, and never
+//! printed, recorded, exported or logged.
+
+mod file;
+mod openvpn;
+mod secret;
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use faultline_record::{ServerKey, Target, VpnKey};
+
+pub use self::file::KeysError;
+pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
+pub use self::secret::{Secret, SecretOctets};
+
+/// All keys of a run.
+#[derive(Debug, Default)]
+pub struct VpnKeys {
+    entries: Vec<Entry>,
+}
+
+/// A key, and what it is for.
+#[derive(Debug)]
+struct Entry {
+    whose: Whose,
+    key: Key,
+}
+
+/// What a key is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    /// The endpoint at this `host:port`.
+    Endpoint(String),
+    /// The target of this name.
+    Target(String),
+}
+
+/// One endpoint's key.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// `WireGuard`.
+    Wireguard(Arc<WireguardKey>),
+    /// `OpenVPN`.
+    Openvpn(Arc<OpenvpnKey>),
+}
+
+/// What a client of `WireGuard` is configured with.
+#[derive(Debug)]
+pub struct WireguardKey {
+    /// The client's private key.
+    pub private: Secret<32>,
+    /// The server's public key, where the endpoint does not say it.
+    pub server: Option<ServerKey>,
+    /// A secret that both share besides.
+    pub preshared: Option<Secret<32>>,
+    /// The client's address within the tunnel.
+    pub address: Option<Ipv4Addr>,
+    /// Who is asked for an echo within the tunnel.
+    pub gateway: Option<Ipv4Addr>,
+    /// Whether it works, and from elsewhere, by the user's word; a key that was made up for the run cannot.
+    pub standing: Option<VpnKey>,
+}
+
+impl WireguardKey {
+    /// A key that nobody knows: servers answer it at most with a cookie.
+    pub fn made_up() -> Self {
+        Self { private: Secret::random(), server: None, preshared: None, address: None, gateway: None, standing: None }
+    }
+}
+
+impl VpnKeys {
+    /// Reads the file of `--vpn-keys`.
+    pub fn read(path: &Path) -> Result<Self, KeysError> {
+        file::read(path)
+    }
+
+    /// The `WireGuard` key for a target: by its endpoint first, then by its name.
+    pub fn wireguard(&self, target: &Target) -> Option<Arc<WireguardKey>> {
+        self.of(target).find_map(|key| match key {
+            Key::Wireguard(key) => Some(Arc::clone(key)),
+            Key::Openvpn(_) => None,
+        })
+    }
+
+    /// The `OpenVPN` key for a target, in the same way.
+    pub fn openvpn(&self, target: &Target) -> Option<Arc<OpenvpnKey>> {
+        self.of(target).find_map(|key| match key {
+            Key::Openvpn(key) => Some(Arc::clone(key)),
+            Key::Wireguard(_) => None,
+        })
+    }
+
+    fn of(&self, target: &Target) -> impl Iterator<Item = &Key> {
+        let (host, port) = target.endpoint.host_and_port();
+        let (endpoint, name) = (Whose::Endpoint(format!("{host}:{port}")), Whose::Target(target.name.clone()));
+        [endpoint, name]
+            .into_iter()
+            .flat_map(|whose| self.entries.iter().filter(move |entry| entry.whose == whose).map(|entry| &entry.key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faultline_record::{Availability, Endpoint};
+
+    use super::*;
+
+    fn target(input: &str, name: &str) -> Target {
+        let (category, list, availability) = (None, None, Availability::Unknown);
+        let endpoint = Endpoint::parse(input).unwrap();
+        Target { input: input.into(), name: name.into(), endpoint, category, list, availability, private_ca: false }
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_endpoint_and_else_by_its_target() {
+        let key = |server: u8| {
+            Key::Wireguard(Arc::new(WireguardKey { server: Some(ServerKey([server; 32])), ..WireguardKey::made_up() }))
+        };
+        let keys = VpnKeys {
+            entries: vec![
+                Entry { whose: Whose::Target("any/wireguard".into()), key: key(1) },
+                Entry { whose: Whose::Endpoint("vpn.example.net:51820".into()), key: key(2) },
+            ],
+        };
+        let server = |input, name| keys.wireguard(&target(input, name)).and_then(|key| key.server);
+        let own = "wireguard://vpn.example.net:51820";
+        assert_eq!(server(own, "any/wireguard"), Some(ServerKey([2; 32])));
+        assert_eq!(server("wireguard://10.0.0.1:443", "any/wireguard"), Some(ServerKey([1; 32])));
+        assert_eq!(server("wireguard://10.0.0.1:443", "other"), None);
+    }
+}
