@@ -114,6 +114,11 @@ impl Control {
         !self.tls.is_handshaking()
     }
 
+    /// Whether the server has said anything in TLS, be it not enough.
+    pub(super) fn has_heard(&self) -> bool {
+        self.expected > 1 || !self.early.is_empty()
+    }
+
     /// Whether TLS has failed. The server spoke all the same.
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed
@@ -175,7 +180,7 @@ mod tests {
         for message in flight.iter().chain([&twice]) {
             assert!(control.incoming(message));
         }
-        assert!(control.is_done() && !control.has_failed() && control.again().is_empty());
+        assert!(control.has_heard() && control.is_done() && !control.has_failed() && control.again().is_empty());
         let acknowledged: Vec<u32> = control.outgoing().iter().flat_map(|one| read(one).unwrap().acks).collect();
         assert!((1..).zip(&flight).all(|(number, _)| acknowledged.contains(&number)), "{acknowledged:?}");
     }
@@ -184,7 +189,7 @@ mod tests {
     fn packets_of_nobody_s_change_nothing_and_no_tls_is_a_failure() {
         let (mut control, _) = both();
         assert!(!control.incoming(&packet([3; 8], OURS, &[], Some((1, &[0; 9])))), "another session");
-        assert!(!control.incoming(&[]) && !control.has_failed());
+        assert!(!control.incoming(&[]) && !control.has_failed() && !control.has_heard());
         assert!(control.incoming(&packet(THEIRS, OURS, &[], Some((1, b"HTTP/1.1 200 OK")))));
         assert!(control.has_failed() && !control.is_done());
     }
