@@ -143,3 +143,11 @@ fn a_server_of_openvpn_s_that_is_silent_behind_its_reset_may_be_full_and_a_helpe
     let helped = vanished().helper_answers().tunnel(Purpose::Helper, GENUINE, Outcome::Ok).judged();
     is(&helped, State::LikelyBlocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
 }
+
+#[test]
+fn a_server_that_answers_in_the_end_is_no_block_by_a_helper_s_word() {
+    let world = World::measuring("openvpn+udp://vpn.example:1194").system_says(GENUINE).helper_answers();
+    let world = world.tunnel(Purpose::Main, GENUINE, silence()).tunnel(Purpose::Retry, GENUINE, Outcome::Ok);
+    let verdict = world.tunnel(Purpose::Helper, GENUINE, Outcome::Ok).judged();
+    assert!(!matches!(verdict.state, State::Blocked | State::LikelyBlocked | State::Down), "{verdict:#?}");
+}

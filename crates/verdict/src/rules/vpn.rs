@@ -144,6 +144,10 @@ impl<'a> Rules<'a> {
 
     fn by_helper(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let helper = self.features.helper.as_ref()?;
+        if plain.iter().any(|tunnel| tunnel.row.outcome == Outcome::Ok) {
+            // The vantage was answered as well, if not each time.
+            return None;
+        }
         let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);
         let tried: Vec<&Tunnel<'_>> = helper.vpn.iter().filter(at).collect();
         let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(at).collect();
