@@ -74,7 +74,9 @@ pub(super) const EXPLANATIONS: [&str; 3] = ["dns.transient", "dns.searched_in_va
 pub(super) fn explanation(features: &Features<'_>) -> Option<&'static str> {
     let turns = Turns::of(features);
     let is_silent = is_met_with_silence(features);
-    let mut own = features.further.iter().filter(|lookup| lookup.is_by_system() && is_own(features, lookup));
+    // Over TCP a name can pass that is silenced over UDP.
+    let is_asked_again = |lookup: &&Lookup<'_>| lookup.dns.engine == Engine::System && is_own(features, lookup);
+    let mut own = features.further.iter().filter(is_asked_again);
     let is_mostly_silent = 2 * turns.answered() < turns.innocent.len();
     let explains = [
         is_silent && own.any(|lookup| lookup.row.outcome.is_ok()),
