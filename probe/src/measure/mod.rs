@@ -208,7 +208,8 @@ impl Walk {
         let (mut host, mut goal) = goal(endpoint);
         let mut hops = Vec::new();
         for hop in 0.. {
-            let fetch = self.hop(hop, &host, &goal, &mut known).await;
+            // Boxed: it holds every step and every experiment.
+            let fetch = Box::pin(self.hop(hop, &host, &goal, &mut known)).await;
             hops.push(goal.clone());
             let Some(url) = fetch.and_then(|fetch| self.next(hop, goal.leads_from(), &fetch)) else { break };
             let endpoint = Endpoint::Web(url);
