@@ -1,7 +1,7 @@
 //! `OpenVPN`'s answers: only one that repeats the session is a reset, and a frame is as long as it says.
 #![no_main]
 
-use faultline_wire::openvpn::{Answer, answer, client_reset, first_frame, framed};
+use faultline_wire::openvpn::{Answer, Parts, answer, authenticated, client_reset, encrypted, first_frame, framed};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(first_frame(&rest[..frame.len() + 2]), Some(frame), "what follows a frame changes it");
         let _ = answer(frame, *session);
     }
+    let whole = |parts: Parts<'_>| parts.head.len() + parts.stamp.len() + parts.code.len() + parts.body.len() == rest.len();
+    assert!(authenticated(rest, usize::from(session[0])).is_none_or(whole), "parts are the whole");
+    assert!(encrypted(rest).is_none_or(whole), "parts are the whole");
     let ours = client_reset(*session);
-    assert_eq!(first_frame(&framed(ours)), Some(&ours[..]));
+    assert_eq!(first_frame(&framed(&ours)), Some(&ours[..]));
     assert_eq!(answer(&ours, *session), Answer::Other, "our own message is no answer");
 });
