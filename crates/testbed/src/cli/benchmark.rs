@@ -107,7 +107,7 @@ impl Benchmark {
         let Self { variations, seed, .. } = self;
         format!(
             "# Benchmark\n\nWritten by `testbed benchmark --variations {variations} --seed {seed}`, not by hand: each \
-             scenario of `crates/testbed/scenarios` once as it is written, and {variations} times with delays, parameters \
+             scenario of `crates/testbed/scenarios` once as it is written, and in {variations} more with delays, parameters \
              and names drawn by seed. The probe measured in each world; `analyzer evaluate` judged the databases \
              anew and compared with the labels. [testbed.md](testbed.md) says how worlds are made and what the families \
              are for.\n{scores}"

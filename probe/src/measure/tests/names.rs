@@ -68,7 +68,7 @@ fn handshakes(rows: &Rows, purpose: Purpose) -> Vec<&Observation> {
 async fn a_name_that_is_always_cut_off_is_tried_at_a_strangers_host_and_in_other_forms() {
     let authority = Authority::new();
     let (address, servers) = two_servers(&authority, |_| true, |_| true).await;
-    let rows = run(&drive(following_up(&authority), &servers), &format!("tls://{OWN}:{}", address.port())).await;
+    let rows = run(&drive(following_up(&authority), &servers), &format!("tls://{address}?sni={OWN}")).await;
     rows.check_numbers();
     let answered = |purpose| {
         handshakes(&rows, purpose).iter().map(|row| row.tls().unwrap().bytes_received > 0).collect::<Vec<_>>()
