@@ -227,7 +227,7 @@ seen! {
           format!("curl -sS -m 9 -o /dev/null -w '%{{time_connect}}' {HOME} | awk '{{ print ($1 < 0.2) }}'")],
     ) => ["1", "1"];
     a_long_page_does_not_fit_through_an_mtu_black_hole:
-        fetches(&fault(r#"kind = "mtu_black_hole", bytes = 1200"#), &[FILES, X_PLAIN]) => ["200 28", "200 0"];
+        how_they_end(fetches(&fault(r#"kind = "mtu_black_hole", bytes = 1200"#), &[FILES, X_PLAIN])) => ["28", "0"];
     a_full_nat_table_lets_no_new_flow_through: lines(&fault(r#"kind = "nat_exhausted", flows = 3"#), &[
         "for i in 1 2 3 4 5 6; do curl -k -sS -m 2 -o /dev/null https://1.1.1.1/ 2>/dev/null && echo in || echo out; done \
          | sort | uniq -c | awk '{ print $2, $1 }'".into()]) => ["in 3", "out 3"];
@@ -245,6 +245,12 @@ seen! {
         let script = [fetch("-6 https://six.example.org/"), fetch("-4 https://six.example.org/")];
         in_world(&format!("{world}{rule}"), &(script.join("\n") + "\ntrue")).lines().map(String::from).collect::<Vec<_>>()
     } => ["000 7", "200 0"];
+}
+
+/// curl's exit codes alone. Whether the head of a response came is left to how the server's kernel cut it into segments: beside
+/// the first of the body, or ahead of it.
+fn how_they_end(fetched: Vec<String>) -> Vec<String> {
+    fetched.into_iter().filter_map(|line| line.split(' ').next_back().map(str::to_owned)).collect()
 }
 
 /// Kilobits a second at which curl received a long page.
