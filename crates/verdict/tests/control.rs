@@ -4,7 +4,7 @@ mod world;
 
 use faultline_record::{Failure, Http, Measurement, NotRun, Outcome, Purpose, Tls};
 use faultline_verdict::{Cause, State, Verdict, judge};
-use world::{GENUINE, World, failed, healthy, heard, not_run, shown};
+use world::{GENUINE, World, failed, fired, healthy, heard, not_run, shown};
 
 /// An address that a resolver made up.
 const FORGED: &str = "203.0.113.66";
@@ -17,10 +17,6 @@ fn site() -> World {
 
 fn is(verdict: &Verdict, state: State, cause: Cause) {
     assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-}
-
-fn fired(verdict: &Verdict, id: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == id)
 }
 
 fn silent() -> World {

@@ -6,19 +6,10 @@ use std::sync::Arc;
 
 use faultline_record::{Certificate, Engine, Failure, Http, NotRun, Outcome, Purpose, Tls};
 use faultline_verdict::{Cause, State, Verdict};
-use world::{GENUINE, World, failed, heard, not_run, shown};
+use world::{GENUINE, World, failed, fired, heard, is, not_run, shown};
 
 const FORGED: &str = "203.0.113.66";
 const TIMEOUT: Failure = Failure::GenericTimeoutError;
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
-}
-
-fn fired(verdict: &Verdict, rule: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
-}
 
 fn page(url: &str, status: u16, body: &str) -> Http {
     let body_length = body.len() as u64;

@@ -9,7 +9,7 @@ use faultline_record::{
     SignalKind, StepData, Tls, Witness,
 };
 use faultline_verdict::{Cause, State, Verdict, judge, summary_sentence};
-use world::{GENUINE, World, all_well, check, failed, signal};
+use world::{GENUINE, World, all_well, check, failed, fired, signal};
 
 fn import(offset_ms: f64, signals: Vec<HealthSignal>) -> HealthCheck {
     HealthCheck { reason: HealthReason::Import, ..check(offset_ms, signals) }
@@ -70,10 +70,6 @@ fn page(status: u16, title: &str, length: u64) -> Http {
 
 fn by_helper(measurement: &Measurement) -> Verdict {
     judge(measurement, &meanwhile(vec![named("ooni")]))
-}
-
-fn fired(verdict: &Verdict, id: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == id)
 }
 
 #[test]

@@ -3,8 +3,8 @@
 mod world;
 
 use faultline_record::{Failure, Http, NotRun, Outcome, Purpose, Tls};
-use faultline_verdict::{Cause, State, Verdict, judge};
-use world::{GENUINE, World, failed, healthy, heard, not_run, shown};
+use faultline_verdict::{Cause, State, judge};
+use world::{GENUINE, World, failed, healthy, heard, is, not_run, shown};
 
 fn site() -> World {
     World::measuring("https://site.example/")
@@ -12,11 +12,6 @@ fn site() -> World {
 
 fn resolved() -> World {
     site().system_says(GENUINE).others_say(GENUINE)
-}
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use faultline_record::{Engine, Failure, Http, Outcome, Purpose};
 use faultline_verdict::{Cause, Fingerprint, Fingerprints, Row, State, Verdict, judge, judge_with, no_regexps};
-use world::{GENUINE, World, failed, healthy};
+use world::{GENUINE, World, failed, fired, healthy, is};
 
 const BLOCK: &str = "203.0.113.66";
 
@@ -40,15 +40,6 @@ fn judged(world: World, country: Option<&str>) -> Verdict {
     let mut measurement = world.done();
     measurement.network.country = country.map(str::to_owned);
     judge_with(&fingerprints(), &measurement, &healthy())
-}
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
-}
-
-fn fired(verdict: &Verdict, rule: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
 }
 
 fn page(url: &str, status: u16, body: &str) -> Http {

@@ -4,19 +4,10 @@ mod world;
 
 use faultline_record::{Failure, Outcome, Purpose, Tls};
 use faultline_verdict::{Cause, State, Verdict};
-use world::{GENUINE, World, failed, heard};
+use world::{GENUINE, World, failed, fired, heard, is};
 
 const RESET: Failure = Failure::ConnectionReset;
 const STRANGER: &str = "192.0.2.44";
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
-}
-
-fn fired(verdict: &Verdict, rule: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
-}
 
 fn asked() -> World {
     World::measuring("https://site.example/").system_says(GENUINE).others_say(GENUINE)

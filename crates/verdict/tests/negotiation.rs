@@ -3,20 +3,11 @@
 mod world;
 
 use faultline_record::{Failure, Outcome, Purpose, Tls};
-use faultline_verdict::{Cause, State, Verdict};
-use world::{GENUINE, World, failed};
+use faultline_verdict::{Cause, State};
+use world::{GENUINE, World, failed, fired, is};
 
 const TIMEOUT: Outcome = Outcome::Failed(Failure::GenericTimeoutError);
 const OPERATORS: [&str; 2] = ["198.51.100.8", "198.51.100.9"];
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
-}
-
-fn fired(verdict: &Verdict, rule: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
-}
 
 /// The target is silent over QUIC, before and in three rounds, in which the innocent name ends so.
 fn silent(innocent: (Outcome, bool)) -> World {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use faultline_record::{Http, Outcome, Purpose};
 use faultline_verdict::{Cause, State, Verdict};
-use world::{GENUINE, World};
+use world::{GENUINE, World, fired};
 
 const FORGED: &str = "203.0.113.66";
 
@@ -40,10 +40,6 @@ fn site(address: &str, page: Http) -> World {
 
 fn judged(page: Http, outside: Http) -> Verdict {
     site(GENUINE, page).helper_answers().helper_resolves(&[GENUINE]).helper_gets(GENUINE, outside).judged()
-}
-
-fn fired(verdict: &Verdict, rule: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
 }
 
 fn denied() -> Http {

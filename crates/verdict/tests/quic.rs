@@ -4,18 +4,9 @@ mod world;
 
 use faultline_record::{Failure, Http, Outcome, Purpose, Tls};
 use faultline_verdict::{Cause, State, Verdict};
-use world::{GENUINE, World, failed, heard};
+use world::{GENUINE, World, failed, fired, heard, is};
 
 const TIMEOUT: Failure = Failure::GenericTimeoutError;
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
-}
-
-fn fired(verdict: &Verdict, rule: &str) -> bool {
-    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
-}
 
 fn quic() -> World {
     World::measuring("quic://site.example:443").system_says(GENUINE).others_say(GENUINE)

@@ -3,13 +3,8 @@
 mod world;
 
 use faultline_record::{Failure, Outcome, Purpose, VpnKey, VpnProof};
-use faultline_verdict::{Cause, State, Verdict};
-use world::{GENUINE, World, failed};
-
-fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
-    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
-    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
-}
+use faultline_verdict::{Cause, State};
+use world::{GENUINE, World, failed, is};
 
 fn silence() -> Outcome {
     failed(Failure::GenericTimeoutError)

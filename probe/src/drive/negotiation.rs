@@ -2,15 +2,15 @@
 //! No handshake is begun and no name is said.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use faultline_record::{Failure, Outcome, Tls};
 use faultline_wire::quic::{self, Answer, Asked};
-use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use super::tcp::{Admission, Waited};
+use super::vpn::connected;
 use super::{Drive, Fault, QuicHandshake, errno};
 
 /// When the datagram is sent again, after the first: as a client's Initial is that is not answered, which doubles its pauses from one
@@ -47,11 +47,7 @@ impl Drive {
         deadline: Duration,
         seen: &mut Tls,
     ) -> io::Result<Option<Vec<u32>>> {
-        let any: SocketAddr =
-            if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-        let socket = UdpSocket::bind(any).await?;
-        // A connected socket is told of ICMP errors.
-        socket.connect(address).await?;
+        let socket = connected(address).await?;
         let asked = Asked::new(rand::random(), rand::random(), rand::random());
         let (question, start) = (quic::question(&asked), Instant::now());
         self.meter().sent(socket.send(&question).await?);

@@ -17,10 +17,10 @@ pub enum Answer {
 
 impl Answer {
     /// What these rows of one round say; `None` when the target's own was not tried.
-    pub fn of(rows: &[Observation]) -> Option<Self> {
+    pub fn of(rows: &[&Observation]) -> Option<Self> {
         let answered = |is_own: bool| {
             let mut tried = rows.iter().filter(|row| is_own != is_innocent(row.purpose) && is_last_step(row, rows));
-            tried.clone().any(|row| row.outcome.not_run().is_none()).then(|| tried.any(is_answered))
+            tried.clone().any(|row| row.outcome.not_run().is_none()).then(|| tried.any(|row| is_answered(row)))
         };
         match (answered(true)?, answered(false)) {
             (true, Some(true) | None) => Some(Self::AllAnswered),
@@ -45,8 +45,8 @@ fn is_innocent(purpose: Purpose) -> bool {
 }
 
 /// Whether nothing further was tried on the row's connection.
-fn is_last_step(row: &Observation, rows: &[Observation]) -> bool {
-    let is_later = |other: &Observation| {
+fn is_last_step(row: &Observation, rows: &[&Observation]) -> bool {
+    let is_later = |other: &&Observation| {
         other.connection == row.connection && other.seq > row.seq && other.outcome.not_run().is_none()
     };
     row.connection.is_none() || !rows.iter().any(is_later)

@@ -6,6 +6,7 @@ use faultline_record::{Failure, Family, Observation, Purpose};
 use url::Url;
 
 use super::Experiment;
+use super::answer::is_answered;
 
 /// Where the host differential was made and the target's host was never answered. Where it fell silent, waiting costs time:
 /// then only if the innocent host was not answered either, so that nothing is settled yet.
@@ -31,10 +32,6 @@ fn requests<'a>(rows: &[&'a Observation], purpose: Purpose) -> impl Iterator<Ite
     rows.iter().filter(is_one).copied()
 }
 
-fn is_answered(row: &Observation) -> bool {
-    row.http().is_some_and(|http| http.status.is_some())
-}
-
 /// A literal address is nobody's host.
 fn has_a_name(row: &Observation) -> bool {
     let host = row.http().and_then(|http| Url::parse(&http.url).ok()).and_then(|url| url.host_str().map(str::to_owned));
@@ -46,23 +43,13 @@ mod tests {
     use faultline_record::{Http, Outcome, StepData};
 
     use super::*;
+    use crate::follow_up::rows;
 
     fn row(purpose: Purpose, url: &str, failure: Option<Failure>) -> Observation {
         let status = failure.is_none().then_some(404);
-        Observation {
-            seq: 1,
-            hop: 0,
-            purpose,
-            connection: Some(1),
-            t0_ms: 0.0,
-            t_ms: 1.0,
-            outcome: failure.map_or(Outcome::Ok, Outcome::Failed),
-            detail: None,
-            address: Some("203.0.113.9".parse().unwrap()),
-            port: Some(80),
-            ttl: None,
-            data: StepData::Http(Http { url: url.into(), status, ..Http::default() }),
-        }
+        let outcome = failure.map_or(Outcome::Ok, Outcome::Failed);
+        let data = StepData::Http(Http { url: url.into(), status, ..Http::default() });
+        Observation { purpose, ..rows::row(Some("203.0.113.9:80"), outcome, data) }
     }
 
     /// One round, the first request included.

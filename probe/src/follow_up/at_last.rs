@@ -25,17 +25,19 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
     let rows = Rows::of(observations, hop);
     let wanted =
         [rows.https_copy(), rows.random_name(), rows.proxy_check(), rows.small_segments(), rows.slow(innocent)];
-    let by_name = [
-        rows.elsewhere(),
-        host_anywhere(&rows.all),
-        rows.other_hellos(),
-        rows.other_forms(),
-        rows.encrypted(),
-        rows.residual(),
-        rows.locate(),
-        super::http3::wanted(&rows.main),
-    ];
-    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(by_name.into_iter().flatten()).collect()
+    let by_name = rows.cut_name().into_iter().flat_map(|(address, own)| {
+        let own = || own.clone();
+        [
+            Some(Experiment::Elsewhere { beside: address, own: own() }),
+            Some(Experiment::OtherHellos { address, own: own() }),
+            Some(Experiment::OtherForms { address, own: own() }),
+            Some(Experiment::Encrypted { address, own: own() }),
+            rows.is_cut_by_somebody(address).then(|| Experiment::Locate { address, own: own() }),
+        ]
+    });
+    let others = [host_anywhere(&rows.all), rows.residual(), super::http3::wanted(&rows.main)];
+    let later = by_name.flatten().chain(others.into_iter().flatten());
+    wanted.into_iter().flatten().chain(rows.no_resolver()).chain(later).collect()
 }
 
 /// The rows of a hop.
@@ -136,7 +138,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The target's own name was never answered where an innocent one was.
-    fn other_hellos(&self) -> Option<Experiment> {
+    fn cut_name(&self) -> Option<(SocketAddr, String)> {
         let spoke = |row: &Observation| row.tls().is_some_and(|tls| tls.bytes_received > 0) || row.outcome.is_ok();
         let innocent =
             self.all.iter().find(|row| row.purpose == Purpose::InnocentSni && row.tls().is_some() && spoke(row))?;
@@ -148,23 +150,7 @@ impl<'a> Rows<'a> {
         let tries: Vec<&&Observation> = self.all.iter().filter(own).collect();
         let is_silent = tries.len() > 1 && tries.iter().all(|row| row.outcome.failure().is_some() && !spoke(row));
         let name = tries.first().filter(|_| is_silent)?.tls()?.sni.clone()?;
-        Some(Experiment::OtherHellos { address: address(innocent)?, own: name })
-    }
-
-    /// The same: would another server be answered?
-    fn elsewhere(&self) -> Option<Experiment> {
-        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
-        Some(Experiment::Elsewhere { beside: address, own })
-    }
-
-    fn encrypted(&self) -> Option<Experiment> {
-        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
-        Some(Experiment::Encrypted { address, own })
-    }
-
-    fn other_forms(&self) -> Option<Experiment> {
-        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
-        Some(Experiment::OtherForms { address, own })
+        Some((address(innocent)?, name))
     }
 
     /// A connection was made and cut off, and since then none is made to that address, whatever the name.
@@ -184,16 +170,15 @@ impl<'a> Rows<'a> {
         is_shut.then_some(Experiment::Residual { address: at })
     }
 
-    /// The same, where the own name was not met with silence: only who answers can be found.
-    fn locate(&self) -> Option<Experiment> {
-        let Experiment::OtherHellos { address, own } = self.other_hellos()? else { return None };
+    /// Whether the own name was not met with silence there: only who answers can be found.
+    fn is_cut_by_somebody(&self, address: SocketAddr) -> bool {
         let cut = |row: &&&Observation| {
             let failure = row.outcome.failure();
             let answered =
                 matches!(failure, Some(Failure::ConnectionReset | Failure::ConnectionAborted | Failure::EofError));
             row.purpose == Purpose::Retry && row.tls().is_some() && row.address == Some(address.ip()) && answered
         };
-        (self.all.iter().filter(cut).count() > 1).then_some(Experiment::Locate { address, own })
+        self.all.iter().filter(cut).count() > 1
     }
 
     /// An address was proven that the system did not give: its answer was not the name's. Whose was it?
@@ -255,9 +240,10 @@ pub(crate) fn over_tls(address: IpAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Dns, DnsAnswer, DnsRecord, Engine, QueryType, StepData, Tls};
+    use faultline_record::{Engine, StepData, Tls};
 
     use super::*;
+    use crate::follow_up::rows::{self, row};
 
     const OWN: &str = "203.0.113.9";
     const ELSEWHERE: &str = "198.51.100.7";
@@ -266,46 +252,15 @@ mod tests {
 
     impl Hop {
         fn push(mut self, purpose: Purpose, at: Option<&str>, ms: f64, outcome: Outcome, data: StepData) -> Self {
-            let at: Option<SocketAddr> = at.map(|at| at.parse().unwrap());
-            self.0.push(Observation {
-                seq: u32::try_from(self.0.len()).unwrap() + 1,
-                hop: 0,
-                purpose,
-                connection: at.map(|_| 1),
-                t0_ms: 0.0,
-                t_ms: ms,
-                outcome,
-                detail: None,
-                address: at.map(|at| at.ip()),
-                port: at.map(|at| at.port()),
-                ttl: None,
-                data,
-            });
+            let seq = u32::try_from(self.0.len()).unwrap() + 1;
+            self.0.push(Observation { seq, purpose, t_ms: ms, ..row(at, outcome, data) });
             self
         }
 
         fn says(self, purpose: Purpose, resolver: &str, said: Result<&str, Failure>) -> Self {
-            let record = |address: &str| DnsRecord::Address(address.parse().unwrap());
-            let answer = |record| DnsAnswer {
-                reply: 0,
-                rcode: Some(0),
-                after_ms: 1,
-                ttl: None,
-                opt: None,
-                case_kept: None,
-                record,
-            };
-            let dns = Dns {
-                engine: Engine::Udp,
-                resolver: resolver.into(),
-                hostname: "x.example".into(),
-                query_type: QueryType::A,
-                rcode: None,
-                answers: said.ok().map(record).map(answer).into_iter().collect(),
-                replies: 1,
-            };
+            let data = rows::said((Engine::Udp, resolver), "x.example", said, 1);
             let outcome = said.map_or_else(Outcome::Failed, |_| Outcome::Ok);
-            self.push(purpose, None, 1.0, outcome, StepData::Dns(dns))
+            self.push(purpose, None, 1.0, outcome, data)
         }
 
         fn given(own: &str, others: Result<&str, Failure>) -> Self {

@@ -81,26 +81,30 @@ fn is_cut_short(failure: Failure) -> bool {
     )
 }
 
-fn tcp_retry<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
+/// The first connection that failed, where none of the family was made.
+fn unconnected<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<&'a Observation> {
     let mut tcp = rows.filter(|row| row.step() == Step::Tcp);
     if tcp.clone().any(|row| row.outcome == Outcome::Ok) {
         return None;
     }
-    let failed = tcp.find(|row| {
+    tcp.find(|row| {
         matches!(
             row.outcome.failure(),
             Some(Failure::GenericTimeoutError | Failure::TimedOut | Failure::ConnectionRefused)
         )
-    })?;
-    Some(Experiment::TcpRetry { address: address(failed)? })
+    })
+}
+
+fn tcp_retry<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
+    Some(Experiment::TcpRetry { address: address(unconnected(rows)?)? })
 }
 
 /// Where no connection was made: silence is what a dead host gives as well, and what a filter of one port does not.
 fn other_port<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
-    let Experiment::TcpRetry { address } = tcp_retry(rows.clone())? else { return None };
-    let mut at = rows.filter(|row| super::address(row) == Some(address));
-    let is_silent = at.all(|row| row.outcome.failure() != Some(Failure::ConnectionRefused));
-    (is_silent && matches!(address.port(), 80 | 443)).then_some(Experiment::OtherPort { address })
+    let failed = unconnected(rows)?;
+    let is_silent = failed.outcome.failure() != Some(Failure::ConnectionRefused);
+    let address = address(failed).filter(|address| is_silent && matches!(address.port(), 80 | 443))?;
+    Some(Experiment::OtherPort { address })
 }
 
 /// A request in the clear that an observer of it can have cut short.
@@ -130,32 +134,15 @@ mod tests {
     use faultline_record::{Certificate, Http, NotRun, StepData, Tls};
 
     use super::*;
-
-    fn row(address: &str, outcome: Outcome, data: StepData) -> Observation {
-        let address: SocketAddr = address.parse().unwrap();
-        Observation {
-            seq: 1,
-            hop: 0,
-            purpose: Purpose::Main,
-            connection: Some(1),
-            t0_ms: 0.0,
-            t_ms: 1.0,
-            outcome,
-            detail: None,
-            address: Some(address.ip()),
-            port: Some(address.port()),
-            ttl: None,
-            data,
-        }
-    }
+    use crate::follow_up::rows::row;
 
     fn tls(address: &str, failure: Failure) -> Observation {
         let tls = Tls { sni: Some("x.example".into()), ..Tls::default() };
-        row(address, Outcome::Failed(failure), StepData::Tls(tls))
+        row(Some(address), Outcome::Failed(failure), StepData::Tls(tls))
     }
 
     fn tcp(address: &str, outcome: Outcome) -> Observation {
-        row(address, outcome, StepData::Tcp)
+        row(Some(address), outcome, StepData::Tcp)
     }
 
     #[test]
@@ -179,7 +166,7 @@ mod tests {
         let mut shown = tls("1.0.0.1:443", Failure::SslUnknownAuthority);
         let StepData::Tls(data) = &mut shown.data else { unreachable!() };
         data.chain = vec![Certificate::from_der(vec![0x30]).into()];
-        let not_run = row("1.0.0.2:443", Outcome::NotRun(NotRun::Interrupted), StepData::Tls(Tls::default()));
+        let not_run = row(Some("1.0.0.2:443"), Outcome::NotRun(NotRun::Interrupted), StepData::Tls(Tls::default()));
         let forged = Experiment::ForgedCertificate { address: "1.0.0.1:443".parse().unwrap() };
         assert_eq!(wanted(&[shown.clone(), not_run.clone()], 0, "example.com"), [forged]);
         shown.outcome = Outcome::Failed(Failure::SslInvalidCertificate);
@@ -190,7 +177,7 @@ mod tests {
     fn a_request_in_the_clear_that_is_cut_short_asks_for_an_innocent_host_and_one_inside_tls_does_not() {
         let request = |failure, status| {
             let data = StepData::Http(Http { url: "http://x.example/".into(), status, ..Http::default() });
-            row("1.0.0.1:80", Outcome::Failed(failure), data)
+            row(Some("1.0.0.1:80"), Outcome::Failed(failure), data)
         };
         let differential = Experiment::HostDifferential { address: "1.0.0.1:80".parse().unwrap() };
         for failure in [Failure::ConnectionReset, Failure::EofError, Failure::GenericTimeoutError] {

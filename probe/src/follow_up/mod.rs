@@ -12,6 +12,8 @@ mod hypothesis;
 mod negotiation;
 mod planner;
 mod questions;
+#[cfg(test)]
+mod rows;
 mod slow;
 mod trial;
 
@@ -29,6 +31,7 @@ pub use early::wanted;
 pub use hypothesis::{Beliefs, Hypothesis};
 pub use planner::{Next, Planner};
 pub use questions::{other_transports, questions_on_the_name, untried_addresses};
+pub(crate) use trial::ROUNDS;
 pub use trial::{Aim, Trial};
 
 /// Which experiments are made.

@@ -19,25 +19,13 @@ pub(super) fn wanted<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) ->
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{NotRun, Purpose, StepData, Tls};
+    use faultline_record::{NotRun, StepData, Tls};
 
     use super::*;
+    use crate::follow_up::rows;
 
     fn row(address: &str, outcome: Outcome, bytes_received: u64) -> Observation {
-        Observation {
-            seq: 1,
-            hop: 0,
-            purpose: Purpose::Main,
-            connection: Some(1),
-            t0_ms: 0.0,
-            t_ms: 1.0,
-            outcome,
-            detail: None,
-            address: Some(address.parse().unwrap()),
-            port: Some(443),
-            ttl: None,
-            data: StepData::Quic(Tls { bytes_received, ..Tls::default() }),
-        }
+        rows::row(Some(&format!("{address}:443")), outcome, StepData::Quic(Tls { bytes_received, ..Tls::default() }))
     }
 
     #[test]

@@ -52,17 +52,16 @@ impl Planner {
 
     /// What to do next of what the rows ask for, after what they have cost so far.
     pub fn next(&self, wanted: &[Experiment], rows: &[Observation]) -> Next {
-        let spent = Cost::of(rows);
         let mut open: Vec<(&Experiment, f64)> =
             wanted.iter().filter(|one| self.is_open(one)).map(|one| (one, self.worth(one))).collect();
         // Stable: of what is worth the same, what was wanted first.
         open.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-        match open.first() {
-            None => Next::Done,
-            Some((experiment, _)) if budget(&experiment.trial()).allows(spent, experiment.trial().round) => {
-                Next::Round((*experiment).clone())
-            }
-            Some((experiment, _)) => Next::TooDear((*experiment).clone()),
+        let Some((experiment, _)) = open.first() else { return Next::Done };
+        let trial = experiment.trial();
+        if budget(&trial).allows(Cost::of(rows), trial.round) {
+            Next::Round((*experiment).clone())
+        } else {
+            Next::TooDear((*experiment).clone())
         }
     }
 
@@ -137,7 +136,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::follow_up::Hypothesis;
+    use crate::follow_up::{Hypothesis, rows};
 
     fn at(address: &str) -> SocketAddr {
         address.parse().unwrap()
@@ -209,18 +208,9 @@ mod tests {
     fn a_round_that_is_too_dear_is_not_made() {
         use faultline_record::{Outcome, Purpose, StepData};
         let row = |connection| Observation {
-            seq: connection,
-            hop: 0,
             purpose: Purpose::Retry,
             connection: Some(connection),
-            t0_ms: 0.0,
-            t_ms: 1.0,
-            outcome: Outcome::Ok,
-            detail: None,
-            address: None,
-            port: None,
-            ttl: None,
-            data: StepData::Tcp,
+            ..rows::row(None, Outcome::Ok, StepData::Tcp)
         };
         let rows: Vec<Observation> = (0..Budget::TARGET.connections).map(row).collect();
         assert_eq!(Planner::default().next(&[differential()], &rows), Next::TooDear(differential()));

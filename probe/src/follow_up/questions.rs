@@ -196,9 +196,10 @@ fn is_by_system(row: &Observation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{DnsAnswer, DnsRecord, StepData, Tls};
+    use faultline_record::{StepData, Tls};
 
     use super::*;
+    use crate::follow_up::rows::{self, row};
 
     const NAME: &str = "x.example";
     const GIVEN: &str = "104.244.42.1";
@@ -212,44 +213,15 @@ mod tests {
 
     impl Hop {
         fn push(mut self, purpose: Purpose, address: Option<&str>, outcome: Outcome, data: StepData) -> Self {
-            self.0.push(Observation {
-                seq: u32::try_from(self.0.len()).unwrap() + 1,
-                hop: 0,
-                purpose,
-                connection: address.map(|_| 1),
-                t0_ms: 0.0,
-                t_ms: 1.0,
-                outcome,
-                detail: None,
-                address: address.map(|address| address.parse().unwrap()),
-                port: address.map(|_| 443),
-                ttl: None,
-                data,
-            });
+            let at = address.map(|address| format!("{address}:443"));
+            let seq = u32::try_from(self.0.len()).unwrap() + 1;
+            self.0.push(Observation { seq, purpose, ..row(at.as_deref(), outcome, data) });
             self
         }
 
         fn says(self, purpose: Purpose, (engine, resolver): (Engine, &str), said: Said) -> Self {
-            let record = |address: &str| DnsRecord::Address(address.parse().unwrap());
-            let answer = |record| DnsAnswer {
-                reply: 0,
-                rcode: Some(0),
-                after_ms: 1,
-                ttl: None,
-                opt: None,
-                case_kept: None,
-                record,
-            };
-            let dns = Dns {
-                engine,
-                resolver: resolver.into(),
-                hostname: NAME.into(),
-                query_type: QueryType::A,
-                rcode: None,
-                answers: said.ok().map(record).map(answer).into_iter().collect(),
-                replies: u16::from(said != Err(SILENCE)),
-            };
-            self.push(purpose, None, said.map_or_else(Outcome::Failed, |_| Outcome::Ok), StepData::Dns(dns))
+            let data = rows::said((engine, resolver), NAME, said, u16::from(said != Err(SILENCE)));
+            self.push(purpose, None, said.map_or_else(Outcome::Failed, |_| Outcome::Ok), data)
         }
 
         /// The system's resolver, two over UDP and one over HTTPS say so.

@@ -60,25 +60,13 @@ fn span(row: &Observation) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Arrival, Http, Purpose, StepData, Tls};
+    use faultline_record::{Arrival, Http, StepData, Tls};
 
     use super::*;
+    use crate::follow_up::rows;
 
     fn row(ms: f64, outcome: Outcome, data: StepData) -> Observation {
-        Observation {
-            seq: 1,
-            hop: 0,
-            purpose: Purpose::Main,
-            connection: Some(1),
-            t0_ms: 0.0,
-            t_ms: ms,
-            outcome,
-            detail: None,
-            address: None,
-            port: None,
-            ttl: None,
-            data,
-        }
+        Observation { t_ms: ms, ..rows::row(None, outcome, data) }
     }
 
     /// Over a path of 60 ms: a handshake that takes this, a head after 70 ms, and so many bytes by so many milliseconds.

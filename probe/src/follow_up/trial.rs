@@ -10,7 +10,7 @@ use super::budget::Cost;
 use super::hypothesis::COUNT;
 
 /// Rounds of a differential that is not in doubt (design, section 5: alternating, at least three).
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 /// Rounds without a failure after which a filter that acts by chance is ruled out (science reference, section 2.4: ten
 /// trials and more, for one that acts on 26.3 % of connections; one that acts on 30 % lets twelve pass once in seventy).
 const RULED_OUT: usize = 12;

@@ -8,11 +8,10 @@ use url::Url;
 
 use super::Walk;
 use super::connect::{By, Goal, Round};
+use super::questions::random_below;
 use super::resolve::query_type;
 use crate::drive::{Question, SYSTEM};
-
-/// Turns: as many as a differential that is not in doubt has.
-const ROUNDS: usize = 3;
+use crate::follow_up::ROUNDS;
 
 impl Walk {
     /// Requests for a host that nobody has and for the target's, in turns, at the server of a connectivity check. The former
@@ -25,7 +24,7 @@ impl Walk {
             return;
         };
         let Some(address) = self.address_of(hop, &server, family).await else { return };
-        let nobody = format!("{:016x}.{domain}", rand::random::<u64>());
+        let nobody = random_below(domain);
         for _ in 0..ROUNDS {
             for (purpose, host) in [(Purpose::InnocentServer, nobody.as_str()), (Purpose::HostAnywhere, own.as_str())] {
                 let Some(url) = root_of(&server, host) else { return };

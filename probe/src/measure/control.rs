@@ -3,8 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use faultline_record::{
-    Dns, DnsAnswer, DnsRecord, Engine, Failure, Family, HostName, Http, Outcome, Purpose, StepData, Tls, Vpn,
-    VpnProtocol,
+    Dns, DnsAnswer, Engine, Failure, Family, HostName, Http, Outcome, Purpose, StepData, Tls, Vpn, VpnProtocol,
 };
 
 use super::Walk;
@@ -113,15 +112,6 @@ impl Walk {
     /// One row a family that has an address; where none has, one row with the failure.
     fn write_names(&self, place: Place, name: &str, names: &HelperNames) {
         let row = |family, addresses: Vec<IpAddr>, outcome| {
-            let answer = |address| DnsAnswer {
-                reply: 0,
-                rcode: None,
-                after_ms: 0,
-                ttl: None,
-                opt: None,
-                case_kept: None,
-                record: DnsRecord::Address(address),
-            };
             let dns = Dns {
                 engine: Engine::System,
                 resolver: RESOLVER.to_owned(),
@@ -129,7 +119,7 @@ impl Walk {
                 query_type: query_type(family),
                 rcode: None,
                 replies: u16::from(!addresses.is_empty()),
-                answers: addresses.into_iter().map(answer).collect(),
+                answers: addresses.into_iter().map(DnsAnswer::told).collect(),
             };
             self.write(place, outcome, None, StepData::Dns(dns));
         };

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::connect::{By, Goal, Reached, Round};
 use super::log::Place;
+use super::questions::random_below;
 use super::steps::Offer;
 use super::{Known, Walk};
 use crate::drive::{Alpn, Channel, Fetch, FirstMessage, Hello, KnownPage, Question, SYSTEM};
@@ -96,11 +97,8 @@ impl Walk {
         self.experiment(hop, experiment, goal).await;
         self.log.look(|rows| {
             self.purse.spend(Cost::of(rows).since(spent));
-            let own: Vec<Observation> = rows[before.min(rows.len())..]
-                .iter()
-                .filter(|row| row.hop == hop && is_follow_up(row.purpose))
-                .cloned()
-                .collect();
+            let own = rows[before.min(rows.len())..].iter();
+            let own: Vec<&Observation> = own.filter(|row| row.hop == hop && is_follow_up(row.purpose)).collect();
             Answer::of(&own)
         })
     }
@@ -287,7 +285,7 @@ impl Walk {
         let Some(domain) = goal.host().and_then(|host| host.rsplit_once('.').map(|(_, last)| last.to_owned())) else {
             return;
         };
-        let question = Question::new(&format!("{:016x}.{domain}", rand::random::<u64>()), QueryType::A);
+        let question = Question::new(&random_below(&domain), QueryType::A);
         let planned = question.unanswered(Engine::System, SYSTEM);
         // The row is all that is wanted.
         let _ = self.dns(hop, Purpose::RandomName, planned, self.drive.ask_system(&question)).await;

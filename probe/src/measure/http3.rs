@@ -6,9 +6,7 @@ use faultline_record::{Failure, Purpose};
 
 use super::Walk;
 use super::connect::{By, Goal, Round};
-
-/// Turns of an innocent name and the target's own.
-const ROUNDS: usize = 3;
+use crate::follow_up::ROUNDS;
 
 impl Walk {
     /// A handshake and a request. Where nothing answers, the experiments of QUIC follow: by name, and for versions.

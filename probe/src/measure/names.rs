@@ -135,7 +135,7 @@ impl Walk {
         self.try_out(self.round(hop, purpose), address, &goal).await;
         self.log.look(|rows| {
             let mut own = rows[before.min(rows.len())..].iter().filter(|row| row.purpose == purpose);
-            own.next_back().is_some_and(|row| row.outcome == Outcome::Ok || crate::follow_up::is_answered(row))
+            own.next_back().is_some_and(crate::follow_up::is_answered)
         })
     }
 }

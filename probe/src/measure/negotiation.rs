@@ -39,10 +39,7 @@ impl Walk {
         let round = Round::follow_up(hop, purpose, &self.drive.config().limits);
         let place = round.place(Some(self.log.connection()), Some(address));
         let planned = || StepData::Quic(Tls::default());
-        let admission = match self.refusal(address.ip()) {
-            Some(reason) => Err(reason),
-            None => self.cut.guard(self.drive.admit()).await,
-        };
+        let admission = self.admission(address.ip()).await;
         let Ok(admission) = admission.inspect_err(|&reason| self.log.skip(place, reason, planned())) else {
             return false;
         };

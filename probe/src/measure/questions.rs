@@ -11,10 +11,8 @@ use super::Walk;
 use super::connect::{By, Goal};
 use super::steps::Offer;
 use crate::drive::{Alpn, Answered, DnsBy, PublicResolver, Question, SYSTEM};
-use crate::follow_up::over_tls;
+use crate::follow_up::{ROUNDS, over_tls};
 
-/// Rounds where a resolver is silent, as in any differential.
-const ROUNDS: usize = 3;
 /// Rounds where a resolver answers and its answer is in dispute: two of each name, so that one odd reply is not believed.
 const SPELLINGS: usize = 2;
 /// How long an answer is waited for: the main question's deadline has passed already, and hickory sends a datagram again within it.
@@ -149,7 +147,7 @@ impl Goal {
 }
 
 /// A label that nobody has registered below a name: sixteen random hexadecimal digits.
-fn random_below(name: &str) -> String {
+pub(super) fn random_below(name: &str) -> String {
     format!("{:016x}.{name}", rand::random::<u64>())
 }
 

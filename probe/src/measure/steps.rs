@@ -9,7 +9,9 @@ use url::Url;
 use super::Walk;
 use super::connect::Round;
 use super::log::Place;
-use crate::drive::{Alpn, Answered, Channel, Exchange, Fetch, Hello, QuicChannel, Scrubber, Tapped, is_bogon};
+use crate::drive::{
+    Admission, Alpn, Answered, Channel, Exchange, Fetch, Hello, QuicChannel, Scrubber, Tapped, is_bogon,
+};
 
 /// What is offered in a handshake.
 #[derive(Clone, Debug)]
@@ -66,12 +68,17 @@ impl Walk {
         is_out_of_reach.then_some(NotRun::NoIpv6)
     }
 
-    /// A TCP connection. `Err` says why the next step cannot be made.
-    pub(super) async fn tcp(&self, place: Place, address: SocketAddr, round: Round) -> Result<Tapped, NotRun> {
-        let admission = match self.refusal(address.ip()) {
+    /// Leave to dial an address, when the pace allows it; or why it is not dialled.
+    pub(super) async fn admission(&self, address: IpAddr) -> Result<Admission, NotRun> {
+        match self.refusal(address) {
             Some(reason) => Err(reason),
             None => self.cut.guard(self.drive.admit()).await,
-        };
+        }
+    }
+
+    /// A TCP connection. `Err` says why the next step cannot be made.
+    pub(super) async fn tcp(&self, place: Place, address: SocketAddr, round: Round) -> Result<Tapped, NotRun> {
+        let admission = self.admission(address.ip()).await;
         let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tcp))?;
         let ticket = self.log.begin();
         let end = |outcome, detail| self.log.end(ticket, place, outcome, detail, StepData::Tcp);
@@ -100,10 +107,7 @@ impl Walk {
         round: Round,
     ) -> Result<Option<QuicChannel>, NotRun> {
         let planned = || StepData::Quic(Tls { sni: sni_of(offer), ..Tls::default() });
-        let admission = match self.refusal(address.ip()) {
-            Some(reason) => Err(reason),
-            None => self.cut.guard(self.drive.admit()).await,
-        };
+        let admission = self.admission(address.ip()).await;
         let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, planned()))?;
         let ticket = self.log.begin();
         // As large as a handshake over TCP.
@@ -137,9 +141,9 @@ impl Walk {
             let asking = self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, &self.server_name));
             (ticket, self.cut.guard(Box::pin(asking)).await)
         } else {
-            let admission = match self.unsent(protocol).or_else(|| self.refusal(address.ip())) {
+            let admission = match self.unsent(protocol) {
                 Some(reason) => Err(reason),
-                None => self.cut.guard(self.drive.admit()).await,
+                None => self.admission(address.ip()).await,
             };
             let admission = admission.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();

@@ -322,6 +322,14 @@ pub enum DnsRecord {
     Empty,
 }
 
+impl DnsAnswer {
+    /// An address of the first reply, of which nothing else is told.
+    pub fn told(address: IpAddr) -> Self {
+        let record = DnsRecord::Address(address);
+        Self { reply: 0, rcode: None, after_ms: 0, ttl: None, opt: None, case_kept: None, record }
+    }
+}
+
 impl Dns {
     /// Addresses of the first reply.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use crate::model::{Dns, DnsAnswer, DnsRecord, Engine, Http, Purpose, QueryType, StepData, Tls};
+use crate::model::{Dns, DnsAnswer, Engine, Http, Purpose, QueryType, StepData, Tls};
 
 use super::failures;
 use super::flow::Mark;
@@ -51,17 +51,7 @@ fn names(dns: &Json<'_>, url: Option<&Url>, rows: &mut Rows, odd: &mut Oddities)
     let given: Vec<_> = dns.get("addrs").elements().iter().filter_map(Json::text).filter_map(parse_address).collect();
     for (query_type, v6) in [(QueryType::A, false), (QueryType::Aaaa, true)] {
         let own = given.iter().filter(|ip| ip.is_ipv6() == v6);
-        let answers: Vec<DnsAnswer> = own
-            .map(|&ip| DnsAnswer {
-                reply: 0,
-                rcode: None,
-                after_ms: 0,
-                ttl: None,
-                opt: None,
-                case_kept: None,
-                record: DnsRecord::Address(ip),
-            })
-            .collect();
+        let answers: Vec<DnsAnswer> = own.map(|&ip| DnsAnswer::told(ip)).collect();
         if answers.is_empty() && (v6 || !given.is_empty()) {
             continue;
         }

@@ -10,6 +10,7 @@ use faultline_record::{
     Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnKey, VpnProof, VpnProtocol,
     Witness,
 };
+use faultline_verdict::{Cause, State, Verdict};
 
 /// The site's own address.
 pub const GENUINE: &str = "198.51.100.7";
@@ -363,6 +364,17 @@ impl World {
     pub fn judged(self) -> faultline_verdict::Verdict {
         faultline_verdict::judge(&self.done(), &healthy())
     }
+}
+
+/// The verdict says this, and no more of the mechanism.
+pub fn is(verdict: &Verdict, state: State, cause: Cause, mechanisms: &[&str]) {
+    assert_eq!((verdict.state, verdict.cause), (state, cause), "{verdict:#?}");
+    assert_eq!(verdict.mechanisms, mechanisms, "{verdict:#?}");
+}
+
+/// Whether that rule is among the verdict's evidence.
+pub fn fired(verdict: &Verdict, rule: &str) -> bool {
+    verdict.evidence.iter().any(|evidence| evidence.rule == rule)
 }
 
 /// A handshake in which the peer said something.
