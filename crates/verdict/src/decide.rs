@@ -58,6 +58,7 @@ fn judge_family(
 ) -> Verdict {
     let mut features = Features::of(measurement, family);
     features.known = Known::of(&features, fingerprints);
+    features.silent_operators = gate.silent_operators;
     if gate.state == Some(HealthState::Ipv6Broken) {
         features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
     }

@@ -145,6 +145,8 @@ pub struct Features<'a> {
     pub plain_pages: Vec<PlainPage<'a>>,
     /// What fingerprints know of its answers and pages; nothing, until they are held against it.
     pub known: Known<'a>,
+    /// Operators of ordinary servers that were as silent in the same minute; 0 until the gate is asked.
+    pub silent_operators: usize,
 }
 
 /// An unencrypted response, and the same request over TLS.
@@ -229,6 +231,7 @@ impl<'a> Features<'a> {
             nobody: lookups(Purpose::NoResolver).filter(Lookup::tried).collect(),
             plain_pages: PlainPage::of(measurement, last),
             known: Known::default(),
+            silent_operators: 0,
             system: last_words(
                 lookups(Purpose::Main).filter(Lookup::tried),
                 &lookups(Purpose::Retry).collect::<Vec<_>>(),

@@ -81,7 +81,10 @@ impl Fault {
         match &self.broken {
             Broken::GatewayDown => lost_if(passage.touches(Place::Access)),
             Broken::UpstreamDead => lost_if(passage.from != Place::Isp && passage.to != Place::Isp),
-            Broken::AbroadDead => lost_if(passage.touches(Place::Abroad)),
+            Broken::AbroadDead { copies } => {
+                let has_copy = copies.contains(&packet.source) || copies.contains(&packet.destination);
+                lost_if(passage.touches(Place::Abroad) && !has_copy)
+            }
             Broken::ResolverDead => lost_if(passage.from == Place::Isp && is_dns_answer(packet)),
             Broken::ResolverSlow { delay_ms } if passage.from == Place::Isp && is_dns_answer(packet) => {
                 Effect::Late(Duration::from_millis(*delay_ms))

@@ -49,7 +49,11 @@ pub enum Broken {
     /// The ISP has lost its way to everything but its own servers. Its resolver answers out of its cache.
     UpstreamDead,
     /// Nothing abroad can be reached; servers in the country can.
-    AbroadDead,
+    AbroadDead {
+        /// Addresses that answer all the same, from copies in the country (anycast).
+        #[serde(default)]
+        copies: Vec<IpAddr>,
+    },
     /// A cable is cut: packets to and from abroad take another way.
     CableCut {
         /// Milliseconds more, each way.

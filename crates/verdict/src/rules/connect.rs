@@ -28,10 +28,22 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         found.extend(worst(&trusted).map(|(id, mechanism)| finding(features, &trusted, id).pointing_at(mechanism)));
         found.extend(host_alive(features, &trusted));
     }
+    if failing && features.silent_operators > 0 && worst(&trusted).is_some_and(|(id, _)| id == "tcp.timeout") {
+        // Then it is no better than another target, and the way there is no better than the ways to the others.
+        found.push(others_silent(features, &trusted));
+        return;
+    }
     let unanswered = trusted.iter().all(|c| c.tcp.outcome.failure().is_some() || fails_for_good(features, c));
     if unanswered && features.measurement.target.availability == Availability::High && !features.redirected {
         found.push(finding(features, &trusted, "target.rarely_down"));
     }
+}
+
+/// Servers of other operators are as silent as the target.
+fn others_silent(features: &Features<'_>, failed: &[&Connection<'_>]) -> Finding {
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("operators", &features.silent_operators)];
+    Finding::new("tcp.others_silent", failed.iter().map(|connection| connection.tcp.seq).collect(), fields)
 }
 
 /// The same host answers at another port.
