@@ -2,7 +2,7 @@
 
 use faultline_record::{Availability, Failure, Purpose};
 
-use super::{Finding, handshake, listed};
+use super::{Finding, commonest, handshake, listed};
 use crate::features::{Connection, Features};
 
 /// Fires when no trusted address of the target could be connected to.
@@ -67,17 +67,9 @@ fn fails_for_good(features: &Features<'_>, connection: &Connection<'_>) -> bool 
     connection.tls_failure().is_some() && !features.recovered(connection.address, handshake::spoke)
 }
 
-/// The rule for the commonest failure, the more telling first on a tie.
+/// The rule for the commonest failure.
 fn worst(connections: &[&Connection<'_>]) -> Option<(&'static str, &'static str)> {
-    let rules = connections.iter().filter_map(|connection| connection.tcp.outcome.failure()).filter_map(rule_of);
-    let mut counts: Vec<((&str, &str), usize)> = Vec::new();
-    for rule in rules {
-        match counts.iter_mut().find(|(known, _)| *known == rule) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((rule, 1)),
-        }
-    }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(rule, _)| rule)
+    commonest(connections.iter().filter_map(|connection| connection.tcp.outcome.failure()).filter_map(rule_of))
 }
 
 fn rule_of(failure: Failure) -> Option<(&'static str, &'static str)> {

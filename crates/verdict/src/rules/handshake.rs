@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use faultline_record::{Failure, FirstBytes, Purpose, Tls};
 
 use super::turns::{Says, Try, Turns};
-use super::{Finding, listed, name, span};
+use super::{Finding, commonest, listed, name, span};
 use crate::features::{Connection, Features};
 
 /// Tries of the name in plain that must all have failed before one that passes in hiding tells anything.
@@ -58,7 +58,7 @@ fn passes_when_hidden(features: &Features<'_>, address: IpAddr) -> Option<Findin
     let rows = own.iter().copied().chain([hidden]).filter_map(|c| c.tls).map(|row| row.seq).collect();
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("addresses", &address), ("how", &way(hidden.purpose)?), ("tries", &own.len())];
-    let (_, mechanism) = silent.first()?;
+    let (_, mechanism) = commonest(silent)?;
     Some(Finding::new("tls.passes_when_hidden", rows, fields).pointing_at(format!("{mechanism}.sni")))
 }
 
@@ -171,8 +171,9 @@ fn turns(features: &Features<'_>, address: IpAddr) -> Turns {
 fn in_turns(features: &Features<'_>, address: IpAddr, id: &str) -> Option<Finding> {
     let turns = turns(features, address);
     let own = |c: &&Connection<'_>| c.address == address && matches!(c.purpose, Purpose::Main | Purpose::Retry);
-    let mut silent = features.connections.iter().filter(own).filter(|c| c.tls_data().is_some());
-    let (failure, mechanism) = silent.find_map(|c| Some((c.tls_failure()?, silence(c)?.1)))?;
+    let tried = features.connections.iter().filter(own).filter(|c| c.tls_data().is_some());
+    // A reset that was lost on the way looks like silence, so that one end of several tells little.
+    let (failure, mechanism) = commonest(tried.filter_map(|c| Some((c.tls_failure()?, silence(c)?.1))))?;
     let what = if id == "tls.any_name_fails" { "other" } else { "sni" };
     let finding = turns.finding(id, &features.host, address, Some(failure));
     Some(finding.pointing_at(format!("{mechanism}.{what}")))

@@ -93,6 +93,18 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     found
 }
 
+/// What comes most often; of equals, the last to appear.
+fn commonest<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Option<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for item in items {
+        match counts.iter_mut().find(|(known, _)| *known == item) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((item, 1)),
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(item, _)| item)
+}
+
 /// How long a step took, milliseconds.
 fn span(row: &Observation) -> f64 {
     row.t_ms - row.t0_ms
