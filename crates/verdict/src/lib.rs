@@ -14,6 +14,7 @@ mod json;
 pub mod paired;
 mod quic;
 mod rules;
+pub mod service;
 mod table;
 mod text;
 mod verdict;

@@ -145,7 +145,7 @@ pub enum Targets {
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ListArgs {
-    /// List to measure: a CSV file in Citizen Lab's columns, a service file (.toml), or services, websites or pk;
+    /// List to measure: a CSV file in Citizen Lab's columns, a service file (.toml), or services, vpn, websites or pk;
     /// several times or with commas [default: all embedded lists]
     #[arg(long, value_name = "FILE|NAME", env = "FAULTLINE_LIST", value_delimiter = ',', hide_env = true)]
     pub list: Vec<String>,

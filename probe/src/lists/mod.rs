@@ -12,9 +12,9 @@ mod source;
 use std::collections::HashMap;
 
 use faultline_record::{Availability, Endpoint, Target};
+use faultline_verdict::service::{Service, ServiceEndpoint};
 
 use csv_list::CsvRow;
-use service::Service;
 
 pub use category::{Categories, CategoryChoice};
 pub use controls::Controls;
@@ -32,10 +32,12 @@ impl Catalog {
     /// The catalogue of the embedded service files.
     pub fn embedded() -> Result<Self, ListErrors> {
         let mut known = HashMap::new();
-        for (file, text) in embedded::SERVICES {
-            let service = service::parse(file, text.as_bytes()).map_err(ListErrors)?;
-            for target in service_targets(&service, source::SERVICES_NAME) {
-                known.entry(target.endpoint.clone()).or_insert(target);
+        for (list, files) in [(source::SERVICES_NAME, embedded::SERVICES), (source::VPN_NAME, embedded::VPN)] {
+            for (file, text) in files {
+                let service = service::parse(file, text.as_bytes()).map_err(ListErrors)?;
+                for target in service_targets(&service, list) {
+                    known.entry(target.endpoint.clone()).or_insert(target);
+                }
             }
         }
         Ok(Self { known })
@@ -61,9 +63,9 @@ impl Catalog {
 }
 
 fn service_targets(service: &Service, list: &str) -> Vec<Target> {
-    let target = |endpoint: &service::ServiceEndpoint| Target {
+    let target = |endpoint: &ServiceEndpoint| Target {
         input: endpoint.input.clone(),
-        name: format!("{}/{}", service.id, endpoint.role),
+        name: service.target_name(&endpoint.role),
         endpoint: endpoint.endpoint.clone(),
         category: service.category.clone(),
         list: Some(list.to_owned()),
