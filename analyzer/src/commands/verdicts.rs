@@ -11,6 +11,7 @@ use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
+use crate::group;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
 use crate::print::{Csv, Jsonl, Lines, Pages, Printer};
@@ -19,6 +20,9 @@ use faultline_verdict::words::counted;
 
 /// Prints the verdicts of all files, then says on standard error how many there were.
 pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    if let Some(by) = options.by {
+        return group::run(options, by, interrupt);
+    }
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let filter = Filter { run: options.run, ..Filter::default() };

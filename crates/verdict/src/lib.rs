@@ -11,6 +11,7 @@ mod gate;
 pub mod goodput;
 mod health;
 mod json;
+pub mod label;
 pub mod paired;
 mod quic;
 mod rules;

@@ -45,6 +45,8 @@ pub struct Placed<'a> {
     pub role: &'a str,
     /// What the service is for.
     pub kind: ServiceKind,
+    /// The protocol, of a tunnel.
+    pub protocol: Option<VpnProtocol>,
 }
 
 impl Services {
@@ -52,7 +54,7 @@ impl Services {
     pub fn from_test_lists() -> Self {
         let mut services = Self::default();
         for (file, text) in EMBEDDED_SERVICES.iter().chain(EMBEDDED_VPN) {
-            services.extend(parse(file, text.as_bytes()).into_iter());
+            services.extend(parse(file, text.as_bytes()));
         }
         services
     }
@@ -66,17 +68,18 @@ impl Services {
     /// that is called `service/role` belongs to that service also where no list here knows it: the lists of servers are
     /// secret, and do not travel with results.
     pub fn place<'a>(&'a self, target: &'a Target) -> Option<Placed<'a>> {
+        let protocol = protocol(&target.endpoint);
         if let Some((service, role)) = self.by_endpoint.get(&target.endpoint) {
             let kind = self.get(service).map_or(ServiceKind::App, |known| known.kind);
-            return Some(Placed { service, role, kind });
+            return Some(Placed { service, role, kind, protocol });
         }
         let (service, role) = target.name.split_once('/').filter(|(service, role)| is_id(service) && is_id(role))?;
-        let is_tunnel = protocol(&target.endpoint).is_some();
+        let is_tunnel = protocol.is_some();
         match self.get(service) {
             Some(known) if is_tunnel || known.endpoints.iter().any(|own| own.role == role) => {
-                Some(Placed { service, role, kind: known.kind })
+                Some(Placed { service, role, kind: known.kind, protocol })
             }
-            None if is_tunnel => Some(Placed { service, role, kind: ServiceKind::Vpn }),
+            None if is_tunnel => Some(Placed { service, role, kind: ServiceKind::Vpn, protocol }),
             _ => None,
         }
     }
@@ -117,7 +120,7 @@ impl Extend<Service> for Services {
 }
 
 /// The protocol of a tunnel's endpoint.
-pub(super) fn protocol(endpoint: &Endpoint) -> Option<VpnProtocol> {
+fn protocol(endpoint: &Endpoint) -> Option<VpnProtocol> {
     match endpoint {
         Endpoint::Vpn { protocol, .. } => Some(*protocol),
         _ => None,
@@ -146,8 +149,10 @@ mod tests {
     fn every_file_of_the_folders_is_compiled_in_and_parses() {
         for (folder, files) in [("services", EMBEDDED_SERVICES), ("vpn", EMBEDDED_VPN)] {
             let path = format!("{}/../../test-lists/{folder}", env!("CARGO_MANIFEST_DIR"));
-            let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
+            let paths = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+            let files_there = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+            let mut names: Vec<String> =
+                files_there.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
             names.sort();
             assert_eq!(names, files.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
             for (name, text) in files {

@@ -4,6 +4,7 @@
 //! here looks at rows; what it starts from are verdicts on endpoints.
 
 mod catalogue;
+mod cell;
 mod judge;
 mod read;
 mod spread;
@@ -14,8 +15,9 @@ use std::collections::BTreeMap;
 use faultline_record::{Availability, Endpoint, named};
 use serde::{Deserialize, Serialize};
 
-pub use catalogue::{EMBEDDED_SERVICES, EMBEDDED_VPN, Services};
-pub use judge::{FunctionVerdict, RoleVerdict, ServiceVerdict, judge_service};
+pub use catalogue::{EMBEDDED_SERVICES, EMBEDDED_VPN, Placed, Services};
+pub use cell::Cell;
+pub use judge::{FunctionVerdict, Part, RoleVerdict, ServiceVerdict, judge_service};
 pub use read::{ServiceProblem, parse};
 pub use spread::{Pattern, ProtocolSpread, Seen, Spread, spread};
 pub use tally::Tally;
