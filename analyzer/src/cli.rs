@@ -63,6 +63,11 @@ pub struct VerdictsArgs {
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
+    /// Tell where servers of tunnels are: their addresses, names and public keys, which are otherwise left out
+    #[arg(long, env = "FAULTLINE_WITH_ENDPOINTS", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub with_endpoints: Option<bool>,
     /// Put together what belongs together: service, or label:registration
     #[arg(long, value_name = "WHAT", env = "FAULTLINE_BY", hide_env = true, conflicts_with = "state")]
     pub by: Option<By>,
@@ -102,6 +107,11 @@ pub struct ExplainArgs {
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub json: Option<bool>,
+    /// Tell where servers of tunnels are: their addresses, names and public keys, which are otherwise left out
+    #[arg(long, env = "FAULTLINE_WITH_ENDPOINTS", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub with_endpoints: Option<bool>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,

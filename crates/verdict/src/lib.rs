@@ -19,6 +19,7 @@ pub mod service;
 mod table;
 mod text;
 mod verdict;
+mod withheld;
 pub mod words;
 
 pub use decide::{judge, judge_with};
@@ -31,3 +32,4 @@ pub use json::{measurement_json, verdict_json};
 pub use table::{Likelihoods, Rule, Table, Threshold, table};
 pub use text::{state_words, summary_sentence};
 pub use verdict::{Cause, Evidence, Probabilities, State, Verdict};
+pub use withheld::{Withheld, is_withheld};
