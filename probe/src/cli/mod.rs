@@ -112,12 +112,27 @@ pub enum Results {
         /// Id of a run or a measurement, or the beginning of one
         #[arg(value_name = "ID")]
         id: String,
+        /// Tell where servers of tunnels are that came from a list
+        #[arg(long)]
+        with_endpoints: bool,
         /// Where from.
         #[command(flatten)]
         store: StoreArgs,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Print measurements for others, one JSON object a line: where servers of tunnels are is left out
+    Export {
+        /// Only this run: its id, or the beginning or end of it
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+        /// Tell where servers of tunnels are
+        #[arg(long)]
+        with_endpoints: bool,
+        /// Where from.
+        #[command(flatten)]
+        store: StoreArgs,
     },
 }
 
@@ -232,6 +247,10 @@ pub struct MeasureArgs {
     #[arg(long, env = "FAULTLINE_YES", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
     pub yes: Option<bool>,
+    /// Consent to trying tunnels (VPNs, proxies, Tor) without being asked; it is recorded
+    #[arg(long, env = "FAULTLINE_YES_VPN", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub yes_vpn: Option<bool>,
     /// The network's autonomous system number; it is never looked up
     #[arg(long, value_name = "NUMBER", env = "FAULTLINE_ASN", hide_env = true)]
     pub asn: Option<Asn>,

@@ -20,7 +20,7 @@ pub use category::{Categories, CategoryChoice};
 pub use controls::Controls;
 pub use problem::{ListErrors, ListProblem};
 pub use select::{Selection, select};
-pub use source::{ListSource, LoadedList, load_all};
+pub use source::{ListSource, LoadedList, VPN_NAME as VPN_LIST, load_all};
 
 /// What the embedded service files know about endpoints: an input that is one of them takes its name.
 #[derive(Clone, Debug, Default)]

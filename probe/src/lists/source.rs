@@ -12,7 +12,7 @@ use super::{Catalog, csv_list, embedded, service, service_targets};
 /// The embedded service files, as one list.
 pub(super) const SERVICES_NAME: &str = "services";
 /// The embedded files of providers of tunnels, as one list.
-pub(super) const VPN_NAME: &str = "vpn";
+pub const VPN_NAME: &str = "vpn";
 /// A list larger than this is a mistake: the longest national list is a fraction of a percent of it.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
