@@ -154,6 +154,18 @@ pub enum Targets {
         #[arg(value_name = "FILE")]
         files: Vec<String>,
     },
+    /// Make a list of a provider's own list of servers (JSON, as Mullvad, Nord or IVPN publish it), for --list
+    Import {
+        /// The provider's file, fetched by you
+        #[arg(long, value_name = "FILE")]
+        provider_list: PathBuf,
+        /// The list to write; only you can read it
+        #[arg(short, long, value_name = "FILE.toml")]
+        output: PathBuf,
+        /// Servers of each protocol and country at most
+        #[arg(long, value_name = "N", default_value = "2")]
+        most: std::num::NonZeroUsize,
+    },
 }
 
 /// Which targets.

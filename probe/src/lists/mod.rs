@@ -5,6 +5,7 @@ pub mod controls;
 pub mod csv_list;
 pub mod embedded;
 pub mod problem;
+pub mod providers;
 pub mod select;
 pub mod service;
 mod source;
@@ -20,6 +21,7 @@ pub use category::{Categories, CategoryChoice};
 pub use controls::Controls;
 pub use problem::{ListErrors, ListProblem};
 pub use select::{Selection, select};
+pub(crate) use source::read_file;
 pub use source::{ListSource, LoadedList, VPN_NAME as VPN_LIST, load_all};
 
 /// What the embedded service files know about endpoints: an input that is one of them takes its name.

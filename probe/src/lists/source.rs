@@ -118,12 +118,15 @@ fn load_file(path: &Path, name: &str, catalog: &Catalog) -> Result<LoadedList, V
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "no such file, and no embedded list of that name (services, vpn, websites, pk)".to_owned()
-        }
-        _ => format!("failed to read it: {error}"),
-    };
+    if !path.exists() {
+        return Err("no such file, and no embedded list of that name (services, vpn, websites, pk)".to_owned());
+    }
+    read_file(path)
+}
+
+/// Reads a file that is a list of some kind.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("failed to read it: {error}");
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST {
