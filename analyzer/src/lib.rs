@@ -8,6 +8,7 @@ mod evaluate;
 mod exit;
 mod files;
 mod fingerprints;
+mod group;
 mod import;
 mod interrupt;
 mod judged;

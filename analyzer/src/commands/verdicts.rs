@@ -11,19 +11,23 @@ use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
+use crate::group;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
-use crate::print::{Csv, Jsonl, Lines, Pages, Printer};
+use crate::print::{Csv, Jsonl, Lines, Pages, Printer, Told, told};
 use crate::say;
 use faultline_verdict::words::counted;
 
 /// Prints the verdicts of all files, then says on standard error how many there were.
 pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    if let Some(by) = options.by {
+        return group::run(options, by, interrupt);
+    }
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let filter = Filter { run: options.run, ..Filter::default() };
     let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
-    let mut printer = printer(options.format, io::stdout().lock())?;
+    let mut printer = printer(options.format, told(options.with_endpoints), io::stdout().lock())?;
     let mut tally = Tally::default();
     let end = files.each(|reader| {
         judged.read(reader, |witnessed, verdict| {
@@ -46,14 +50,14 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     Ok(exit)
 }
 
-fn printer(format: Format, out: StdoutLock<'static>) -> io::Result<Box<dyn Printer>> {
+fn printer(format: Format, told: Told, out: StdoutLock<'static>) -> io::Result<Box<dyn Printer>> {
     let is_terminal = out.is_terminal();
     let out = io::BufWriter::with_capacity(1 << 16, out);
     Ok(match format {
-        Format::Jsonl => Box::new(Jsonl(out)),
-        Format::Csv => Box::new(Csv::new(out)?),
-        Format::Table if is_terminal => Box::new(Pages::new(out, None)),
-        Format::Table => Box::new(Lines(out)),
+        Format::Jsonl => Box::new(Jsonl { out, told }),
+        Format::Csv => Box::new(Csv::new(out, told)?),
+        Format::Table if is_terminal => Box::new(Pages::new(out, told, None)),
+        Format::Table => Box::new(Lines { out, told }),
     })
 }
 

@@ -12,7 +12,7 @@ mod mechanisms;
 mod risk;
 mod row;
 mod scores;
-mod share;
+pub mod share;
 
 pub use row::Row;
 pub use scores::{Basis, Evaluation};
