@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Failure, FirstBytes, Purpose, Tls};
+use faultline_record::{Endpoint, Failure, FirstBytes, Purpose, Tls};
 
 use super::turns::{Says, Try, Turns};
 use super::{Finding, listed, name, span};
@@ -213,14 +213,17 @@ fn certificate(features: &Features<'_>, failed: &[&Connection<'_>]) -> Vec<Findi
     ];
     let mitm = if leaf.is_self_issued() { "tls.mitm.self_signed" } else { "tls.mitm.ca_signed" };
     let finding = |id| Finding::new(id, vec![row.seq], fields);
+    // Servers of tunnels make their own, for whatever name: who they are, their certificate does not tell.
+    let is_tunnel = matches!(features.measurement.target.endpoint, Endpoint::Vpn { .. });
     let own = match row.outcome.failure() {
         Some(Failure::SslUnknownAuthority) if features.measurement.target.private_ca => return Vec::new(),
-        Some(Failure::SslUnknownAuthority) => finding("tls.unknown_issuer").pointing_at(mitm),
-        Some(Failure::SslInvalidHostname) => finding("tls.wrong_name").pointing_at(mitm),
-        Some(Failure::SslInvalidCertificate) => finding("tls.expired_certificate"),
+        Some(Failure::SslUnknownAuthority | Failure::SslInvalidHostname) if is_tunnel => None,
+        Some(Failure::SslUnknownAuthority) => Some(finding("tls.unknown_issuer").pointing_at(mitm)),
+        Some(Failure::SslInvalidHostname) => Some(finding("tls.wrong_name").pointing_at(mitm)),
+        Some(Failure::SslInvalidCertificate) => Some(finding("tls.expired_certificate")),
         _ => return Vec::new(),
     };
-    [Some(own), other_address(features, shown.address), mints(features, shown)].into_iter().flatten().collect()
+    [own, other_address(features, shown.address), mints(features, shown)].into_iter().flatten().collect()
 }
 
 /// Whoever shows a certificate of nobody's shows one for the innocent name too, made by the same hand: no site has that.

@@ -75,14 +75,14 @@ impl<'a> Rules<'a> {
         is_plain.then_some(finding)
     }
 
-    /// Silence of a server that answers known keys alone, to a key that nobody has seen it answer.
+    /// Silence where a server in good order can be silent, and nobody has seen it answer.
     fn unanswerable(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let is_silent = |tunnel: &&Tunnel<'_>| {
             tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) != Some(VpnKey::Proven)
         };
         let is_known = self.helper_reached().next().is_some();
-        let unanswerable = self.protocol.answers_known_keys_only() && plain.iter().all(is_silent) && !is_known;
-        unanswerable.then(|| self.finding("vpn.unanswerable", plain))
+        let why = self.protocol.silence_of_the_living().filter(|_| plain.iter().all(is_silent) && !is_known)?;
+        Some(self.finding_as("vpn.unanswerable", plain, &[("why", &why)]))
     }
 
     /// The host lives, and its server does not answer a key that works from elsewhere.
@@ -153,7 +153,8 @@ impl<'a> Rules<'a> {
         let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(at).collect();
         // That two are not answered says nothing where neither may be known to the server.
         let tells = |tunnel: &&Tunnel<'_>| {
-            !self.protocol.answers_known_keys_only() || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
+            self.protocol.silence_of_the_living().is_none()
+                || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
         };
         let is_proven = plain.iter().any(|tunnel| key(tunnel) == Some(VpnKey::Proven));
         match (reached.is_empty(), tried.is_empty()) {
@@ -166,6 +167,11 @@ impl<'a> Rules<'a> {
     }
 
     fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
+        self.finding_as(id, seen, &[])
+    }
+
+    /// The same with more to say.
+    fn finding_as(&self, id: &str, seen: &[&Tunnel<'_>], more: &[(&str, &dyn Display)]) -> Finding {
         let failure = seen.iter().find_map(|tunnel| tunnel.row.outcome.failure()).map_or("", Failure::name);
         let addresses = listed(seen.iter().map(|tunnel| tunnel.address).collect::<BTreeSet<_>>());
         let failed = seen.iter().filter(|tunnel| tunnel.row.outcome.failure().is_some()).count();
@@ -175,8 +181,10 @@ impl<'a> Rules<'a> {
             ("failure", &failure),
             ("protocol", &self.protocol),
             ("failed", &failed),
+            ("tried", &seen.len()),
         ];
-        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), fields)
+        let fields = [fields, more].concat();
+        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), &fields)
     }
 }
 
