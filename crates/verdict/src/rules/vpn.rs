@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol};
 
@@ -27,7 +28,8 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let plain: Vec<&Tunnel<'_>> = main.into_iter().chain(rules.with(Purpose::Retry)).collect();
     if plain.is_empty() {
-        return found.extend(rules.unconnected());
+        found.extend(rules.unconnected());
+        return found.extend(rules.by_helper(&plain));
     }
     let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
@@ -148,7 +150,9 @@ impl<'a> Rules<'a> {
             // The vantage was answered as well, if not each time.
             return None;
         }
-        let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);
+        let connected = self.features.main().map(|connection| connection.address);
+        let addresses: BTreeSet<IpAddr> = plain.iter().map(|own| own.address).chain(connected).collect();
+        let at = |tunnel: &&Tunnel<'_>| addresses.contains(&tunnel.address);
         let tried: Vec<&Tunnel<'_>> = helper.vpn.iter().filter(at).collect();
         let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(at).collect();
         // That two are not answered says nothing where neither may be known to the server.
