@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol};
+use faultline_record::{Endpoint, Failure, Observation, Outcome, Purpose, VpnCarrier, VpnKey, VpnProof, VpnProtocol};
 
 use super::{Finding, listed};
 use crate::features::{Features, Tunnel};
@@ -17,6 +17,9 @@ use crate::features::{Features, Tunnel};
 const PLAIN_WANTED: usize = 2;
 /// Handshakes that were answered, and no data after any, before that is no mishap.
 const VANISHED_WANTED: usize = 3;
+
+/// Unrelated operators that must all be silent over UDP: one may be blocked itself.
+const OPERATORS_WANTED: usize = 2;
 
 /// Fires on tunnels.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -30,6 +33,11 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if plain.is_empty() {
         found.extend(rules.unconnected());
         return found.extend(rules.by_helper(&plain));
+    }
+    if let Some(finding) = rules.udp_dead(&plain) {
+        // Then nothing that is silent here, and answered elsewhere, is picked out by anybody.
+        found.push(finding);
+        return found.extend(rules.host());
     }
     let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
@@ -75,6 +83,27 @@ impl<'a> Rules<'a> {
         let finding = self.finding(id, &vanished).pointing_at(self.mechanism(how));
         let is_plain = !vanished.is_empty() && plain.iter().all(|tunnel| tunnel.row.outcome != Outcome::Ok);
         is_plain.then_some(finding)
+    }
+
+    /// No datagram comes back from anybody: not from this server, and not from unrelated operators that answer everybody.
+    fn udp_dead(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let is_silent = |row: &Observation| row.outcome.failure().and_then(way) == Some("timeout");
+        let all = self.features.vpn.iter().filter(|tunnel| tunnel.row.purpose != Purpose::Helper);
+        if self.protocol.carrier() != VpnCarrier::Udp || !all.clone().all(|tunnel| is_silent(tunnel.row)) {
+            return None;
+        }
+        let asked: Vec<&Observation> =
+            self.features.measurement.observations.iter().filter(|row| row.purpose == Purpose::QuicElsewhere).collect();
+        let operators: BTreeSet<IpAddr> =
+            asked.iter().filter(|row| is_silent(row)).filter_map(|row| row.address).collect();
+        let says_nothing = asked.iter().all(|row| is_silent(row) || row.outcome.not_run().is_some());
+        let elsewhere = listed(operators.iter());
+        let finding = || {
+            let mut finding = self.finding_as("vpn.udp_dead", plain, &[("elsewhere", &elsewhere)]);
+            finding.observations.extend(asked.iter().map(|row| row.seq));
+            finding.pointing_at("udp.timeout")
+        };
+        (says_nothing && operators.len() >= OPERATORS_WANTED).then(finding)
     }
 
     /// Silence where a server in good order can be silent, and nobody has seen it answer.
