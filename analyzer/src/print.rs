@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 use faultline_record::{Measurement, Witnessed};
-use faultline_verdict::{State, Verdict, Withheld, state_words, summary_sentence, verdict_json};
+use faultline_verdict::{State, Verdict, Withheld, sentence_of, state_words, verdict_json};
 use serde_json::Value;
 
 use faultline_verdict::words;
@@ -73,7 +73,7 @@ impl<W: Write> Printer for Jsonl<W> {
 }
 
 /// Columns of the CSV and where their values stand in the JSON of a verdict.
-const COLUMNS: [(&str, &str); 21] = [
+const COLUMNS: [(&str, &str); 24] = [
     ("id", "/id"),
     ("run", "/run"),
     ("started_at", "/started_at"),
@@ -95,6 +95,9 @@ const COLUMNS: [(&str, &str); 21] = [
     ("state_ipv6", "/verdict/families/ipv6"),
     ("local_health", "/local_health/state"),
     ("ruleset", "/verdict/ruleset"),
+    ("tunnel", "/tunnel/protocol"),
+    ("tunnel_kind", "/tunnel/kind"),
+    ("tunnel_payload", "/tunnel/payload"),
 ];
 
 /// Comma-separated values: [`COLUMNS`], then the rules that fired and the sentence.
@@ -118,7 +121,9 @@ impl<W: Write> Printer for Csv<W> {
         let mut cells: Vec<String> =
             COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, cell)).collect();
         cells.push(verdict.evidence.iter().map(|evidence| evidence.rule.as_str()).collect::<Vec<_>>().join(";"));
-        cells.push(self.told.withheld(&witnessed.measurement).text(&summary_sentence(verdict)).into_owned());
+        cells.push(
+            self.told.withheld(&witnessed.measurement).text(&sentence_of(&witnessed.measurement, verdict)).into_owned(),
+        );
         Ok(self.rows.write_record(cells)?)
     }
 
@@ -157,7 +162,7 @@ impl<W: Write> Printer for Lines<W> {
             measurement.id.to_string(),
             measurement.started_at.to_string(),
             words::network(&measurement.network),
-            words::clean(&summary_sentence(verdict)),
+            words::clean(&sentence_of(measurement, verdict)),
         ];
         writeln!(self.out, "{}", self.told.withheld(measurement).text(&fields.join("\t")))
     }
@@ -210,7 +215,7 @@ impl<W: Write> Printer for Pages<W> {
             Cell::new(state_words(verdict.state)).fg(colour(verdict.state)).add_attribute(Attribute::Bold),
             Cell::new(or_dash(percent(verdict))),
             Cell::new(format!("{started}\n{}", words::network(&measurement.network))),
-            Cell::new(withheld.text(&why(verdict))),
+            Cell::new(withheld.text(&why(measurement, verdict))),
         ]);
         self.page = Some(page);
         if self.page.as_ref().is_some_and(|page| page.row_count() >= PAGE) { self.finish() } else { Ok(()) }
@@ -242,16 +247,14 @@ pub fn percent(verdict: &Verdict) -> String {
     }
 }
 
-fn why(verdict: &Verdict) -> String {
-    let sentence = words::clean(&summary_sentence(verdict));
+fn why(measurement: &Measurement, verdict: &Verdict) -> String {
+    let sentence = words::clean(&sentence_of(measurement, verdict));
     if verdict.mechanisms.is_empty() { sentence } else { format!("{}: {sentence}", verdict.mechanisms.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{
-        Availability, Endpoint, Measurement, MeasurementId, Network, RunId, Target, Timestamp, Witness,
-    };
+    use faultline_record::{Availability, Endpoint, MeasurementId, Network, RunId, Target, Timestamp, Witness};
     use faultline_verdict::judge;
 
     use super::*;

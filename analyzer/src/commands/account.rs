@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use faultline_record::{HealthCheck, Measurement, Observation, Origin, Run, RunSummary, Witnessed, hex};
+use faultline_record::{Endpoint, HealthCheck, Measurement, Observation, Origin, Run, RunSummary, Witnessed, hex};
 use faultline_verdict::words::{self, clean};
-use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table};
+use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table, tunnel_words};
 
 use crate::page::Page;
 use crate::print::percent;
@@ -58,6 +58,9 @@ impl<'a> Account<'a> {
         let (measurement, verdict) = (self.measurement, self.verdict);
         let target = &measurement.target;
         page.say(0, &clean(&format!("{} ({})", target.name, target.input)))?;
+        if let Endpoint::Vpn { protocol, .. } = target.endpoint {
+            page.say(0, &tunnel_words(protocol))?;
+        }
         let from = words::network(&measurement.network);
         let took = words::span(measurement.duration_ms);
         page.say(0, &format!("measured {} from {from}, in {took}", measurement.started_at))?;

@@ -36,6 +36,15 @@ const SOME: &[(&str, &str)] = &[
     ("wireguard-go", "wireguard-go"),
     ("wg", "wireguard-tools"),
     ("charon-systemd", "charon-systemd"),
+    ("pptpd", "pptpd"),
+    ("xl2tpd", "xl2tpd"),
+    ("sstpd", "sstp-server, of PyPI (scripts/install-packages)"),
+    ("ocserv", "ocserv"),
+    ("vpnserver", "softether-vpnserver"),
+    ("microsocks", "microsocks"),
+    ("tinyproxy", "tinyproxy"),
+    ("squid", "squid"),
+    ("turnserver", "coturn"),
 ];
 
 /// The files that some worlds need: below `/usr/lib`, or in a folder there (that of the processor's architecture).
@@ -51,6 +60,9 @@ const JUDGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("perl", "perl-base"),
     ("gtlsclient", "ngtcp2-client"),
+    ("sstpc", "sstp-client"),
+    ("openconnect", "openconnect"),
+    ("ike-scan", "ike-scan"),
 ];
 
 /// Looks at everything.

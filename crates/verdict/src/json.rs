@@ -1,6 +1,6 @@
 //! The JSON object of one measurement (design, section 6): the same from the probe and from the analyzer.
 
-use faultline_record::{DnsRecord, HealthCheck, Measurement, Observation, StepData, Witness, Witnessed, hex};
+use faultline_record::{DnsRecord, Endpoint, HealthCheck, Measurement, Observation, StepData, Witness, Witnessed, hex};
 use serde_json::{Map, Value, json};
 
 use crate::gate::Gate;
@@ -32,7 +32,14 @@ fn head(measurement: &Measurement, verdict: &Verdict) -> Map<String, Value> {
         "started_at": measurement.started_at, "duration_ms": rounded(measurement.duration_ms),
         "network": measurement.network, "verdict": verdict,
     });
-    if let Value::Object(map) = object { map } else { Map::new() }
+    let mut map = if let Value::Object(map) = object { map } else { Map::new() };
+    if let Endpoint::Vpn { protocol, .. } = measurement.target.endpoint {
+        map.insert(
+            "tunnel".into(),
+            json!({"protocol": protocol, "kind": protocol.kind(), "payload": protocol.payload()}),
+        );
+    }
+    map
 }
 
 fn health_json(measurement: &Measurement, witness: &Witness) -> Value {

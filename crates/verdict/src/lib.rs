@@ -30,6 +30,6 @@ pub use fingerprint::{
 pub use health::{HealthState, LocalHealth, local_health};
 pub use json::{measurement_json, verdict_json};
 pub use table::{Likelihoods, Rule, Table, Threshold, table};
-pub use text::{state_words, summary_sentence};
+pub use text::{sentence_of, state_words, summary_sentence, tunnel_words};
 pub use verdict::{Cause, Evidence, Probabilities, State, Verdict};
 pub use withheld::{Withheld, is_withheld};

@@ -174,6 +174,9 @@ fn vpn_result(vpn: &Vpn) -> String {
         Some(VpnAnswer::Other) => "something came that is no answer of the protocol",
         Some(VpnAnswer::HandshakeResponse) => "the server's response to the handshake came",
         Some(VpnAnswer::Cookie) => "the server is under load and sent a cookie",
+        Some(VpnAnswer::Accepted) => "the server took part",
+        Some(VpnAnswer::LoginWanted) => "the server wanted a login, which proves that it lives",
+        Some(VpnAnswer::Refused) => "the server refused in words of the protocol, which proves that it lives",
         None => "nothing came",
     }
     .to_owned()

@@ -3,8 +3,8 @@
 
 use alloc::vec::Vec;
 
-/// Octets of the header (RFC 7296 section 3.1).
-const HEADER: usize = 28;
+use crate::ike::{HEADER, message, payload};
+
 /// The first payload's types: security association, key exchange, nonce, notification (section 3.2).
 const SA: u8 = 33;
 const KEY_EXCHANGE: u8 = 34;
@@ -40,15 +40,7 @@ pub fn request(spi: [u8; 8], public: &[u8; 256], nonce: &[u8; 32]) -> Vec<u8> {
         payload(0, nonce),
     ]
     .concat();
-    let length = u32::try_from(HEADER + payloads.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let head = [SA, VERSION, SA_INIT, INITIATOR, 0, 0, 0, 0];
-    [&spi[..], &[0; 8], &head, &length, &payloads].concat()
-}
-
-/// A payload behind its generic header (section 3.2).
-fn payload(next: u8, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(body.len() + 4).unwrap_or(u16::MAX).to_be_bytes();
-    [&[next, 0, length[0], length[1]][..], body].concat()
+    message(spi, [SA, VERSION, SA_INIT, INITIATOR], &payloads)
 }
 
 /// One proposal for IKE with all transforms (sections 3.3.1 and 3.3.2).

@@ -3,6 +3,8 @@
 
 mod arrivals;
 mod bounded;
+mod datagram;
+mod dialogue;
 mod dns;
 mod doh;
 mod errno;
@@ -41,6 +43,7 @@ use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::vpn_keys::VpnKeys;
 
+pub use dialogue::Partner;
 pub use dns::{Answered, Question};
 pub use faultline_record::is_bogon;
 pub use http::{Channel, Fetch};

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
-use faultline_wire::{ikev2, openvpn};
+use faultline_wire::openvpn;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::datagram::Datagram;
 use super::openvpn_control::Control;
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
@@ -21,7 +22,7 @@ use super::{Drive, Fault, errno, openvpn as wrapped};
 use crate::vpn_keys::OpenvpnKey;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
-/// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
+/// nothing (vpn reference, section 3.1).
 pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
 /// When packets of the control channel that were not acknowledged are sent again (the program itself doubles its pauses).
 const TALK_AGAIN: [Duration; 4] =
@@ -30,9 +31,9 @@ const TALK_AGAIN: [Duration; 4] =
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
 /// (vpn reference, finding 9).
-const CUT: usize = 2;
+pub(super) const CUT: usize = 2;
 /// The pause between both parts, so that they are segments of their own.
-const BETWEEN: Duration = Duration::from_millis(50);
+pub(super) const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.
 pub(super) const DATAGRAM: usize = 2_048;
 
@@ -67,31 +68,38 @@ impl Exchange {
 /// A message, and how its answer is known.
 enum Question {
     Openvpn { session: [u8; 8], key: Option<Arc<OpenvpnKey>> },
-    Ike { spi: [u8; 8], message: Vec<u8> },
+    Datagram(Datagram),
 }
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol, key: Option<&Arc<OpenvpnKey>>) -> Self {
-        match protocol {
-            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
-                Self::Openvpn { session: rand::random(), key: key.cloned() }
-            }
-            // WireGuard has a driver of its own.
-            VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
-                let spi = rand::random();
-                let mut public: [u8; 256] = rand::random();
-                // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
-                public[0] = 0x7f;
-                Self::Ike { spi, message: ikev2::request(spi, &public, &rand::random()) }
-            }
+    fn new(protocol: VpnProtocol, port: u16, key: Option<&Arc<OpenvpnKey>>) -> Self {
+        match Datagram::new(protocol, port) {
+            Some(datagram) => Self::Datagram(datagram),
+            None => Self::Openvpn { session: rand::random(), key: key.cloned() },
         }
     }
 
     fn datagram(&self) -> Vec<u8> {
         match self {
             Self::Openvpn { session, key } => wrapped::reset(*session, key.as_deref()),
-            Self::Ike { message, .. } => message.clone(),
+            Self::Datagram(datagram) => datagram.message().to_vec(),
+        }
+    }
+
+    /// When it is sent again.
+    fn again(&self) -> &'static [Duration] {
+        match self {
+            Self::Openvpn { .. } => &AGAIN,
+            Self::Datagram(datagram) => datagram.again(),
+        }
+    }
+
+    /// What is sent to who has answered, and waited for no more.
+    fn farewell(&self, answer: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Openvpn { .. } => None,
+            Self::Datagram(datagram) => datagram.farewell(answer),
         }
     }
 
@@ -99,7 +107,7 @@ impl Question {
     fn sessions(&self, answer: &[u8]) -> Option<([u8; 8], [u8; 8])> {
         match self {
             Self::Openvpn { session, key: None } => Some((*session, answer.get(1..9)?.try_into().ok()?)),
-            Self::Openvpn { .. } | Self::Ike { .. } => None,
+            Self::Openvpn { .. } | Self::Datagram(_) => None,
         }
     }
 
@@ -112,11 +120,7 @@ impl Question {
                     Some(openvpn::Answer::Other) | None => VpnAnswer::Other,
                 }
             }
-            Self::Ike { spi, .. } => match ikev2::answer(message, *spi) {
-                ikev2::Answer::Chosen => VpnAnswer::Chosen,
-                ikev2::Answer::Notified(_) => VpnAnswer::Notified,
-                ikev2::Answer::Other => VpnAnswer::Other,
-            },
+            Self::Datagram(datagram) => datagram.read(message),
         }
     }
 }
@@ -135,7 +139,7 @@ impl Drive {
         super::stays_here(address.ip());
         self.meter().connection();
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
-        let question = Question::new(protocol, key);
+        let question = Question::new(protocol, address.port(), key);
         let asked = self.ask_tunnel(address, question, (first, server), deadline, &mut seen).await;
         ended(asked, seen, deadline)
     }
@@ -238,7 +242,8 @@ impl Drive {
         let (message, start) = (question.datagram(), Instant::now());
         self.meter().sent(socket.send(&message).await?);
         let mut buffer = [0; DATAGRAM];
-        for wait in AGAIN.into_iter().filter(|again| *again < deadline).chain([deadline]) {
+        let again = question.again().iter().copied();
+        for wait in again.filter(|again| *again < deadline).chain([deadline]) {
             while let Ok(received) = timeout_at(start + wait, socket.recv(&mut buffer)).await {
                 let length = received?;
                 self.meter().received(length);
@@ -249,6 +254,9 @@ impl Drive {
                 }
                 if answer != VpnAnswer::Other {
                     seen.proof = Some(VpnProof::FirstAnswer);
+                    if let Some(farewell) = question.farewell(&buffer[..length]) {
+                        self.meter().sent(socket.send(&farewell).await?);
+                    }
                     return match question.sessions(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
                         Some(sessions) => self.talk(&socket, sessions, server, deadline, seen).await,
                         None => Ok(true),
@@ -271,7 +279,7 @@ impl Drive {
         (key, server): (Option<&Arc<OpenvpnKey>>, &str),
     ) -> Exchange {
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
-        let question = Question::new(VpnProtocol::OpenvpnTcp, key);
+        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, key);
         let tap = stream.tap();
         let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
         let asking = async {
@@ -359,9 +367,9 @@ pub(super) async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A datagram of noise. The upper bits are set: the opcode and the message type of no protocol here.
+/// A datagram of noise. The upper bits are set, and the lowest: the opcode, the message type and the version of no protocol here.
 pub(super) fn noise() -> [u8; NOISE] {
-    rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0)
+    rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc1)
 }
 
 pub(super) fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {

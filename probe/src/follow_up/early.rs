@@ -54,8 +54,15 @@ fn quic_differential<'a>(rows: impl Iterator<Item = &'a Observation> + Clone, in
     Some(Experiment::QuicDifferential { address, own })
 }
 
+/// A tunnel whose first message was not answered; within TLS that offers no name, the handshake is one. (Of a name that is
+/// offered others ask.)
 fn tunnel<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
-    let mut sent = rows.filter(|row| row.vpn().is_some() && row.outcome.not_run().is_none());
+    rows.clone().find(|row| row.vpn().is_some())?;
+    let is_first = |row: &&Observation| match row.tls() {
+        Some(tls) => tls.sni.is_none() && tls.chain.is_empty(),
+        None => row.vpn().is_some(),
+    };
+    let mut sent = rows.filter(is_first).filter(|row| row.outcome.not_run().is_none());
     if sent.clone().any(|row| row.outcome == Outcome::Ok) {
         return None;
     }
@@ -131,7 +138,7 @@ fn forged_certificate<'a>(mut rows: impl Iterator<Item = &'a Observation>) -> Op
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Certificate, Http, NotRun, StepData, Tls};
+    use faultline_record::{Certificate, Http, NotRun, StepData, Tls, Vpn, VpnProtocol};
 
     use super::*;
     use crate::follow_up::rows::row;
@@ -200,6 +207,23 @@ mod tests {
         assert_eq!(wanted(&[tcp("1.0.0.1:443", timeout), tcp("1.0.0.2:443", Outcome::Ok)], 0, "example.com"), []);
         let unreachable = tcp("1.0.0.1:443", Outcome::Failed(Failure::NetworkUnreachable));
         assert_eq!(wanted(&[unreachable], 0, "example.com"), []);
+    }
+
+    #[test]
+    fn a_tunnel_s_handshake_without_a_name_asks_for_the_ladder_and_one_with_a_name_for_an_innocent_name() {
+        let planned = || StepData::Vpn(Vpn::planned(VpnProtocol::Sstp));
+        let not_made = row(Some("1.0.0.1:443"), Outcome::NotRun(NotRun::PreviousStepFailed), planned());
+        let nameless =
+            row(Some("1.0.0.1:443"), Outcome::Failed(Failure::ConnectionReset), StepData::Tls(Tls::default()));
+        let address = "1.0.0.1:443".parse().unwrap();
+        assert_eq!(wanted(&[nameless.clone(), not_made.clone()], 0, "example.com"), [Experiment::Tunnel { address }]);
+        assert_eq!(wanted(&[nameless], 0, "example.com"), [], "no tunnel's");
+        let named = [tls("1.0.0.1:443", Failure::ConnectionReset), not_made];
+        let differential = Experiment::SniDifferential { address, own: "x.example".to_owned() };
+        assert_eq!(wanted(&named, 0, "example.com"), [differential]);
+        let answered = row(Some("1.0.0.1:443"), Outcome::Ok, planned());
+        let shown = row(Some("1.0.0.1:443"), Outcome::Ok, StepData::Tls(Tls::default()));
+        assert_eq!(wanted(&[shown, answered], 0, "example.com"), []);
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Experiment {
                 Trial::once("does the address pass on whatever it is asked for?", Cost::new(2, 8_000, 1.0), WHOSE)
             }
             Self::Tunnel { .. } => {
-                Trial::once("is it the protocol, the server or the host?", Cost::new(5, 1_000, 20.0), OTHER_WAY)
+                Trial::once("is it the protocol, the server or the host?", Cost::new(11, 10_000, 24.0), OTHER_WAY)
             }
             Self::SmallSegments { .. } => {
                 Trial::once("do long packets vanish on the way?", Cost::new(1, 100_000, 4.0), AGAIN)

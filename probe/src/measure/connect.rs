@@ -181,8 +181,8 @@ impl Walk {
                     Err(reason) => Reached::stopped(reason),
                 };
             }
-            (By::Tunnel(protocol), _) => {
-                let end = self.tunnel(place, address, protocol, round).await;
+            (By::Tunnel(protocol), offer) => {
+                let end = self.tunnel(place, address, protocol, offer.as_ref(), round).await;
                 return end.map_or_else(Reached::stopped, |()| Reached::had());
             }
             _ => {}

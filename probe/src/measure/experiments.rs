@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use faultline_record::{Engine, Failure, NotRun, Observation, Outcome, Purpose, QueryType, StepData};
+use faultline_record::{
+    Engine, Failure, Family, NotRun, Observation, Outcome, Purpose, QueryType, StepData, VpnCarrier,
+};
 use url::Url;
 
 use super::connect::{By, Goal, Reached, Round};
@@ -42,6 +44,13 @@ fn speaks(row: &Observation) -> bool {
         Some(Failure::ConnectionReset | Failure::ConnectionAborted | Failure::EofError)
     );
     row.tls().is_some_and(|tls| is_cut || tls.bytes_received > 0 || row.outcome.is_ok())
+}
+
+/// Whether every first message to an address was sent, and met with silence.
+fn all_silent(rows: &[Observation], hop: u16, address: SocketAddr) -> bool {
+    let own = rows.iter().filter(|row| row.vpn().is_some() && row.hop == hop && row.purpose != Purpose::Helper);
+    let mut own = own.filter(|row| row.address == Some(address.ip())).peekable();
+    own.peek().is_some() && own.all(|row| row.outcome.failure() == Some(Failure::GenericTimeoutError))
 }
 
 impl Walk {
@@ -232,6 +241,12 @@ impl Walk {
             let disguised = Round { first: FirstMessage::Disguised, ..self.round(hop, Purpose::JunkFirst) };
             self.try_out(disguised, address, goal).await;
             self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
+        }
+        if let By::Tunnel(protocol) = goal.by
+            && protocol.carrier() == VpnCarrier::Udp
+            && self.log.look(|rows| all_silent(rows, hop, address))
+        {
+            self.ask_strangers(hop, Family::of(address.ip())).await;
         }
         for port in COMMON_PORTS {
             let goal = Goal { port, tls: None, url: None, by: By::Tcp };

@@ -22,6 +22,7 @@ mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod wireguard;
 
 use std::collections::HashMap;
@@ -369,6 +370,9 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
         Endpoint::Tls { sni, .. } | Endpoint::Quic { sni, .. } => {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
             (Some(Offer { host: name, alpn: Alpn::None }), endpoint.http3_url())
+        }
+        Endpoint::Vpn { protocol, .. } if protocol.is_tls() => {
+            (Some(Offer { host: plain(&host), alpn: Alpn::None }), None)
         }
         Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } | Endpoint::Foreign(_) => (None, None),
     };

@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table};
 use faultline_record::Witnessed;
 use faultline_verdict::words::clean;
-use faultline_verdict::{State, Verdict, state_words, summary_sentence};
+use faultline_verdict::{State, Verdict, sentence_of, state_words};
 
 use super::Told;
 
@@ -44,7 +44,7 @@ impl Row {
             state: verdict.state,
             mechanisms: verdict.mechanisms.join(" "),
             p: verdict.p.of(verdict.state),
-            words: clean(&withheld.text(&summary_sentence(verdict))),
+            words: clean(&withheld.text(&sentence_of(&witnessed.measurement, verdict))),
             id: witnessed.measurement.id.to_string(),
         }
     }

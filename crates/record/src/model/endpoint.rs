@@ -40,8 +40,8 @@ pub enum Endpoint {
         /// What is asked for over HTTP/3, from the first slash on, if anything is.
         path: Option<String>,
     },
-    /// `openvpn+udp://host:port`, `openvpn+tcp://host:port`, `ikev2://host`, `wireguard://host:port?pubkey=key`: the first
-    /// message of a tunnel.
+    /// `openvpn+udp://host:port`, `ikev2://host`, `wireguard://host:port?pubkey=key`, `socks5://host`, ...: the first message of a
+    /// tunnel, or to a proxy.
     Vpn {
         /// Its protocol.
         protocol: VpnProtocol,
@@ -87,8 +87,7 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 11] =
-    ["l2tp", "pptp", "sstp", "anyconnect", "ss", "socks5", "http-proxy", "tor", "obfs4", "udp", "vless"];
+pub const LATER_SCHEMES: [&str; 5] = ["ss", "tor", "obfs4", "udp", "vless"];
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +102,7 @@ pub enum EndpointError {
     },
     /// A scheme nobody defined.
     #[error(
-        "unknown scheme {scheme:?} in {:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2 and wireguard", shown(.input)
+        "unknown scheme {scheme:?} in {:?}: known are http, https, tcp, tls, quic, dns, {}", shown(.input), tunnels()
     )]
     UnknownScheme {
         /// What was given.
@@ -141,6 +140,11 @@ fn shown(input: &str) -> String {
         Some((scheme, _)) => format!("{scheme}://..."),
         None => "...".to_owned(),
     }
+}
+
+/// The schemes of tunnels.
+fn tunnels() -> String {
+    VpnProtocol::ALL.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl Endpoint {
@@ -274,13 +278,24 @@ fn host_and_port(url: &Url) -> Result<(HostName, u16), &'static str> {
     Ok((host, url.port().ok_or("a port is needed, as in tcp://host:443")?))
 }
 
-/// A tunnel's port, where the scheme has one of its own: IKE's (RFC 7296 section 2).
-const IKE_PORT: u16 = 500;
+/// A tunnel's port, where its protocol has one that servers keep to: IKE's (RFC 7296 section 2), L2TP's (RFC 2661 section 8.1), PPTP's
+/// (RFC 2637 section 1.3), HTTPS's for all that is within TLS, SOCKS's and STUN's (IANA).
+fn usual_port(protocol: VpnProtocol) -> Option<u16> {
+    match protocol {
+        VpnProtocol::Ikev1 | VpnProtocol::Ikev2 => Some(500),
+        VpnProtocol::L2tp => Some(1_701),
+        VpnProtocol::Pptp => Some(1_723),
+        VpnProtocol::Sstp | VpnProtocol::Anyconnect | VpnProtocol::Softether => Some(443),
+        VpnProtocol::Socks5 => Some(1_080),
+        VpnProtocol::Stun => Some(3_478),
+        VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp | VpnProtocol::Wireguard | VpnProtocol::HttpProxy => None,
+    }
+}
 
 fn vpn(url: &Url) -> Result<Endpoint, &'static str> {
     let protocol = VpnProtocol::from_name(url.scheme()).ok_or("there is no such protocol")?;
     let host = url.host().map(|host| host_name(&host)).ok_or("there is no host")?;
-    let port = url.port().or((protocol == VpnProtocol::Ikev2).then_some(IKE_PORT));
+    let port = url.port().or_else(|| usual_port(protocol));
     match (&host, port) {
         (HostName::Name(name), _) if name.is_empty() => Err("there is no host"),
         (_, None) => Err("a port is needed, as in openvpn+udp://host:1194"),
@@ -359,9 +374,25 @@ mod tests {
             "ikev2://vpn.example.net:500",
             "wireguard://vpn.example.net:51820",
             "wireguard://146.70.12.4:51820?pubkey=+/ERERERERERERERERERERERERERERERERERERERERE=",
+            "ikev1://146.70.12.4:4500",
+            "http-proxy://146.70.12.4:3128",
             "dns://9.9.9.9/x.com",
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+        for (scheme, port) in [
+            ("ikev1", 500),
+            ("ikev2", 500),
+            ("l2tp", 1_701),
+            ("pptp", 1_723),
+            ("sstp", 443),
+            ("anyconnect", 443),
+            ("softether", 443),
+            ("socks5", 1_080),
+            ("stun", 3_478),
+        ] {
+            let usual = format!("{scheme}://vpn.example.net:{port}");
+            assert_eq!(Endpoint::parse(&format!("{scheme}://vpn.example.net")).unwrap().to_string(), usual);
         }
         assert_eq!(Endpoint::parse("X.com").unwrap().to_string(), "https://x.com/");
         assert_eq!(Endpoint::parse("http://яндекс.рф/").unwrap().to_string(), "http://xn--d1acpjx3f.xn--p1ai/");
@@ -405,7 +436,9 @@ mod tests {
             ("", "was expected"),
             ("localhost", "with a dot"),
             ("gopher://x.com/", "unknown scheme \"gopher\""),
-            ("l2tp://h.example", "not measured by this version"),
+            ("udp://h.example", "not measured by this version"),
+            ("http-proxy://h.example", "a port is needed"),
+            ("socks5://u:p@h.example", "passwords"),
             ("tcp://x.com", "a port is needed"),
             ("openvpn+udp://x.com", "a port is needed"),
             ("wireguard://x.com:51820?pubkey=abc", "44 characters"),

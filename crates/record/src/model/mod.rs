@@ -34,4 +34,4 @@ pub use pattern::Pattern;
 pub use run::{PaceMark, Run, RunEnd, RunSummary};
 pub use target::{Availability, Target};
 pub use time::Timestamp;
-pub use vpn::{ServerKey, Vpn, VpnAnswer, VpnKey, VpnProof, VpnProtocol};
+pub use vpn::{ServerKey, Vpn, VpnAnswer, VpnCarrier, VpnKey, VpnKind, VpnPayload, VpnProof, VpnProtocol};

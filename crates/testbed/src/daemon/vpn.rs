@@ -1,4 +1,5 @@
-//! VPN servers abroad: `OpenVPN`, `WireGuard` (in user space) and `IKEv2`, all at [`ADDRESS`], at their usual ports.
+//! VPN servers abroad: `OpenVPN`, `WireGuard` (in user space) and IKE, all at [`ADDRESS`], at their usual ports. Others, and proxies, are
+//! in [`tunnels`].
 //!
 //! Keys are no secrets here: scenarios and clients have to know them.
 
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Daemon, Endpoint};
+use super::{Daemon, Endpoint, tunnels};
 use crate::certificates::Identity;
 use crate::netns::Namespace;
 use crate::scenario::Vpn;
@@ -64,7 +65,7 @@ impl Openvpn {
             Vpn::OpenvpnTcp => Self::new("tcp-server", OPENVPN_PORT, Without),
             Vpn::OpenvpnTcpTlsAuthSha512 => Self::new("tcp-server", next(3), TlsAuth("SHA512")),
             Vpn::OpenvpnTcpTlsCrypt => Self::new("tcp-server", next(4), TlsCrypt),
-            Vpn::Wireguard | Vpn::Ikev2 => return None,
+            _ => return None,
         })
     }
 
@@ -95,7 +96,8 @@ pub fn start(vpn: Vpn, namespace: &Namespace, folder: &Path, roots: &Path, ident
     match Openvpn::of(vpn) {
         Some(openvpn) => openvpn.start(namespace, folder, roots, identity),
         None if vpn == Vpn::Wireguard => wireguard(namespace, folder),
-        None => ike(namespace, folder),
+        None if vpn == Vpn::Ikev2 => ike(namespace, folder),
+        None => tunnels::start(vpn, namespace, folder, identity),
     }
 }
 

@@ -220,6 +220,20 @@ pub enum Match {
     WireguardData,
     /// `IKEv2` by its header (UDP 500, and 4500 behind the non-ESP marker).
     Ikev2,
+    /// First payloads that have these octets at this place: as filters know protocols that have no rule of their own here.
+    Payload {
+        /// The octets, two hexadecimal digits each.
+        hex: Octets,
+        /// How many octets come before them.
+        #[serde(default)]
+        at: usize,
+        /// Only over this protocol.
+        #[serde(default)]
+        protocol: Option<Protocol>,
+        /// Server ports.
+        #[serde(default)]
+        ports: Vec<u16>,
+    },
     /// First payloads that look like noise: the rules of Wu et al. 2023, "How the Great Firewall of China Detects and
     /// Blocks Fully Encrypted Traffic".
     FullyEncrypted,
@@ -232,6 +246,22 @@ pub enum Match {
         #[serde(default)]
         destinations: Vec<IpAddr>,
     },
+}
+
+/// Octets, written as hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Octets(pub Vec<u8>);
+
+impl TryFrom<String> for Octets {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let pair = |at: usize| text.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let octets: Option<Vec<u8>> = (0..text.len()).step_by(2).map(pair).collect();
+        let octets = octets.filter(|octets| !octets.is_empty()).map(Self);
+        octets.ok_or_else(|| format!("{text:?} is no row of pairs of hexadecimal digits"))
+    }
 }
 
 fn yes() -> bool {

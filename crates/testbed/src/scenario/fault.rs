@@ -78,6 +78,17 @@ pub enum Broken {
         /// Flows that it can remember.
         flows: usize,
     },
+    /// No datagram leaves the client's network, or comes back, but to and from the ISP's own servers: a firewall that knows TCP only.
+    UdpDead,
+    /// A host that answers new flows to a port at a rate and no faster: the first packets of others vanish.
+    FewAnswered {
+        /// The host.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+        /// Milliseconds between two that are answered.
+        every_ms: u64,
+    },
     /// Packets longer than this vanish on the way abroad, without a word.
     MtuBlackHole {
         /// Bytes.

@@ -205,7 +205,7 @@ pub enum ResolverMode {
     Recursive,
 }
 
-/// VPN servers of a world.
+/// VPN servers of a world, and proxies. IKE's speaks both versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -221,6 +221,17 @@ pub enum Vpn {
     OpenvpnTcpTlsCrypt,
     Wireguard,
     Ikev2,
+    Pptp,
+    L2tp,
+    Sstp,
+    Anyconnect,
+    Softether,
+    Socks5,
+    Socks5Login,
+    HttpProxy,
+    HttpProxyLogin,
+    HttpProxyRefuses,
+    Stun,
 }
 
 /// Whether weights may be fitted on a family.

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::IpAddr;
 
-use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol};
+use faultline_record::{Endpoint, Failure, Observation, Outcome, Purpose, VpnCarrier, VpnKey, VpnProof, VpnProtocol};
 
 use super::{Finding, listed};
 use crate::features::{Features, Tunnel};
@@ -16,6 +17,9 @@ use crate::features::{Features, Tunnel};
 const PLAIN_WANTED: usize = 2;
 /// Handshakes that were answered, and no data after any, before that is no mishap.
 const VANISHED_WANTED: usize = 3;
+
+/// Unrelated operators that must all be silent over UDP: one may be blocked itself.
+const OPERATORS_WANTED: usize = 2;
 
 /// Fires on tunnels.
 pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
@@ -27,7 +31,13 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let plain: Vec<&Tunnel<'_>> = main.into_iter().chain(rules.with(Purpose::Retry)).collect();
     if plain.is_empty() {
-        return found.extend(rules.unconnected());
+        found.extend(rules.unconnected());
+        return found.extend(rules.by_helper(&plain));
+    }
+    if let Some(finding) = rules.udp_dead(&plain) {
+        // Then nothing that is silent here, and answered elsewhere, is picked out by anybody.
+        found.push(finding);
+        return found.extend(rules.host());
     }
     let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
@@ -75,14 +85,35 @@ impl<'a> Rules<'a> {
         is_plain.then_some(finding)
     }
 
-    /// Silence of a server that answers known keys alone, to a key that nobody has seen it answer.
+    /// No datagram comes back from anybody: not from this server, and not from unrelated operators that answer everybody.
+    fn udp_dead(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let is_silent = |row: &Observation| row.outcome.failure().and_then(way) == Some("timeout");
+        let all = self.features.vpn.iter().filter(|tunnel| tunnel.row.purpose != Purpose::Helper);
+        if self.protocol.carrier() != VpnCarrier::Udp || !all.clone().all(|tunnel| is_silent(tunnel.row)) {
+            return None;
+        }
+        let asked: Vec<&Observation> =
+            self.features.measurement.observations.iter().filter(|row| row.purpose == Purpose::QuicElsewhere).collect();
+        let operators: BTreeSet<IpAddr> =
+            asked.iter().filter(|row| is_silent(row)).filter_map(|row| row.address).collect();
+        let says_nothing = asked.iter().all(|row| is_silent(row) || row.outcome.not_run().is_some());
+        let elsewhere = listed(operators.iter());
+        let finding = || {
+            let mut finding = self.finding_as("vpn.udp_dead", plain, &[("elsewhere", &elsewhere)]);
+            finding.observations.extend(asked.iter().map(|row| row.seq));
+            finding.pointing_at("udp.timeout")
+        };
+        (says_nothing && operators.len() >= OPERATORS_WANTED).then(finding)
+    }
+
+    /// Silence where a server in good order can be silent, and nobody has seen it answer.
     fn unanswerable(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let is_silent = |tunnel: &&Tunnel<'_>| {
             tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) != Some(VpnKey::Proven)
         };
         let is_known = self.helper_reached().next().is_some();
-        let unanswerable = self.protocol.answers_known_keys_only() && plain.iter().all(is_silent) && !is_known;
-        unanswerable.then(|| self.finding("vpn.unanswerable", plain))
+        let why = self.protocol.silence_of_the_living().filter(|_| plain.iter().all(is_silent) && !is_known)?;
+        Some(self.finding_as("vpn.unanswerable", plain, &[("why", &why)]))
     }
 
     /// The host lives, and its server does not answer a key that works from elsewhere.
@@ -148,12 +179,15 @@ impl<'a> Rules<'a> {
             // The vantage was answered as well, if not each time.
             return None;
         }
-        let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);
+        let connected = self.features.main().map(|connection| connection.address);
+        let addresses: BTreeSet<IpAddr> = plain.iter().map(|own| own.address).chain(connected).collect();
+        let at = |tunnel: &&Tunnel<'_>| addresses.contains(&tunnel.address);
         let tried: Vec<&Tunnel<'_>> = helper.vpn.iter().filter(at).collect();
         let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(at).collect();
         // That two are not answered says nothing where neither may be known to the server.
         let tells = |tunnel: &&Tunnel<'_>| {
-            !self.protocol.answers_known_keys_only() || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
+            self.protocol.silence_of_the_living().is_none()
+                || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
         };
         let is_proven = plain.iter().any(|tunnel| key(tunnel) == Some(VpnKey::Proven));
         match (reached.is_empty(), tried.is_empty()) {
@@ -166,6 +200,11 @@ impl<'a> Rules<'a> {
     }
 
     fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
+        self.finding_as(id, seen, &[])
+    }
+
+    /// The same with more to say.
+    fn finding_as(&self, id: &str, seen: &[&Tunnel<'_>], more: &[(&str, &dyn Display)]) -> Finding {
         let failure = seen.iter().find_map(|tunnel| tunnel.row.outcome.failure()).map_or("", Failure::name);
         let addresses = listed(seen.iter().map(|tunnel| tunnel.address).collect::<BTreeSet<_>>());
         let failed = seen.iter().filter(|tunnel| tunnel.row.outcome.failure().is_some()).count();
@@ -175,8 +214,10 @@ impl<'a> Rules<'a> {
             ("failure", &failure),
             ("protocol", &self.protocol),
             ("failed", &failed),
+            ("tried", &seen.len()),
         ];
-        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), fields)
+        let fields = [fields, more].concat();
+        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), &fields)
     }
 }
 
