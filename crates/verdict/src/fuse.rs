@@ -1,7 +1,7 @@
 //! Fusion: findings to probabilities, with correlated findings capped.
 
 use crate::rules::Finding;
-use crate::table::{Likelihoods, table};
+use crate::table::{Likelihoods, Table};
 use crate::verdict::Probabilities;
 
 /// Share of a group's second finding that still counts (science reference, section 4.1: strongest plus half the next).
@@ -18,8 +18,8 @@ pub fn is_beside(finding: &Finding) -> bool {
 }
 
 /// Prior times likelihoods, normalised.
-pub fn fuse(findings: &[Finding]) -> Probabilities {
-    let prior = table().prior;
+pub fn fuse(table: &Table, findings: &[Finding]) -> Probabilities {
+    let prior = table.prior;
     let start = Likelihoods { blocked: prior.blocked.log10(), down: prior.down.log10(), ok: prior.ok.log10() };
     let sum = groups(findings).into_iter().fold(start, |sum, group| {
         let scaled = group.iter().zip([1.0, SECOND]);
@@ -53,6 +53,11 @@ fn normalised(log10: Likelihoods) -> Probabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::table;
+
+    fn fuse(findings: &[Finding]) -> Probabilities {
+        super::fuse(table(), findings)
+    }
 
     fn found(ids: &[&str]) -> Vec<Finding> {
         ids.iter().map(|id| Finding::new(id, Vec::new(), &[])).collect()

@@ -3,6 +3,7 @@
 //!
 //! What each finding is worth stands in `rules.toml`; the methodology page of the documentation explains it.
 
+mod context;
 mod decide;
 mod features;
 mod fingerprint;
@@ -19,13 +20,16 @@ mod text;
 mod verdict;
 pub mod words;
 
-pub use decide::{judge, judge_with};
+pub use context::{
+    Context, ControlState, Hour, NetworkKey, Place, Proves, Software, Submitter, begin, endpoint_key, hour,
+};
+pub use decide::{Grounds, judge, judge_with};
 pub use fingerprint::{
     Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
     no_regexps,
 };
 pub use health::{HealthState, LocalHealth, local_health};
 pub use json::{measurement_json, verdict_json};
-pub use table::{Likelihoods, Rule, Table, Threshold, table};
+pub use table::{Likelihoods, Rule, Table, TableError, Threshold, table};
 pub use text::{state_words, summary_sentence};
 pub use verdict::{Cause, Evidence, Probabilities, State, Verdict};

@@ -109,6 +109,10 @@ pub struct Verdict {
     pub families: BTreeMap<&'static str, State>,
     /// Version of the evidence table.
     pub ruleset: String,
+    /// Names its figures (see [`crate::Table::weights`]).
+    pub weights: String,
+    /// Names what else it rests on, where there was any: the fingerprints, and the context of other measurements.
+    pub references: BTreeMap<&'static str, String>,
     /// Everything that was found, strongest first.
     pub evidence: Vec<Evidence>,
 }

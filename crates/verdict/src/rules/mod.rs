@@ -99,7 +99,7 @@ fn span(row: &Observation) -> f64 {
 }
 
 /// Addresses or other things, for a sentence; at most four, then a count.
-fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     match items.len() {
         0 => "none".to_owned(),
