@@ -2,6 +2,7 @@
 //!
 //! Verdicts are computed anew from the facts every time; nothing of them is stored.
 
+mod chains;
 pub mod cli;
 mod commands;
 mod evaluate;
@@ -9,6 +10,7 @@ mod exit;
 mod files;
 mod fingerprints;
 mod import;
+mod in_context;
 mod interrupt;
 mod judged;
 mod page;
@@ -50,6 +52,7 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
     match command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Cells(options) => commands::cells::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod account;
+pub mod cells;
 pub mod evaluate;
 pub mod explain;
 pub mod import;

@@ -3,6 +3,7 @@
 //!
 //! What each finding is worth stands in `rules.toml`; the methodology page of the documentation explains it.
 
+mod cells;
 mod context;
 mod decide;
 mod features;
@@ -20,6 +21,7 @@ mod text;
 mod verdict;
 pub mod words;
 
+pub use cells::{Answered, Cell, Cells, Counts, Existence, Grid, Prevalence, Profile, Rung, resolvers};
 pub use context::{
     Context, ControlState, Hour, NetworkKey, Place, Proves, Software, Submitter, begin, endpoint_key, hour,
 };

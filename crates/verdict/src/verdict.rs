@@ -40,6 +40,8 @@ named! {
         CaptivePortal = "captive_portal",
         /// The provider is cut off or its resolver is dead.
         Isp = "isp",
+        /// Several networks of a country are cut off. Said of a country, never of one measurement.
+        Shutdown = "shutdown",
         /// Our own defect: clock, load, software.
         Instrument = "instrument",
         /// Not known.

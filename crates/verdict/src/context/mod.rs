@@ -22,7 +22,8 @@ pub use independent::Submitter;
 pub use key::{Hour, NetworkKey, begin, endpoint as endpoint_key, hour};
 pub use seen::Proves;
 
-use independent::{Vantage, independent};
+pub(crate) use independent::{Vantage, independent};
+
 use seen::{Socket, Word};
 use store::Store;
 
