@@ -34,6 +34,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Bring verdicts together by target, network and hour, each judged in the light of all others
     Cells(CellsArgs),
+    /// List the verdicts that another ruleset changes
+    Diff(DiffArgs),
     /// Score verdicts against labels that say what is true
     Evaluate(EvaluateArgs),
     /// Bring measurements of several databases together in one
@@ -132,6 +134,23 @@ pub enum Submitters {
     File,
     /// Whoever made a run
     Run,
+}
+
+/// `analyzer diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// The two rulesets: files in the form of crates/verdict/rules.toml, or the version that is built in
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, required = true)]
+    pub ruleset: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: Format,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// `analyzer explain`.

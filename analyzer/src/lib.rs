@@ -53,6 +53,7 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
         Command::Cells(options) => commands::cells::run(&options, &interrupt),
+        Command::Diff(options) => commands::diff::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),

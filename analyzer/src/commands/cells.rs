@@ -17,6 +17,7 @@ use crate::fingerprints;
 use crate::in_context::InContext;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
+use crate::print::cell as flat_cell;
 use crate::say;
 
 /// The format of a line of JSON.
@@ -147,17 +148,9 @@ fn csv(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()>
     rows.write_record(COLUMNS.iter().map(|(name, _)| *name))?;
     for cell in cells.profiles(table()) {
         let json = basis.json(&cell);
-        rows.write_record(COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, flat)))?;
+        rows.write_record(COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, flat_cell)))?;
     }
     rows.flush()
-}
-
-fn flat(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// A table on a terminal, else lines with tabs; what all of it rests on goes before it.

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod cells;
+pub mod diff;
 pub mod evaluate;
 pub mod explain;
 pub mod import;
