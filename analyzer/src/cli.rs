@@ -36,6 +36,8 @@ pub enum Command {
     Cells(CellsArgs),
     /// List the verdicts that another ruleset changes
     Diff(DiffArgs),
+    /// Fit the weights of rules to labels, and check what probabilities are worth
+    Calibrate(CalibrateArgs),
     /// Score verdicts against labels that say what is true
     Evaluate(EvaluateArgs),
     /// Bring measurements of several databases together in one
@@ -192,6 +194,23 @@ pub struct EvaluateArgs {
     /// Write the figures for --check; tolerances of a file that is there are kept
     #[arg(long, value_name = "FILE", env = "FAULTLINE_WRITE_CHECK", hide_env = true, conflicts_with = "check")]
     pub write_check: Option<PathBuf>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// `analyzer calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Labels, one JSON object a line, or a folder: every labels.jsonl below; several times
+    #[arg(long, value_name = "FILE", required = true, env = "FAULTLINE_LABELS", hide_env = true)]
+    pub labels: Vec<PathBuf>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,

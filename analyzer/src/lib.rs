@@ -2,6 +2,7 @@
 //!
 //! Verdicts are computed anew from the facts every time; nothing of them is stored.
 
+mod calibrate;
 mod chains;
 pub mod cli;
 mod commands;
@@ -52,6 +53,7 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
     match command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Calibrate(options) => commands::calibrate::run(&options, &interrupt),
         Command::Cells(options) => commands::cells::run(&options, &interrupt),
         Command::Diff(options) => commands::diff::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod account;
+pub mod calibrate;
 pub mod cells;
 pub mod diff;
 pub mod evaluate;

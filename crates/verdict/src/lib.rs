@@ -30,6 +30,7 @@ pub use fingerprint::{
     Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
     no_regexps,
 };
+pub use fuse::{shares, stands_beside, weigh};
 pub use health::{HealthState, LocalHealth, local_health};
 pub use json::{measurement_json, verdict_json};
 pub use table::{Likelihoods, Rule, Table, TableError, Threshold, table};
