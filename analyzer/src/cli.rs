@@ -9,6 +9,8 @@ use faultline_verdict::{Rung, State};
 
 use faultline_record::Pattern;
 
+use crate::group::{By, Window};
+
 /// Words under the help text.
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, whatever the verdicts; 1 internal error, or figures worse than \
@@ -67,13 +69,30 @@ pub struct VerdictsArgs {
     pub context: Option<bool>,
     /// How other measurements are taken into account, with --context
     #[command(flatten)]
-    pub by: ContextArgs,
+    pub others: ContextArgs,
     /// Print only measurements of this run
     #[arg(long, value_name = "ID", env = "FAULTLINE_RUN", hide_env = true)]
     pub run: Option<RunId>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
+    /// Tell where servers of tunnels are: their addresses, names and public keys, which are otherwise left out
+    #[arg(long, env = "FAULTLINE_WITH_ENDPOINTS", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub with_endpoints: Option<bool>,
+    /// Put together what belongs together: service, or label:registration
+    #[arg(long, value_name = "WHAT", env = "FAULTLINE_BY", hide_env = true, conflicts_with = "state")]
+    pub by: Option<By>,
+    /// With --by: over which time, as in 15m or 1h, or run for each run apart
+    #[arg(long, value_name = "TIME", env = "FAULTLINE_WINDOW", hide_env = true, requires = "by", default_value_t = Window::HOUR)]
+    pub window: Window,
+    /// With --by: service files beside our own, such as lists of servers; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true, requires = "by")]
+    pub services: Vec<PathBuf>,
+    /// With --by: labels of providers beside our own, in the columns of test-lists/vpn/registration-pk.csv; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_LABEL_FILE", hide_env = true, requires = "by")]
+    pub label_file: Vec<PathBuf>,
 }
 
 /// How verdicts are printed.
@@ -94,7 +113,7 @@ pub struct CellsArgs {
     /// Databases that probes wrote, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
-    /// Bring together by network, by resolver (what was said of names) or by country
+    /// Bring together by network, by resolver (what was said of names), by service (all its endpoints) or by country
     #[arg(long, env = "FAULTLINE_BY", hide_env = true, default_value = "network", value_parser = rungs())]
     pub by: Rung,
     /// Length of a cell in hours
@@ -108,6 +127,9 @@ pub struct CellsArgs {
     #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
           value_parser = clap::value_parser!(u8).range(1..=8))]
     pub floor: u8,
+    /// With --by service: service files beside our own, such as lists of servers; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
+    pub services: Vec<PathBuf>,
     /// How other measurements are taken into account
     #[command(flatten)]
     pub context: ContextArgs,
@@ -168,6 +190,11 @@ pub struct ExplainArgs {
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub json: Option<bool>,
+    /// Tell where servers of tunnels are: their addresses, names and public keys, which are otherwise left out
+    #[arg(long, env = "FAULTLINE_WITH_ENDPOINTS", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub with_endpoints: Option<bool>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,

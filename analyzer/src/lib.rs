@@ -10,6 +10,7 @@ mod evaluate;
 mod exit;
 mod files;
 mod fingerprints;
+mod group;
 mod import;
 mod in_context;
 mod interrupt;

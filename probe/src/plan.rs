@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use faultline_record::{Endpoint, Network, RunId, Target, hex, sha256};
+use faultline_verdict::is_withheld;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -14,7 +15,7 @@ use crate::cli::config::MeasureOptions;
 use crate::follow_up::FollowUps;
 use crate::helper::HelperClient;
 use crate::limits::Limits;
-use crate::lists::{Controls, LoadedList, Selection};
+use crate::lists::{Controls, LoadedList, Selection, VPN_LIST};
 
 /// What a run will do.
 #[derive(Clone, Debug)]
@@ -88,6 +89,13 @@ impl Plan {
             helper: options.helper.as_ref().map(|url| HelperClient::new(url).place()),
             controls: names_of(controls, options),
         }
+    }
+
+    /// Whether it speaks protocols of tunnels, or to what only serves them.
+    pub fn tries_tunnels(&self) -> bool {
+        let is_site = |target: &Target| matches!(target.endpoint, Endpoint::Web(_));
+        let serves_them = |target: &Target| target.list.as_deref() == Some(VPN_LIST) && !is_site(target);
+        self.targets.iter().any(|target| is_withheld(target) || serves_them(target))
     }
 
     /// How many rows were left out.
@@ -292,6 +300,17 @@ mod tests {
         assert_eq!(sorted(names(&one)), sorted(names(&other)));
         assert_eq!(one.lists_sha256, other.lists_sha256);
         assert_ne!(one.sha256(), other.sha256());
+    }
+
+    #[test]
+    fn a_plan_with_a_server_of_tunnels_in_it_says_so() {
+        let with = |input: &str, list: Option<&str>| {
+            let target = Catalog::embedded().unwrap().target(input, Endpoint::parse(input).unwrap(), None, list);
+            Plan { targets: vec![target], ..plan() }.tries_tunnels()
+        };
+        assert!(with("wireguard://vpn.example:51820", None) && with("tls://128.31.0.39:9201", Some("vpn")));
+        assert!(!with("https://x.com/", None) && !with("https://mullvad.net/", Some("vpn")));
+        assert!(!plan().tries_tunnels(), "what is measured unasked has no tunnels in it");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::commands::evaluate::databases;
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
+use crate::group;
 use crate::in_context::InContext;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
@@ -30,7 +31,8 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(databases(&options.files)?);
     let floor = usize::from(options.floor);
-    let mut cells = Cells::new(Grid { rung: options.by, hours: options.hours, floor });
+    let grid = Grid { rung: options.by, hours: options.hours, floor };
+    let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt);
     let grounds = match read(&mut files, &mut cells, &mut judged, options, interrupt)? {
         Ok(grounds) => grounds,

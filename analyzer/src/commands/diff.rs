@@ -7,7 +7,7 @@ use std::path::Path;
 
 use faultline_record::{Filter, Witnessed};
 use faultline_verdict::words::{clean, counted};
-use faultline_verdict::{State, Table, Verdict, state_words, table};
+use faultline_verdict::{State, Table, Verdict, Withheld, state_words, table};
 use serde_json::{Value, json};
 
 use crate::cli::{DiffArgs, Format};
@@ -153,10 +153,11 @@ const COLUMNS: [(&str, &str); 11] = [
 
 fn json(witnessed: &Witnessed, before: &Verdict, after: &Verdict) -> Value {
     let measurement = &witnessed.measurement;
+    let withheld = Withheld::of(measurement);
     let said = |verdict: &Verdict| {
         json!({"state": verdict.state, "cause": verdict.cause, "mechanisms": verdict.mechanisms, "p": verdict.p,
                "ruleset": verdict.ruleset, "weights": verdict.weights})
     };
-    json!({"schema": SCHEMA, "id": measurement.id, "target": measurement.target.name, "started_at": measurement.started_at,
+    json!({"schema": SCHEMA, "id": measurement.id, "target": withheld.text(&measurement.target.name), "started_at": measurement.started_at,
            "network": measurement.network, "before": said(before), "after": said(after)})
 }

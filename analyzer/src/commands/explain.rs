@@ -15,6 +15,7 @@ use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::page::Page;
+use crate::print::told;
 use crate::progress::Progress;
 use faultline_verdict::words;
 
@@ -41,12 +42,13 @@ pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
     let Some(found) = found else { return missing(&files, &id.to_string()) };
     let verdict = judge_with(&fingerprints, &found.witnessed.measurement, &found.witnessed.witness);
     let out = io::BufWriter::new(io::stdout().lock());
+    let withheld = told(options.with_endpoints).withheld(&found.witnessed.measurement);
     if options.json.unwrap_or_default() {
-        let mut object = measurement_json(&found.witnessed, &verdict);
+        let mut object = withheld.value(measurement_json(&found.witnessed, &verdict));
         object["provenance"] = provenance(&found);
         print_json(out, &object)?;
     } else {
-        Account::new(&found, &verdict).print(Page::new(out))?;
+        Account::new(&found, &verdict).print(Page::new(out).without(withheld))?;
     }
     Ok(files.exit())
 }

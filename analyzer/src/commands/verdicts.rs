@@ -11,19 +11,23 @@ use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
+use crate::group;
 use crate::in_context::InContext;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
-use crate::print::{Csv, Jsonl, Lines, Pages, Printer};
+use crate::print::{Csv, Jsonl, Lines, Pages, Printer, Told, told};
 use crate::say;
 use faultline_verdict::words::counted;
 
 /// Prints the verdicts of all files, then says on standard error how many there were.
 pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    if let Some(by) = options.by {
+        return group::run(options, by, interrupt);
+    }
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let filter = Filter { run: options.run, ..Filter::default() };
-    let mut printer = printer(options.format, io::stdout().lock())?;
+    let mut printer = printer(options.format, told(options.with_endpoints), io::stdout().lock())?;
     let mut tally = Tally::default();
     let mut put = |witnessed: &Witnessed, verdict: &Verdict| {
         if !options.state.is_empty() && !options.state.contains(&verdict.state) {
@@ -34,7 +38,7 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     };
     let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let end = if options.context == Some(true) {
-        let grounds = InContext::read(&mut files, &judged, &options.by, interrupt)?;
+        let grounds = InContext::read(&mut files, &judged, &options.others, interrupt)?;
         grounds.and_then(|mut grounds| {
             grounds.judge(&mut files, &mut judged, |witnessed, verdict, _, _| put(witnessed, verdict))
         })
@@ -53,14 +57,14 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     Ok(exit)
 }
 
-fn printer(format: Format, out: StdoutLock<'static>) -> io::Result<Box<dyn Printer>> {
+fn printer(format: Format, told: Told, out: StdoutLock<'static>) -> io::Result<Box<dyn Printer>> {
     let is_terminal = out.is_terminal();
     let out = io::BufWriter::with_capacity(1 << 16, out);
     Ok(match format {
-        Format::Jsonl => Box::new(Jsonl(out)),
-        Format::Csv => Box::new(Csv::new(out)?),
-        Format::Table if is_terminal => Box::new(Pages::new(out, None)),
-        Format::Table => Box::new(Lines(out)),
+        Format::Jsonl => Box::new(Jsonl { out, told }),
+        Format::Csv => Box::new(Csv::new(out, told)?),
+        Format::Table if is_terminal => Box::new(Pages::new(out, told, None)),
+        Format::Table => Box::new(Lines { out, told }),
     })
 }
 

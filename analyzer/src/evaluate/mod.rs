@@ -12,7 +12,7 @@ mod mechanisms;
 mod risk;
 pub(crate) mod row;
 mod scores;
-mod share;
+pub mod share;
 
 pub use calibration::Calibration;
 pub use row::Row;

@@ -107,7 +107,7 @@ fn check(
     let mut command = world.client_command_at(vantage, "timeout")?;
     command.args(["--kill-after=5", LONGEST_RUN]).arg(probe).arg("check");
     command.args(truth.measure.iter().map(|expectation| &expectation.input)).args(&scenario.arguments);
-    command.arg("--yes").arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
+    command.args(["--yes", "--yes-vpn"]).arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
     if let Some(keys) = &scenario.vpn_keys {
         let file = database.with_extension("keys.toml");
         std::fs::write(&file, keys).context("write the keys")?;

@@ -214,3 +214,26 @@ fn attack_twins_of_an_international_name_are_one_cell() {
     ];
     assert_eq!(one(network(Rung::Network), &all).profile.n.probes, 2);
 }
+
+#[test]
+fn a_service_is_joined_by_its_rules_before_submitters_are_counted() {
+    let services = faultline_verdict::service::Services::from_test_lists();
+    let of = |name: &str, world: World| {
+        let mut measurement = at(world, 1, "PK", 0);
+        measurement.target.name = name.into();
+        measurement
+    };
+    let silent = || World::measuring("https://x.example/").connects(GENUINE, failed(Failure::GenericTimeoutError));
+    let mut cells = Cells::of_services(Grid { rung: Rung::Service, hours: 1, floor: 2 }, services);
+    for by in 1..=2 {
+        for measurement in
+            [of("x/web", works()), of("x/api", works()), of("x/images", silent()), of("nobody's", silent())]
+        {
+            cells.add(&measurement, &judge(&measurement, &healthy()), Submitter(by), None);
+        }
+    }
+    let all: Vec<Cell> = cells.profiles(table()).collect();
+    assert_eq!((all.len(), all[0].target.as_str(), all[0].endpoint.as_deref()), (1, "x", None), "{all:#?}");
+    assert_eq!((all[0].profile.state, all[0].profile.n.probes), (State::Impaired, 2), "{all:#?}");
+    assert!(all[0].profile.n.measurements >= 4 && all[0].profile.witness.is_some());
+}

@@ -2,18 +2,22 @@
 
 use std::io::{self, Write};
 
+use super::Told;
 use faultline_record::Witnessed;
 use faultline_verdict::words::{self, clean};
 use faultline_verdict::{Verdict, local_health, state_words, summary_sentence};
 
 /// Prints a measurement with its verdict.
-pub fn print(witnessed: &Witnessed, verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
-    head(witnessed, out)?;
-    writeln!(out, "\nsteps")?;
+pub fn print(witnessed: &Witnessed, verdict: &Verdict, told: Told, out: &mut impl Write) -> io::Result<()> {
+    let mut sheet = Vec::new();
+    head(witnessed, &mut sheet)?;
+    writeln!(sheet, "\nsteps")?;
     for row in &witnessed.measurement.observations {
-        writeln!(out, "  {}", words::row(row))?;
+        writeln!(sheet, "  {}", words::row(row))?;
     }
-    judgement(verdict, out)?;
+    judgement(verdict, &mut sheet)?;
+    let sheet = String::from_utf8_lossy(&sheet);
+    out.write_all(told.withheld(&witnessed.measurement).text(&sheet).as_bytes())?;
     out.flush()
 }
 

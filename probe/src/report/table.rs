@@ -8,6 +8,8 @@ use faultline_record::Witnessed;
 use faultline_verdict::words::clean;
 use faultline_verdict::{State, Verdict, state_words, summary_sentence};
 
+use super::Told;
+
 /// More targets that are ok than this are counted on a terminal, not listed.
 const OK_LISTED: usize = 20;
 
@@ -35,13 +37,14 @@ pub enum Listing {
 
 impl Row {
     /// The line of a verdict.
-    pub fn new(witnessed: &Witnessed, verdict: &Verdict) -> Self {
+    pub fn new(witnessed: &Witnessed, verdict: &Verdict, told: Told) -> Self {
+        let withheld = told.withheld(&witnessed.measurement);
         Self {
-            target: clean(&witnessed.measurement.target.name),
+            target: clean(&withheld.text(&witnessed.measurement.target.name)),
             state: verdict.state,
             mechanisms: verdict.mechanisms.join(" "),
             p: verdict.p.of(verdict.state),
-            words: clean(&summary_sentence(verdict)),
+            words: clean(&withheld.text(&summary_sentence(verdict))),
             id: witnessed.measurement.id.to_string(),
         }
     }

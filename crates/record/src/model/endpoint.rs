@@ -94,7 +94,7 @@ pub const LATER_SCHEMES: [&str; 11] =
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL at all.
-    #[error("{input:?} is not a URL: {reason}")]
+    #[error("{:?} is not a URL: {reason}", shown(.input))]
     NotAUrl {
         /// What was given.
         input: String,
@@ -103,7 +103,7 @@ pub enum EndpointError {
     },
     /// A scheme nobody defined.
     #[error(
-        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2 and wireguard"
+        "unknown scheme {scheme:?} in {:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2 and wireguard", shown(.input)
     )]
     UnknownScheme {
         /// What was given.
@@ -112,7 +112,7 @@ pub enum EndpointError {
         scheme: String,
     },
     /// A scheme that the design defines and this version does not measure.
-    #[error("scheme {scheme:?} in {input:?} is not measured by this version")]
+    #[error("scheme {scheme:?} in {:?} is not measured by this version", shown(.input))]
     LaterScheme {
         /// What was given.
         input: String,
@@ -120,13 +120,27 @@ pub enum EndpointError {
         scheme: String,
     },
     /// A part is missing or malformed.
-    #[error("{input:?}: {problem}")]
+    #[error("{:?}: {problem}", shown(.input))]
     Malformed {
         /// What was given.
         input: String,
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+/// As much of an input as an error may repeat: of a site all of it, unless there is a password in it; of a tunnel's server, or of
+/// what may be one, nothing behind the scheme, since errors end up in logs, and addresses, keys and passwords stand there.
+fn shown(input: &str) -> String {
+    const WHOLE: [&str; 6] = ["http", "https", "tcp", "tls", "quic", "dns"];
+    match input.split_once("://") {
+        None if !input.contains('@') => input.to_owned(),
+        Some((scheme, rest)) if WHOLE.contains(&scheme.to_ascii_lowercase().as_str()) && !rest.contains('@') => {
+            input.to_owned()
+        }
+        Some((scheme, _)) => format!("{scheme}://..."),
+        None => "...".to_owned(),
+    }
 }
 
 impl Endpoint {
@@ -385,6 +399,23 @@ mod tests {
         assert_eq!(Endpoint::parse_stored(&endpoint.to_string()), Ok(endpoint.clone()));
         assert!(Endpoint::parse(&endpoint.to_string()).is_err());
         assert_eq!(Endpoint::foreign("", "x"), None);
+    }
+
+    #[test]
+    fn an_error_repeats_neither_a_servers_address_nor_a_key_nor_a_password() {
+        for text in [
+            "wireguard://146.70.12.4:51820?pubkey=c2VjcmV0",
+            "openvpn+udp://146.70.12.4",
+            "ss://chacha20:c2VjcmV0@146.70.12.4:8388",
+            "obfs4://146.70.12.4:443?cert=c2VjcmV0",
+            "trojan://c2VjcmV0@146.70.12.4:443",
+            "https://user:c2VjcmV0@x.com/",
+            "user:c2VjcmV0@x.com",
+        ] {
+            let error = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("146.70") && !error.contains("c2VjcmV0"), "{error}");
+        }
+        assert!(Endpoint::parse("tcp://x.com").unwrap_err().to_string().contains("tcp://x.com"));
     }
 
     #[test]

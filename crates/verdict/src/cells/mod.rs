@@ -6,9 +6,11 @@
 mod beta;
 mod profile;
 mod resolvers;
+mod services;
 mod shrink;
 mod voice;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -16,14 +18,17 @@ use faultline_record::{Endpoint, Measurement, Timestamp, named};
 use serde::Serialize;
 
 use crate::context::{Context, Hour, NetworkKey, Submitter, begin, endpoint_key, hour};
+use crate::service::Services;
 use crate::table::Table;
 use crate::verdict::{Cause, Verdict};
+use crate::withheld::Withheld;
 
 pub use profile::{Counts, Existence, Profile};
 pub use resolvers::{Answered, resolvers};
 pub use shrink::Prevalence;
 
 use profile::Panel;
+use services::ByService;
 use shrink::{Prior, Weighed, prior, strength};
 use voice::{Said, Voice};
 
@@ -34,6 +39,8 @@ named! {
         Network = "network",
         /// The network and the resolver, of what was said of the target's name.
         Resolver = "resolver",
+        /// The network, and a service with all its endpoints, joined by `any_of` and `all_of`.
+        Service = "service",
         /// The country.
         Country = "country",
     }
@@ -63,9 +70,9 @@ struct Key {
 /// One cell, as it is printed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
-    /// The target's name, as most submitters give it.
+    /// The target's name, as most submitters give it; where cells are of services, the service's id.
     pub target: String,
-    /// The endpoint; left out for tunnels, whose addresses are nobody's business.
+    /// The endpoint; left out for services, and for tunnels, whose addresses are nobody's business.
     pub endpoint: Option<String>,
     /// ISO 3166-1 alpha-2; empty if not known.
     pub country: String,
@@ -84,19 +91,29 @@ pub struct Cell {
     pub profile: Profile,
 }
 
+/// The voices of a cell, by network and submitter.
+type Voices = BTreeMap<(NetworkKey, Submitter), Voice>;
+
 /// Cells in the making.
 #[derive(Debug)]
 pub struct Cells {
     grid: Grid,
     words: HashSet<Arc<str>>,
-    voices: BTreeMap<Key, BTreeMap<(NetworkKey, Submitter), Voice>>,
+    voices: BTreeMap<Key, Voices>,
+    services: ByService,
     names: BTreeMap<Arc<str>, BTreeMap<Arc<str>, BTreeSet<Submitter>>>,
 }
 
 impl Cells {
     /// None yet.
     pub fn new(grid: Grid) -> Self {
-        Self { grid, words: HashSet::new(), voices: BTreeMap::new(), names: BTreeMap::new() }
+        Self::of_services(grid, Services::default())
+    }
+
+    /// None yet; and which endpoints make which service.
+    pub fn of_services(grid: Grid, known: Services) -> Self {
+        let services = ByService { known, seen: BTreeMap::new() };
+        Self { grid, words: HashSet::new(), voices: BTreeMap::new(), services, names: BTreeMap::new() }
     }
 
     /// Adds a measurement with its verdict. Each measurement is added once; the caller sees to that.
@@ -107,9 +124,13 @@ impl Cells {
         submitter: Submitter,
         context: Option<&Context>,
     ) {
+        if self.grid.rung == Rung::Service {
+            return self.add_to_service(measurement, verdict, submitter);
+        }
         let Some(endpoint) = endpoint_key(&measurement.target.endpoint) else { return };
         let endpoint = self.word(&endpoint);
-        let name = self.word(&measurement.target.name.to_lowercase());
+        let withheld = Withheld::of_target(&measurement.target);
+        let name = self.word(&withheld.text(&measurement.target.name).to_lowercase());
         self.names.entry(Arc::clone(&endpoint)).or_default().entry(name).or_default().insert(submitter);
         let said = Said {
             measurement: measurement.id,
@@ -138,16 +159,29 @@ impl Cells {
         resolver: Option<Arc<str>>,
         said: &Said,
     ) {
-        let network = NetworkKey::of(&measurement.network);
+        let (key, network) = self.key(endpoint, measurement, resolver);
+        self.voices.entry(key).or_default().entry((network, submitter)).or_default().add(said);
+    }
+
+    fn add_to_service(&mut self, measurement: &Measurement, verdict: &Verdict, submitter: Submitter) {
+        let placed = self.services.known.place(&measurement.target);
+        let Some(id) = placed.map(|placed| placed.service.to_owned()) else { return };
+        let id = self.word(&id);
+        let (key, network) = self.key(&id, measurement, None);
+        self.services.add(key, (network, submitter), measurement, verdict);
+    }
+
+    fn key(&mut self, endpoint: &Arc<str>, of: &Measurement, resolver: Option<Arc<str>>) -> (Key, NetworkKey) {
+        let network = NetworkKey::of(&of.network);
         let hours = self.grid.hours.max(1);
         let key = Key {
             endpoint: Arc::clone(endpoint),
             country: self.word(&network.country),
             network: (self.grid.rung != Rung::Country).then_some((network.asn, network.is_mobile)),
             resolver,
-            begin: hour(measurement.started_at).div_euclid(hours) * hours,
+            begin: hour(of.started_at).div_euclid(hours) * hours,
         };
-        self.voices.entry(key).or_default().entry((network, submitter)).or_default().add(said);
+        (key, network)
     }
 
     /// A word that is met again and again, stored once.
@@ -162,35 +196,42 @@ impl Cells {
 
     /// How many cells there are.
     pub fn len(&self) -> usize {
-        self.voices.len()
+        self.voices.len() + self.services.seen.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.voices.is_empty()
+        self.len() == 0
     }
 
     /// Every cell, by endpoint, country, network, resolver and time.
     pub fn profiles<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Cell> + 'a {
-        let like =
-            Like::of(self.voices.iter().map(|(key, voices)| (&*key.endpoint, self.panel(voices).weighed())), table);
-        self.voices.iter().map(move |(key, voices)| {
-            let panel = self.panel(voices);
+        let weighed = |(key, voices): (&'a Key, Cow<'a, Voices>)| (&*key.endpoint, self.panel(&voices).weighed());
+        let like = Like::of(self.all().map(weighed), table);
+        self.all().map(move |(key, voices)| {
+            let panel = self.panel(&voices);
             let prior = like.prior(&key.endpoint, panel.weighed());
             self.cell(key, panel.profile(self.grid.floor, prior))
         })
     }
 
-    fn panel<'a>(&self, voices: &'a BTreeMap<(NetworkKey, Submitter), Voice>) -> Panel<'a> {
+    /// Every cell's voices: those of endpoints as they were added, those of services as they are judged now.
+    fn all(&self) -> impl Iterator<Item = (&Key, Cow<'_, Voices>)> {
+        let of_endpoints = self.voices.iter().map(|(key, voices)| (key, Cow::Borrowed(voices)));
+        of_endpoints.chain(self.services.voices().map(|(key, voices)| (key, Cow::Owned(voices))))
+    }
+
+    fn panel<'a>(&self, voices: &'a Voices) -> Panel<'a> {
         let spoken = voices.iter().map(|((network, submitter), voice)| (network, *submitter, voice));
         Panel::of(spoken.collect(), self.grid.rung == Rung::Country)
     }
 
     fn cell(&self, key: &Key, profile: Profile) -> Cell {
         let is_tunnel = Endpoint::parse(&key.endpoint).is_ok_and(|endpoint| matches!(endpoint, Endpoint::Vpn { .. }));
+        let is_service = self.grid.rung == Rung::Service;
         Cell {
-            target: self.name(&key.endpoint),
-            endpoint: (!is_tunnel).then(|| key.endpoint.to_string()),
+            target: if is_service { key.endpoint.to_string() } else { self.name(&key.endpoint) },
+            endpoint: (!is_tunnel && !is_service).then(|| key.endpoint.to_string()),
             country: key.country.to_string(),
             asn: key.network.and_then(|(asn, _)| asn),
             mobile: key.network.map(|(_, is_mobile)| is_mobile),

@@ -88,7 +88,7 @@ impl<'a> Panel<'a> {
         let runs = judged.iter().flat_map(|(_, submitter, voice)| voice.runs().map(|run| (*submitter, run)));
         let count = |count: fn(&Voice) -> u32| spoken.iter().map(|(.., voice)| u64::from(count(voice))).sum();
         let counts = Counts {
-            measurements: count(Voice::judged),
+            measurements: count(Voice::measurements),
             insufficient: count(|voice| voice.count(|state| state == State::Insufficient)),
             probes: submitters.len(),
             runs: runs.collect::<BTreeSet<_>>().len(),

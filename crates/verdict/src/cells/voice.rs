@@ -74,9 +74,20 @@ pub struct Voice {
     /// Of those where somebody interferes, by mechanism.
     mechanisms: BTreeMap<Arc<str>, Counted>,
     runs: BTreeSet<RunId>,
+    /// Measurements behind one judgement on many, where it is one.
+    behind: Option<u32>,
 }
 
 impl Voice {
+    /// One judgement that was made of many measurements and runs.
+    pub fn of_many(said: &Said, measurements: u32, runs: &BTreeSet<RunId>) -> Self {
+        let mut voice = Self::default();
+        voice.add(said);
+        voice.runs.extend(runs.iter().take(RUNS));
+        voice.behind = Some(measurements);
+        voice
+    }
+
     /// One more.
     pub fn add(&mut self, said: &Said) {
         put(&mut self.said, (said.state, said.cause), said.measurement);
@@ -98,6 +109,11 @@ impl Voice {
     /// How many that say something.
     pub fn judged(&self) -> u32 {
         self.count(|state| state != State::Insufficient)
+    }
+
+    /// Measurements that it rests on.
+    pub fn measurements(&self) -> u32 {
+        self.behind.filter(|_| self.judged() > 0).unwrap_or_else(|| self.judged())
     }
 
     /// The share of a class among those.
