@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use faultline_record::{MeasurementId, RunId, hex};
-use faultline_verdict::State;
+use faultline_verdict::{Rung, State};
 
 use faultline_record::Pattern;
 
@@ -34,6 +34,12 @@ pub enum Command {
     Verdicts(VerdictsArgs),
     /// Show how one verdict comes about, down to the rows it rests on
     Explain(ExplainArgs),
+    /// Bring verdicts together by target, network and hour, each judged in the light of all others
+    Cells(CellsArgs),
+    /// List the verdicts that another ruleset changes
+    Diff(DiffArgs),
+    /// Fit the weights of rules to labels, and check what probabilities are worth
+    Calibrate(CalibrateArgs),
     /// Score verdicts against labels that say what is true
     Evaluate(EvaluateArgs),
     /// Bring measurements of several databases together in one
@@ -57,6 +63,13 @@ pub struct VerdictsArgs {
     /// Print only targets whose name or URL matches: * stands for any text, ? for one character
     #[arg(long, value_name = "GLOB", env = "FAULTLINE_TARGET", hide_env = true)]
     pub target: Option<Pattern>,
+    /// Judge each in the light of all others: the files are read twice
+    #[arg(long, env = "FAULTLINE_CONTEXT", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub context: Option<bool>,
+    /// How other measurements are taken into account, with --context
+    #[command(flatten)]
+    pub others: ContextArgs,
     /// Print only measurements of this run
     #[arg(long, value_name = "ID", env = "FAULTLINE_RUN", hide_env = true)]
     pub run: Option<RunId>,
@@ -92,6 +105,76 @@ pub enum Format {
     Jsonl,
     /// Comma-separated values with a header
     Csv,
+}
+
+/// `analyzer cells`.
+#[derive(Debug, Args)]
+pub struct CellsArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Bring together by network, by resolver (what was said of names), by service (all its endpoints) or by country
+    #[arg(long, env = "FAULTLINE_BY", hide_env = true, default_value = "network", value_parser = rungs())]
+    pub by: Rung,
+    /// Length of a cell in hours
+    #[arg(long, value_name = "N", env = "FAULTLINE_HOURS", hide_env = true, default_value_t = 1,
+          value_parser = clap::value_parser!(i64).range(1..=8_784))]
+    pub hours: i64,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: Format,
+    /// Say nothing of a cell with fewer independent submitters; 1 only for files that are all your own
+    #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
+          value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub floor: u8,
+    /// With --by service: service files beside our own, such as lists of servers; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
+    pub services: Vec<PathBuf>,
+    /// How other measurements are taken into account
+    #[command(flatten)]
+    pub context: ContextArgs,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// What a context is made by.
+#[derive(Debug, Args)]
+pub struct ContextArgs {
+    /// Who counts as one submitter: a file; or a run, only where you know that runs are of different people, as in an import of
+    /// your own making
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_SUBMITTERS", hide_env = true)]
+    pub submitters: Submitters,
+    /// Trust these certificate authorities as well when chains are verified anew (PEM); several times
+    #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
+    pub ca_file: Vec<PathBuf>,
+}
+
+/// Who counts as one submitter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Submitters {
+    /// Whoever handed in a file
+    #[default]
+    File,
+    /// Whoever made a run
+    Run,
+}
+
+/// `analyzer diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// The two rulesets: files in the form of crates/verdict/rules.toml, or the version that is built in
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, required = true)]
+    pub ruleset: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: Format,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// `analyzer explain`.
@@ -138,6 +221,23 @@ pub struct EvaluateArgs {
     /// Write the figures for --check; tolerances of a file that is there are kept
     #[arg(long, value_name = "FILE", env = "FAULTLINE_WRITE_CHECK", hide_env = true, conflicts_with = "check")]
     pub write_check: Option<PathBuf>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// `analyzer calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Labels, one JSON object a line, or a folder: every labels.jsonl below; several times
+    #[arg(long, value_name = "FILE", required = true, env = "FAULTLINE_LABELS", hide_env = true)]
+    pub labels: Vec<PathBuf>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
@@ -219,6 +319,11 @@ impl std::str::FromStr for IdPart {
         let fits = (1..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if fits { Ok(Self(digits)) } else { Err("an id is at most 32 hexadecimal digits, with or without hyphens") }
     }
+}
+
+fn rungs() -> impl TypedValueParser<Value = Rung> {
+    let names = PossibleValuesParser::new(Rung::ALL.iter().map(|rung| rung.name()));
+    names.try_map(|name| Rung::from_name(&name).ok_or("there is no such rung"))
 }
 
 fn states() -> impl TypedValueParser<Value = State> {

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, Witnessed};
-use faultline_verdict::{Fingerprints, Verdict, judge_with};
+use faultline_verdict::{Fingerprints, Grounds, Verdict};
 
 use crate::files::Stop;
 use crate::interrupt::Interrupt;
@@ -42,6 +42,34 @@ impl<'a> Judged<'a> {
         reader: &Reader,
         mut visit: impl FnMut(&Witnessed, Verdict) -> io::Result<()>,
     ) -> Result<Option<Stop>, RecordError> {
+        self.read_on(reader, |grounds, witnessed| {
+            visit(witnessed, grounds.judge(&witnessed.measurement, &witnessed.witness))
+        })
+    }
+
+    /// The same, to be judged by the visitor on these grounds.
+    pub fn read_on(
+        &mut self,
+        reader: &Reader,
+        mut visit: impl FnMut(Grounds<'_>, &Witnessed) -> io::Result<()>,
+    ) -> Result<Option<Stop>, RecordError> {
+        let fingerprints = std::mem::take(&mut self.fingerprints);
+        let end = self.read_by(reader, |witnessed| visit(Grounds::new(&fingerprints), witnessed));
+        self.fingerprints = fingerprints;
+        end
+    }
+
+    /// What verdicts are held against.
+    pub fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
+    }
+
+    /// Hands over one by one what a file has that no earlier one had, without a verdict.
+    pub fn read_by(
+        &mut self,
+        reader: &Reader,
+        mut visit: impl FnMut(&Witnessed) -> io::Result<()>,
+    ) -> Result<Option<Stop>, RecordError> {
         self.progress.begin(reader.file(), reader.count(&self.filter)?);
         let filter = self.filter;
         reader.for_each(&filter, |witnessed| {
@@ -52,9 +80,7 @@ impl<'a> Judged<'a> {
             if !self.is_wanted(&witnessed) {
                 return ControlFlow::Continue(());
             }
-            let verdict = judge_with(&self.fingerprints, &witnessed.measurement, &witnessed.witness);
-            visit(&witnessed, verdict)
-                .map_or_else(|error| ControlFlow::Break(Stop::Output(error)), ControlFlow::Continue)
+            visit(&witnessed).map_or_else(|error| ControlFlow::Break(Stop::Output(error)), ControlFlow::Continue)
         })
     }
 

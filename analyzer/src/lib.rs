@@ -2,6 +2,8 @@
 //!
 //! Verdicts are computed anew from the facts every time; nothing of them is stored.
 
+mod calibrate;
+mod chains;
 pub mod cli;
 mod commands;
 mod evaluate;
@@ -10,6 +12,7 @@ mod files;
 mod fingerprints;
 mod group;
 mod import;
+mod in_context;
 mod interrupt;
 mod judged;
 mod page;
@@ -51,6 +54,9 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
     match command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Calibrate(options) => commands::calibrate::run(&options, &interrupt),
+        Command::Cells(options) => commands::cells::run(&options, &interrupt),
+        Command::Diff(options) => commands::diff::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),

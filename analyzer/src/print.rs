@@ -133,7 +133,7 @@ impl<W: Write> Printer for Csv<W> {
 }
 
 /// A value in a flat cell: nothing for null, a list with semicolons.
-fn cell(value: &Value) -> String {
+pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

@@ -46,7 +46,7 @@ pub fn run(options: &EvaluateArgs, interrupt: &Interrupt) -> Result<Exit, Analyz
 }
 
 /// Databases, and those below folders.
-fn databases(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalyzerError> {
+pub(super) fn databases(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalyzerError> {
     let is_database = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "sqlite");
     let mut files = Vec::new();
     for path in paths {

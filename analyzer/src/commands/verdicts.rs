@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::{self, IsTerminal, StdoutLock};
 
-use faultline_record::Filter;
-use faultline_verdict::{State, state_words};
+use faultline_record::{Filter, Witnessed};
+use faultline_verdict::{State, Verdict, state_words};
 
 use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::group;
+use crate::in_context::InContext;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
 use crate::print::{Csv, Jsonl, Lines, Pages, Printer, Told, told};
@@ -26,18 +27,24 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let filter = Filter { run: options.run, ..Filter::default() };
-    let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let mut printer = printer(options.format, told(options.with_endpoints), io::stdout().lock())?;
     let mut tally = Tally::default();
-    let end = files.each(|reader| {
-        judged.read(reader, |witnessed, verdict| {
-            if !options.state.is_empty() && !options.state.contains(&verdict.state) {
-                return Ok(());
-            }
-            *tally.by_state.entry(verdict.state).or_default() += 1;
-            printer.put(witnessed, &verdict)
+    let mut put = |witnessed: &Witnessed, verdict: &Verdict| {
+        if !options.state.is_empty() && !options.state.contains(&verdict.state) {
+            return Ok(());
+        }
+        *tally.by_state.entry(verdict.state).or_default() += 1;
+        printer.put(witnessed, verdict)
+    };
+    let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
+    let end = if options.context == Some(true) {
+        let grounds = InContext::read(&mut files, &judged, &options.others, interrupt)?;
+        grounds.and_then(|mut grounds| {
+            grounds.judge(&mut files, &mut judged, |witnessed, verdict, _, _| put(witnessed, verdict))
         })
-    });
+    } else {
+        files.each(|reader| judged.read(reader, |witnessed, verdict| put(witnessed, &verdict)))
+    };
     printer.finish()?;
     tally.again = judged.again();
     let exit = end.map_or_else(Stop::end, |()| Ok(files.exit()))?;

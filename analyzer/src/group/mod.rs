@@ -110,7 +110,8 @@ fn counts(cells: &Cells) -> (u64, u64) {
 }
 
 /// The services of the test lists, and those of the files.
-fn services_of(files: &[PathBuf]) -> Result<Services, AnalyzerError> {
+/// The services of our own lists, and of these files.
+pub fn services_of(files: &[PathBuf]) -> Result<Services, AnalyzerError> {
     let mut services = Services::from_test_lists();
     for file in files {
         let (shown, bytes) = read(file, "the service")?;

@@ -3,6 +3,8 @@
 //!
 //! What each finding is worth stands in `rules.toml`; the methodology page of the documentation explains it.
 
+mod cells;
+mod context;
 mod decide;
 mod features;
 mod fingerprint;
@@ -22,14 +24,19 @@ mod verdict;
 mod withheld;
 pub mod words;
 
-pub use decide::{judge, judge_with};
+pub use cells::{Answered, Cell, Cells, Counts, Existence, Grid, Prevalence, Profile, Rung, resolvers};
+pub use context::{
+    Context, ControlState, Hour, NetworkKey, Place, Proves, Software, Submitter, begin, endpoint_key, hour,
+};
+pub use decide::{Grounds, judge, judge_with};
 pub use fingerprint::{
     Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
     no_regexps,
 };
+pub use fuse::{shares, stands_beside, weigh};
 pub use health::{HealthState, LocalHealth, local_health};
 pub use json::{measurement_json, verdict_json};
-pub use table::{Likelihoods, Rule, Table, Threshold, table};
+pub use table::{Likelihoods, Rule, Table, TableError, Threshold, table};
 pub use text::{sentence_of, state_words, summary_sentence, tunnel_words};
 pub use verdict::{Cause, Evidence, Probabilities, State, Verdict};
 pub use withheld::{Withheld, is_withheld};

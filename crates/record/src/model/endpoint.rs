@@ -242,6 +242,16 @@ impl Endpoint {
     }
 }
 
+/// A name as it is compared: A-labels (RFC 5890), small letters, no dot at the end. What cannot be a name in A-labels is kept
+/// in small letters, so that it equals itself.
+pub fn normal_name(name: &str) -> String {
+    let name = name.trim().trim_end_matches('.');
+    match Host::parse(name) {
+        Ok(Host::Domain(domain)) => domain.trim_end_matches('.').to_ascii_lowercase(),
+        _ => name.to_lowercase(),
+    }
+}
+
 /// Why a URL with a user's name or password is refused.
 const CREDENTIALS: &str = "user names and passwords are not sent by a probe";
 
@@ -396,6 +406,15 @@ mod tests {
         }
         assert_eq!(Endpoint::parse("X.com").unwrap().to_string(), "https://x.com/");
         assert_eq!(Endpoint::parse("http://яндекс.рф/").unwrap().to_string(), "http://xn--d1acpjx3f.xn--p1ai/");
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_every_spelling() {
+        for twin in ["яндекс.рф", "ЯНДЕКС.РФ.", "xn--d1acpjx3f.xn--p1ai", "XN--D1ACPJX3F.xn--p1ai."] {
+            assert_eq!(normal_name(twin), "xn--d1acpjx3f.xn--p1ai", "{twin}");
+        }
+        assert_eq!(normal_name("_dmarc.X.com."), "_dmarc.x.com");
+        assert_eq!(normal_name("A name that is none"), "a name that is none");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod vpn;
 pub use arrival::{Arrival, MOST_ARRIVALS};
 pub(crate) use arrival::{arrivals_of, arrivals_text};
 pub use certificate::{Certificate, hex, sha256};
-pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES};
+pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES, normal_name};
 pub use endpoint_name::endpoint_name;
 pub use health::{Family, HealthCheck, HealthReason, HealthSignal, SignalKind};
 pub use ids::{HealthCheckId, MeasurementId, RunId};

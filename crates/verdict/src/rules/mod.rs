@@ -110,8 +110,7 @@ fn span(row: &Observation) -> f64 {
     row.t_ms - row.t0_ms
 }
 
-/// Addresses or other things, for a sentence; at most four, then a count.
-/// Up to four items, else three and the count of the rest.
+/// Addresses or other things, for a sentence: up to four, else three and the count of the rest.
 pub(crate) fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     match items.len() {

@@ -98,6 +98,8 @@ pub(super) mod tests {
             p: Probabilities { ok: 0.1, down: 0.1, blocked: 0.8 },
             families: BTreeMap::new(),
             ruleset: "1".into(),
+            weights: String::new(),
+            references: BTreeMap::new(),
             evidence: Vec::new(),
         }
     }

@@ -1,0 +1,114 @@
+//! Reading twice: first the context of all measurements, then each measurement in its light.
+
+use std::collections::HashMap;
+use std::io;
+
+use faultline_record::{Filter, Reader, RecordError, Run, RunId, Witnessed};
+use faultline_verdict::{Context, Fingerprints, Place, Software, Submitter, Verdict, judge_with};
+
+use crate::chains::Chains;
+use crate::cli::{ContextArgs, Submitters};
+use crate::exit::AnalyzerError;
+use crate::files::{Files, Stop};
+use crate::interrupt::Interrupt;
+use crate::judged::Judged;
+
+/// What the second reading is done by, beside the fingerprints of its [`Judged`].
+#[derive(Debug)]
+pub struct InContext {
+    context: Context,
+    sources: Sources,
+}
+
+impl InContext {
+    /// The first reading: of all files, whole.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read.
+    pub fn read(
+        files: &mut Files,
+        judged: &Judged<'_>,
+        options: &ContextArgs,
+        interrupt: &Interrupt,
+    ) -> Result<Result<Self, Stop>, AnalyzerError> {
+        let chains = Chains::new(&options.ca_file)?;
+        let mut sources = Sources { by: options.submitters, ..Sources::default() };
+        let mut context = Context::new();
+        let fingerprints = judged.fingerprints();
+        let mut all = Judged::new(Fingerprints::NONE, Filter::default(), None, interrupt);
+        let end = files.each(|reader| {
+            sources.open(reader)?;
+            all.read_by(reader, |witnessed| {
+                let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
+                let place = sources.place(witnessed);
+                context.add(&witnessed.measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
+                Ok(())
+            })
+        });
+        Ok(end.map(|()| Self { context, sources }))
+    }
+
+    /// The second reading, of what `judged` wants.
+    ///
+    /// # Errors
+    /// Why it ended before the last file.
+    pub fn judge(
+        &mut self,
+        files: &mut Files,
+        judged: &mut Judged<'_>,
+        mut visit: impl FnMut(&Witnessed, &Verdict, Submitter, &Context) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        let Self { context, sources } = self;
+        files.each(|reader| {
+            sources.open(reader)?;
+            judged.read_on(reader, |grounds, witnessed| {
+                let place = sources.place(witnessed);
+                let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
+                visit(witnessed, &verdict, place.submitter, context)
+            })
+        })
+    }
+
+    /// What all measurements say.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+/// Who handed in what, and what made it.
+#[derive(Debug, Default)]
+struct Sources {
+    by: Submitters,
+    files: HashMap<std::path::PathBuf, Submitter>,
+    runs: HashMap<RunId, Submitter>,
+    file: Submitter,
+    software: HashMap<RunId, Software>,
+    unknown: Software,
+}
+
+impl Sources {
+    /// The measurements that follow are of this file.
+    fn open(&mut self, reader: &Reader) -> Result<(), RecordError> {
+        let next = Submitter(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        self.file = *self.files.entry(reader.file().to_owned()).or_insert(next);
+        for run in reader.runs()? {
+            self.software.entry(run.id).or_insert_with(|| software(&run));
+            let next = Submitter(u32::try_from(self.runs.len()).unwrap_or(u32::MAX));
+            self.runs.entry(run.id).or_insert(next);
+        }
+        Ok(())
+    }
+
+    fn place(&self, witnessed: &Witnessed) -> Place<'_> {
+        let run = witnessed.measurement.run;
+        let submitter = match self.by {
+            Submitters::File => self.file,
+            Submitters::Run => self.runs.get(&run).copied().unwrap_or(self.file),
+        };
+        Place { submitter, software: self.software.get(&run).unwrap_or(&self.unknown) }
+    }
+}
+
+fn software(run: &Run) -> Software {
+    Software { version: format!("{} {}", run.software_name, run.software_version), platform: run.platform.clone() }
+}
