@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use faultline_record::{NotRun, Outcome, StepData, Vpn, VpnCarrier, VpnProtocol};
+use faultline_record::{NotRun, Outcome, StepData, Tls, Vpn, VpnCarrier, VpnProtocol};
 
 use super::Walk;
 use super::connect::Round;
@@ -101,7 +101,7 @@ impl Walk {
     ) -> Result<Begun, NotRun> {
         let round = Round { trusts_anyone: true, ..round };
         let stream = self.tcp(place, address, round).await;
-        let stream = stream.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tls(Default::default())))?;
+        let stream = stream.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tls(Tls::default())))?;
         let tap = stream.tap();
         let stream = if round.first == FirstMessage::Disguised { stream.cut_after(CUT) } else { stream };
         let (stream, is_known) = self.tls_and_trust(place, stream, offer, round).await?;
