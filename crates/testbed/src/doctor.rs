@@ -63,6 +63,7 @@ const JUDGES: &[(&str, &str)] = &[
     ("sstpc", "sstp-client"),
     ("openconnect", "openconnect"),
     ("ike-scan", "ike-scan"),
+    ("vpncmd", "softether-vpncmd"),
 ];
 
 /// Looks at everything.

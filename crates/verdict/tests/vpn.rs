@@ -2,8 +2,8 @@
 
 mod world;
 
-use faultline_record::{Failure, Outcome, Purpose, VpnKey, VpnProof};
-use faultline_verdict::{Cause, State};
+use faultline_record::{Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol, Witness, Witnessed};
+use faultline_verdict::{Cause, State, judge, measurement_json, sentence_of, verdict_json};
 use world::{GENUINE, World, failed, is};
 
 fn silence() -> Outcome {
@@ -145,4 +145,87 @@ fn a_server_that_answers_in_the_end_is_no_block_by_a_helper_s_word() {
     let world = world.tunnel(Purpose::Main, GENUINE, silence()).tunnel(Purpose::Retry, GENUINE, Outcome::Ok);
     let verdict = world.tunnel(Purpose::Helper, GENUINE, Outcome::Ok).judged();
     assert!(!matches!(verdict.state, State::Blocked | State::LikelyBlocked | State::Down), "{verdict:#?}");
+}
+
+const SSTP: &str = "sstp://198.51.100.7";
+
+/// A tunnel within TLS whose handshakes offered no name and ended so.
+fn nameless(outcome: Outcome) -> World {
+    let mut world = World::measuring(SSTP);
+    for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+        world = world.tunnel_within_tls(purpose, GENUINE, outcome, None);
+    }
+    world
+}
+
+#[test]
+fn a_handshake_without_a_name_is_a_tunnel_s_first_message_and_its_failure_is_never_blocked_by_itself() {
+    let reset = failed(Failure::ConnectionReset);
+    let alone = nameless(reset).judged();
+    assert!(!matches!(alone.state, State::Blocked | State::LikelyBlocked | State::Ok), "{alone:#?}");
+    assert!(!alone.evidence.iter().any(|finding| finding.rule.starts_with("tls.")), "{alone:#?}");
+    let at = |outcome| nameless(reset).helper_answers().tunnel_of(VpnProtocol::Sstp, Purpose::Helper, GENUINE, outcome);
+    is(&at(reset).judged(), State::Down, Cause::Target, &[]);
+    is(&at(Outcome::Ok).judged(), State::LikelyBlocked, Cause::Interference, &["vpn.sstp.reset"]);
+}
+
+#[test]
+fn a_certificate_of_the_server_s_own_is_no_sign_of_anybody_s() {
+    for failure in [Failure::SslUnknownAuthority, Failure::SslInvalidHostname] {
+        let world =
+            World::measuring(SSTP).tunnel_within_tls(Purpose::Main, GENUINE, failed(failure), Some(Outcome::Ok));
+        let verdict = world.judged();
+        is(&verdict, State::Ok, Cause::None, &[]);
+        assert!(!verdict.evidence.iter().any(|finding| finding.rule.starts_with("tls.")), "{verdict:#?}");
+    }
+}
+
+#[test]
+fn silence_of_l2tp_s_servers_is_unanswerable_until_a_helper_is_answered() {
+    let silent = || {
+        let mut world = World::measuring("l2tp://198.51.100.7");
+        for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+            world = world.tunnel_of(VpnProtocol::L2tp, purpose, GENUINE, silence());
+        }
+        world
+    };
+    let alone = silent().judged();
+    is(&alone, State::Insufficient, Cause::Unknown, &[]);
+    assert!(alone.evidence.iter().any(|finding| finding.text.contains("within IPsec alone")), "{alone:#?}");
+    let helped = |outcome| silent().helper_answers().tunnel_of(VpnProtocol::L2tp, Purpose::Helper, GENUINE, outcome);
+    is(&helped(silence()).judged(), State::Insufficient, Cause::Unknown, &[]);
+    is(&helped(Outcome::Ok).judged(), State::LikelyBlocked, Cause::Interference, &["vpn.l2tp.timeout"]);
+}
+
+#[test]
+fn where_no_datagram_comes_back_from_anybody_no_tunnel_is_picked_out_whatever_a_helper_reaches() {
+    let silent = |operators: &[&str], dns| {
+        let mut world = World::measuring("stun://198.51.100.7");
+        for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+            world = world.tunnel_of(VpnProtocol::Stun, purpose, GENUINE, silence());
+        }
+        for operator in operators {
+            world = world.elsewhere(operator, silence(), dns);
+        }
+        let world = world.helper_answers();
+        world.tunnel_of(VpnProtocol::Stun, Purpose::Helper, GENUINE, Outcome::Ok).judged()
+    };
+    is(&silent(&["9.9.9.9", "1.1.1.1"], silence()), State::Impaired, Cause::Unknown, &[]);
+    let alone = silent(&["9.9.9.9"], silence());
+    is(&alone, State::LikelyBlocked, Cause::Interference, &["vpn.stun.timeout"]);
+    let answered = silent(&["9.9.9.9", "1.1.1.1"], Outcome::Ok);
+    is(&answered, State::LikelyBlocked, Cause::Interference, &["vpn.stun.timeout"]);
+}
+
+#[test]
+fn outputs_tell_a_proxy_from_a_vpn_and_what_can_be_read_from_what_cannot() {
+    let measurement = World::measuring("socks5://198.51.100.7").done();
+    let witnessed = Witnessed { measurement, witness: Witness::default() };
+    let verdict = judge(&witnessed.measurement, &witnessed.witness);
+    let wanted = serde_json::json!({"protocol": "socks5", "kind": "proxy", "payload": "clear"});
+    assert_eq!(measurement_json(&witnessed, &verdict)["tunnel"], wanted);
+    assert_eq!(verdict_json(&witnessed, &verdict)["tunnel"], wanted);
+    assert!(sentence_of(&witnessed.measurement, &verdict).starts_with("proxy, in the clear: "));
+    let web = World::measuring("https://site.example/").done();
+    assert!(!sentence_of(&web, &verdict).starts_with("proxy"));
 }

@@ -54,6 +54,7 @@ pub use system::SYSTEM;
 pub use tap::{Passed, Tap, Tapped};
 pub use tcp::Admission;
 pub use tls::{Alpn, Handshake, Hello, tls_fingerprint};
+pub(crate) use vpn::CUT;
 pub use vpn::{Exchange, FirstMessage};
 pub use wireguard::{Patience, Peer};
 

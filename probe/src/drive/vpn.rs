@@ -31,7 +31,7 @@ const TALK_AGAIN: [Duration; 4] =
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
 /// (vpn reference, finding 9).
-pub(super) const CUT: usize = 2;
+pub(crate) const CUT: usize = 2;
 /// The pause between both parts, so that they are segments of their own.
 pub(super) const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use faultline_record::{NotRun, Outcome, StepData, Vpn, VpnCarrier, VpnProtocol};
+use faultline_record::{NotRun, Outcome, StepData, Tls, Vpn, VpnCarrier, VpnProtocol};
 
 use super::Walk;
 use super::connect::Round;
 use super::log::{Place, Ticket};
 use super::steps::{Offer, reason_after};
-use crate::drive::{Exchange, FirstMessage, Hello, Partner};
+use crate::drive::{CUT, Exchange, FirstMessage, Partner};
 
 /// Of the usual time for an answer: what protocols wait that do not wait that long, or longer (vpn reference, section 7: 12 s for
 /// IKE, 8 s for L2TP, where a TLS handshake has 10).
@@ -99,11 +99,11 @@ impl Walk {
         offer: &Offer,
         round: Round,
     ) -> Result<Begun, NotRun> {
-        let hello = if round.first == FirstMessage::Disguised { Hello::Segments } else { round.hello };
-        let round = Round { trusts_anyone: true, hello, ..round };
+        let round = Round { trusts_anyone: true, ..round };
         let stream = self.tcp(place, address, round).await;
-        let stream = stream.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tls(Default::default())))?;
+        let stream = stream.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tls(Tls::default())))?;
         let tap = stream.tap();
+        let stream = if round.first == FirstMessage::Disguised { stream.cut_after(CUT) } else { stream };
         let (stream, is_known) = self.tls_and_trust(place, stream, offer, round).await?;
         let ticket = self.log.begin();
         let asking = self.drive.dialogue(stream, &tap, self.partner(protocol, is_known), round.first, round.tls);

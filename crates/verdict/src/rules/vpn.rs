@@ -132,7 +132,8 @@ impl<'a> Rules<'a> {
         let failure = plain.first()?.row.outcome.failure()?;
         let id = match (way(failure), failure) {
             (Some("timeout"), _) => "vpn.timeout",
-            (Some("reset"), _) => "vpn.reset",
+            (Some("reset"), _) if self.protocol == VpnProtocol::OpenvpnTcp => "vpn.reset",
+            (Some("reset"), _) => "vpn.cut",
             (Some(_), _) => "vpn.refused",
             (None, Failure::EofError) => "vpn.closed",
             (None, _) => "vpn.other_answer",

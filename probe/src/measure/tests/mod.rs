@@ -1,5 +1,6 @@
 //! Whole measurements against servers of our own: loopback only.
 
+mod dialogue;
 mod dns;
 mod doh;
 mod ech;
