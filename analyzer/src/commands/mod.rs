@@ -3,6 +3,8 @@
 mod account;
 pub mod evaluate;
 pub mod explain;
+pub mod feeds;
 pub mod import;
+pub mod ledger;
 pub mod merge;
 pub mod verdicts;
