@@ -38,6 +38,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Bring other tools' measurements, or feeds of outages and demand, into a database
     Import(ImportArgs),
+    /// Write measurements in another tool's format
+    Export(ExportArgs),
     /// List what others publish of places: series, outages
     Feeds(FeedsArgs),
     /// List what came into a database from which file
@@ -207,6 +209,27 @@ fn country(text: &str) -> Result<String, &'static str> {
     let code = text.to_ascii_uppercase();
     let fits = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     if fits { Ok(code) } else { Err("a country is two letters, as in PK") }
+}
+
+/// `analyzer export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Databases that probes wrote
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Which format
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ExportFormat,
+    /// Folder that receives the files; made if it is not there
+    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: PathBuf,
+}
+
+/// Formats that measurements can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// OONI's JSON, one measurement a line (ooni.jsonl), without the addresses of tunnels' servers
+    Ooni,
 }
 
 /// `analyzer feeds`.

@@ -9,6 +9,7 @@ use faultline_record::{Filter, InputReport, MergeReport, Merged, Progress as Ste
 use crate::cli::MergeArgs;
 use crate::exit::{AnalyzerError, Exit};
 use crate::interrupt::Interrupt;
+use crate::print::clock_words;
 use crate::progress::Progress;
 use crate::say;
 use faultline_verdict::words::{clean, counted};
@@ -75,19 +76,12 @@ fn figures(merged: &Merged) -> String {
 
 fn name_clocks(input: &InputReport, merged: &Merged) {
     for WrongClock { run, ahead_ms, operators } in &merged.clocks {
-        let (file, span) = (input.file.display(), hours(*ahead_ms));
-        let side = if *ahead_ms > 0 { "ahead" } else { "behind" };
+        let (file, clock) = (input.file.display(), clock_words(*ahead_ms));
         say(&format!(
-            "{file}: the clock of run {run} was {span} {side}, by the word of {operators} operators; what was recorded \
+            "{file}: the clock of run {run} was {clock}, by the word of {operators} operators; what was recorded \
                       stays, times are corrected where they are read"
         ));
     }
-}
-
-/// A length of time in hours, minutes and seconds.
-fn hours(ms: i64) -> String {
-    let seconds = ms.unsigned_abs().div_ceil(1_000);
-    format!("{}:{:02}:{:02} h", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 fn name_conflicts(input: &InputReport, merged: &Merged) {

@@ -3,6 +3,7 @@
 mod account;
 pub mod evaluate;
 pub mod explain;
+pub mod export;
 pub mod feeds;
 pub mod import;
 pub mod ledger;

@@ -118,7 +118,7 @@ pub(crate) fn read(value: &Json<'_>, oddities: &mut Oddities) -> Option<Failed> 
 /// What a text means.
 pub(crate) fn of(text: &str, oddities: &mut Oddities) -> Failed {
     if let Some(failure) = known(text) {
-        return Failed { failure, detail: (failure.name() != text).then(|| text.to_owned()) };
+        return Failed { failure, detail: (!text.ends_with(failure.name())).then(|| text.to_owned()) };
     }
     let detail = Some(text.to_owned());
     if let Some((_, failure)) = PARTS.iter().find(|(part, _)| text.contains(part)) {
@@ -129,6 +129,8 @@ pub(crate) fn of(text: &str, oddities: &mut Oddities) -> Failed {
 }
 
 fn known(text: &str) -> Option<Failure> {
+    // Of names that are ours alone, as we export them.
+    let text = text.strip_prefix("unknown_failure: ").filter(|rest| Failure::from_name(rest).is_some()).unwrap_or(text);
     let listed = || WORDS.binary_search_by_key(&text, |(word, _)| *word).ok().map(|place| WORDS[place].1);
     Failure::from_name(text).or_else(listed)
 }

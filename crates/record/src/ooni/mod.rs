@@ -5,6 +5,7 @@
 
 mod control;
 mod envelope;
+mod export;
 pub(crate) mod failures;
 mod flow;
 mod kinds;
@@ -27,6 +28,7 @@ use crate::foreign::{Oddities, Read, Refusal, json, oddities};
 use crate::model::{Endpoint, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Measurement, SignalKind, sha256};
 
 use envelope::Envelope;
+pub use export::write;
 use json::Json;
 pub use kinds::TESTS;
 use part::Part;
