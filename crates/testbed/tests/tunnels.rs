@@ -5,7 +5,9 @@
 
 mod common;
 
-use common::{can_run_with, in_world};
+use std::collections::BTreeMap;
+
+use common::{can_run_with, in_world, probe, testbed};
 
 fn lines(servers: &str, script: &str) -> Vec<String> {
     in_world(&format!("vpn = [{servers}]"), &format!("{script}\ntrue")).lines().map(String::from).collect()
@@ -102,4 +104,81 @@ fn the_stun_server_tells_a_client_its_address() {
     }
     let script = "timeout 5 turnutils_stunclient 146.70.12.4 | grep -o -m1 'UDP reflexive addr: 100.64.10.2'";
     assert_eq!(lines("\"stun\"", script), ["UDP reflexive addr: 100.64.10.2"]);
+}
+
+/// The answer to each input's first message and what it proved, as the unmodified probe wrote it down in this scenario.
+fn proofs(scenario: &str) -> BTreeMap<String, (String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = testbed();
+    command.args(["run", scenario, "--out"]).arg(folder.path()).env(testbed::measure::PROBE_VARIABLE, probe());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let lines = std::fs::read_to_string(folder.path().join(format!("{scenario}-1/measurements.jsonl"))).unwrap();
+    let measured = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("nothing").to_owned();
+    let of = |object: serde_json::Value| {
+        let rows = object["observations"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["step"] == "vpn" && row["purpose"] == "main").unwrap();
+        (text(&object["input"]), (text(&row["answer"]), text(&row["proof"])))
+    };
+    measured.map(of).collect()
+}
+
+fn are(scenario: &str, wanted: &[(&str, &str, &str)]) {
+    let wanted: BTreeMap<String, (String, String)> = wanted
+        .iter()
+        .map(|(input, answer, proof)| ((*input).to_owned(), ((*answer).to_owned(), (*proof).to_owned())))
+        .collect();
+    assert_eq!(proofs(scenario), wanted);
+}
+
+#[test]
+fn what_each_vpn_s_server_proved_stands_in_its_row() {
+    if !can_run_with(&["pptpd", "xl2tpd", "sstpd", "ocserv", "vpnserver", "charon-systemd"]) {
+        return;
+    }
+    are(
+        "tunnels-clean",
+        &[
+            ("pptp://146.70.12.4:1723", "accepted", "first_answer"),
+            ("l2tp://146.70.12.4:1701", "accepted", "first_answer"),
+            ("ikev1://146.70.12.4:500", "ike_notified", "first_answer"),
+            ("ikev1://146.70.12.4:4500", "ike_notified", "first_answer"),
+            ("ikev2://146.70.12.4:4500", "ike_notified", "first_answer"),
+            ("sstp://146.70.12.4:4433", "accepted", "handshake"),
+            ("anyconnect://146.70.12.4:4443", "login_wanted", "handshake"),
+            ("softether://146.70.12.4:5555", "accepted", "handshake"),
+        ],
+    );
+}
+
+#[test]
+fn what_each_proxy_proved_stands_in_its_row() {
+    if !can_run_with(&["microsocks", "tinyproxy", "squid", "turnserver"]) {
+        return;
+    }
+    are(
+        "proxies-clean",
+        &[
+            ("socks5://146.70.12.4:1080", "accepted", "data"),
+            ("socks5://146.70.12.4:1081", "login_wanted", "first_answer"),
+            ("http-proxy://146.70.12.4:8080", "accepted", "data"),
+            ("http-proxy://146.70.12.4:8081", "login_wanted", "first_answer"),
+            ("http-proxy://146.70.12.4:3128", "refused", "first_answer"),
+            ("stun://146.70.12.4:3478", "accepted", "first_answer"),
+        ],
+    );
+}
+
+#[test]
+fn a_server_that_is_asked_for_by_name_shows_who_it_is() {
+    if !can_run_with(&["pptpd", "xl2tpd", "sstpd", "ocserv", "vpnserver", "charon-systemd", "microsocks", "turnserver"])
+    {
+        return;
+    }
+    let proofs = proofs("tunnels-by-name");
+    let proof = |input: &str| proofs[input].1.as_str();
+    assert_eq!(proof("sstp://vpn.example.net:4433"), "server_identity");
+    assert_eq!(proof("anyconnect://vpn.example.net:4443"), "server_identity");
+    assert_eq!(proof("softether://vpn.example.net:5555"), "handshake", "a certificate of its own");
 }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use faultline_record::{
     Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Observation,
-    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp,
+    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp, VpnProtocol,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -256,8 +256,7 @@ impl Walk {
         } else {
             let (others, settled) =
                 (self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known, follow_up::wanted));
-            if matches!(self.sender, Sender::Own(_)) {
-                // A server answers no first message that is dated before the last one: never two under way.
+            if self.goes_one_by_one(goal) {
                 control.await;
                 others.await;
                 settled.await;
@@ -269,6 +268,12 @@ impl Walk {
             known.addresses.insert(name.clone(), addresses);
         }
         four.end.fetch.into_iter().chain(six.end.fetch).find(|fetch| fetch.seen.status.is_some())
+    }
+
+    /// Whether never two first messages may be under way: a server of `WireGuard`'s answers none that is dated before the last one, and
+    /// pptpd, while a connection says nothing yet (for ten seconds), nobody else.
+    fn goes_one_by_one(&self, goal: &Goal) -> bool {
+        matches!(self.sender, Sender::Own(_)) || goal.by == By::Tunnel(VpnProtocol::Pptp)
     }
 
     /// One family of a round.
