@@ -190,7 +190,7 @@ fn in_cells(cell: &Cell) -> [String; 8] {
     let witness = profile.witness.map_or_else(|| "-".to_owned(), |id| id.to_string());
     [
         begin,
-        clean(&cell.target),
+        clean(&named(cell)),
         place(cell),
         match profile.state {
             State::Insufficient => "not known".to_owned(),
@@ -201,6 +201,11 @@ fn in_cells(cell: &Cell) -> [String; 8] {
         rests_on,
         witness.get(witness.len().saturating_sub(SHORT_ID)..).unwrap_or(&witness).to_owned(),
     ]
+}
+
+/// The name, with the endpoint where it may be told.
+fn named(cell: &Cell) -> String {
+    cell.endpoint.as_ref().map_or_else(|| cell.target.clone(), |endpoint| format!("{} {endpoint}", cell.target))
 }
 
 fn place(cell: &Cell) -> String {

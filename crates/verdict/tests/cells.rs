@@ -4,7 +4,9 @@
 mod many;
 mod world;
 
-use faultline_record::{Failure, HealthCheck, Measurement, NetworkKind, Outcome, Purpose, SignalKind, Tls, Witness};
+use faultline_record::{
+    Engine, Failure, HealthCheck, Measurement, NetworkKind, Outcome, Purpose, SignalKind, Tls, Witness,
+};
 use faultline_verdict::{Cause, Cell, Cells, Existence, Grid, Rung, State, Submitter, judge, table};
 
 use many::at;
@@ -69,8 +71,11 @@ fn every_count_is_printed_and_the_witness_says_what_the_cell_says() {
 
 #[test]
 fn where_there_is_no_majority_there_is_no_cause() {
-    let cell = one(network(Rung::Network), &[(1, at(works(), 1, "PK", 0)), (2, at(reset(), 1, "PK", 0))]);
+    let blocked = at(reset(), 1, "PK", 0);
+    let id = blocked.id;
+    let cell = one(network(Rung::Network), &[(1, at(works(), 1, "PK", 0)), (2, blocked)]);
     assert_eq!((cell.profile.state, cell.profile.cause), (State::Impaired, Cause::Unknown));
+    assert_eq!((cell.profile.existence, cell.profile.witness), (Existence::Claimed, Some(id)));
 }
 
 #[test]
@@ -203,6 +208,23 @@ fn attack_a_stolen_name_does_not_bring_another_endpoint_into_a_cell() {
     let cells = cells(network(Rung::Network), &all);
     let own = cells.iter().find(|cell| cell.endpoint.as_deref() == Some("https://site.example:443")).unwrap();
     assert_eq!((own.profile.state, own.profile.n.measurements), (State::Ok, 2));
+}
+
+#[test]
+fn attack_a_bogon_beside_a_good_answer_does_not_clear_the_resolver() {
+    let both = |quad9: &[&str]| {
+        World::measuring("https://site.example/")
+            .asks(Purpose::Main, (Engine::System, "system"), "site.example", Outcome::Ok, &[GENUINE, "10.10.34.35"])
+            .asks(Purpose::Comparison, (Engine::Doh, "resolver/quad9"), "site.example", Outcome::Ok, quad9)
+            .responds(Purpose::Main, GENUINE, 200)
+    };
+    let state = |quad9: &[&str]| {
+        let by = |n| (n, at(both(quad9), 1, "PK", 0));
+        let all = cells(network(Rung::Resolver), &[by(1), by(2)]);
+        all.iter().find(|cell| cell.resolver.as_deref() == Some("system")).unwrap().profile.state
+    };
+    assert_eq!(state(&[GENUINE]), State::LikelyBlocked);
+    assert_eq!(state(&[GENUINE, "10.10.34.35"]), State::Ok, "its owner's will");
 }
 
 #[test]

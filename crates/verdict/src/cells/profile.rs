@@ -65,7 +65,7 @@ pub struct Profile {
     pub consensus: f64,
     /// How many there were.
     pub n: Counts,
-    /// A measurement that says the same, with the same mechanism; below the floor, one that claims interference. The smallest id of these.
+    /// A measurement that says the same, with the same mechanism; where none does, one that claims interference. The smallest id of these.
     pub witness: Option<MeasurementId>,
 }
 
@@ -205,18 +205,23 @@ impl<'a> Panel<'a> {
         self.spoken.iter().map(|(spoken, _)| *spoken).collect()
     }
 
+    /// A measurement of that mechanism, or of that state, or of its class; where there is none, or nothing is stated, one that claims
+    /// interference.
     fn witness(&self, state: State, mechanism: Option<&str>, existence: Existence) -> Option<MeasurementId> {
-        let claimed = (existence != Existence::None).then_some(Class::Blocked);
-        let class = Class::of(state).or(claimed)?;
         let voices = || self.spoken.iter().map(|((.., voice), _)| *voice);
         if let Some(mechanism) = mechanism {
             let own = voices().flat_map(Voice::mechanisms).filter(|(name, _)| &***name == mechanism);
             return own.map(|(_, counted)| counted.witness).min();
         }
-        let exact =
-            voices().flat_map(Voice::said).filter(|(said, ..)| *said == state).map(|(.., counted)| counted.witness);
-        let alike = voices().flat_map(Voice::said).filter(|(said, ..)| Class::of(*said) == Some(class));
-        exact.min().or_else(|| alike.map(|(.., counted)| counted.witness).min())
+        let of = |is: &dyn Fn(State) -> bool| {
+            let own = voices().flat_map(Voice::said).filter(|(said, ..)| is(*said));
+            own.map(|(.., counted)| counted.witness).min()
+        };
+        let class = Class::of(state);
+        let stated =
+            class.and_then(|class| of(&|said| said == state).or_else(|| of(&|said| Class::of(said) == Some(class))));
+        let is_claimed = |said| existence != Existence::None && Class::of(said) == Some(Class::Blocked);
+        stated.or_else(|| of(&is_claimed))
     }
 }
 

@@ -39,22 +39,36 @@ pub fn resolvers(measurement: &Measurement, verdict: &Verdict, context: Option<&
         };
         rows.entry(name).or_default().push(lookup.row);
     }
+    let given: BTreeMap<String, BTreeSet<IpAddr>> =
+        rows.iter().map(|(resolver, rows)| (resolver.clone(), addresses(rows))).collect();
     let judged = |(resolver, rows): (String, Vec<&Observation>)| {
-        let (state, mechanism) = judged(&rows, &proven);
+        let others = given.iter().filter(|(other, _)| **other != resolver);
+        let shared: BTreeSet<IpAddr> = others.flat_map(|(_, addresses)| addresses).copied().collect();
+        let (state, mechanism) = judged(&rows, &proven, &shared);
         let is_open = verdict.state != State::Insufficient;
         Answered { resolver, state: if is_open { state } else { State::Insufficient }, mechanism }
     };
     rows.into_iter().map(judged).collect()
 }
 
-fn judged(rows: &[&Observation], proven: &BTreeSet<IpAddr>) -> (State, Option<&'static str>) {
-    let given: BTreeSet<IpAddr> = rows.iter().filter_map(|row| row.dns()).flat_map(|dns| dns.addresses()).collect();
+fn addresses(rows: &[&Observation]) -> BTreeSet<IpAddr> {
+    rows.iter().filter_map(|row| row.dns()).flat_map(|dns| dns.addresses()).collect()
+}
+
+/// One resolver's word, address by address; `shared` is what others gave.
+fn judged(
+    rows: &[&Observation],
+    proven: &BTreeSet<IpAddr>,
+    shared: &BTreeSet<IpAddr>,
+) -> (State, Option<&'static str>) {
+    let given = addresses(rows);
+    // Some names have addresses that cannot be public by their owners' will; then others give them as well.
+    let has_bogon = given.iter().any(|address| is_bogon(*address) && !shared.contains(address));
     let fails = |wanted: Failure| rows.iter().any(|row| row.outcome.failure() == Some(wanted));
     match (given.is_empty(), proven.is_empty()) {
+        _ if !given.is_disjoint(proven) && has_bogon => (State::LikelyBlocked, Some("dns.injection.bogon")),
         _ if !given.is_disjoint(proven) => (State::Ok, None),
-        (false, false) if given.iter().all(|address| is_bogon(*address)) => {
-            (State::Blocked, Some("dns.injection.bogon"))
-        }
+        (false, false) if has_bogon => (State::Blocked, Some("dns.injection.bogon")),
         // There is nothing to hold it against; or it is another address, which content networks give to everybody.
         (_, true) | (false, false) => (State::Insufficient, None),
         (true, false) if fails(Failure::DnsNxdomainError) => (State::Blocked, Some("dns.nxdomain")),
