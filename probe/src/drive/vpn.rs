@@ -1,6 +1,6 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account is used, and no key but the static one that the user may give; without such a key TLS follows the
-//! first answer, up to the server's certificate.
+//! patience. No account is used, and no key but the static one that the user may give; TLS follows the first answer of
+//! `OpenVPN`'s servers, in the wrap of that key, up to the server's certificate.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 use faultline_wire::{ikev2, openvpn};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::openvpn::Wrapper;
 use super::openvpn_control::Control;
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
-use super::{Drive, Fault, errno, openvpn as wrapped};
+use super::{Drive, Fault, errno};
 use crate::vpn_keys::OpenvpnKey;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
@@ -66,7 +68,7 @@ impl Exchange {
 
 /// A message, and how its answer is known.
 enum Question {
-    Openvpn { session: [u8; 8], key: Option<Arc<OpenvpnKey>> },
+    Openvpn { session: [u8; 8], wrapper: Wrapper },
     Ike { spi: [u8; 8], message: Vec<u8> },
 }
 
@@ -75,7 +77,7 @@ impl Question {
     fn new(protocol: VpnProtocol, key: Option<&Arc<OpenvpnKey>>) -> Self {
         match protocol {
             VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
-                Self::Openvpn { session: rand::random(), key: key.cloned() }
+                Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(key) }
             }
             // WireGuard has a driver of its own.
             VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
@@ -88,26 +90,29 @@ impl Question {
         }
     }
 
-    fn datagram(&self) -> Vec<u8> {
+    fn datagram(&mut self) -> Vec<u8> {
         match self {
-            Self::Openvpn { session, key } => wrapped::reset(*session, key.as_deref()),
+            Self::Openvpn { session, wrapper } => wrapper.reset(*session),
             Self::Ike { message, .. } => message.clone(),
         }
     }
 
-    /// What both call the session, where TLS can follow: not behind a static key, yet.
-    fn sessions(&self, answer: &[u8]) -> Option<([u8; 8], [u8; 8])> {
+    /// What follows an answer, where TLS can.
+    fn talk(self, answer: &[u8]) -> Option<Talk> {
         match self {
-            Self::Openvpn { session, key: None } => Some((*session, answer.get(1..9)?.try_into().ok()?)),
-            Self::Openvpn { .. } | Self::Ike { .. } => None,
+            Self::Openvpn { session, wrapper } => {
+                let reset = wrapper.plain(answer)?;
+                let shows_key = openvpn::asks_for_key(&reset).then(|| wrapper.wrapped_key());
+                Some(Talk { ours: session, theirs: reset.get(1..9)?.try_into().ok()?, shows_key, wrapper })
+            }
+            Self::Ike { .. } => None,
         }
     }
 
     fn read(&self, message: &[u8]) -> VpnAnswer {
         match self {
-            Self::Openvpn { session, key } => {
-                let plain = wrapped::plain(message, key.as_deref());
-                match plain.map(|plain| openvpn::answer(&plain, *session)) {
+            Self::Openvpn { session, wrapper } => {
+                match wrapper.plain(message).map(|plain| openvpn::answer(&plain, *session)) {
                     Some(openvpn::Answer::Reset) => VpnAnswer::ServerReset,
                     Some(openvpn::Answer::Other) | None => VpnAnswer::Other,
                 }
@@ -118,6 +123,27 @@ impl Question {
                 ikev2::Answer::Other => VpnAnswer::Other,
             },
         }
+    }
+}
+
+/// What is said behind the resets: by whom, and in which wrap.
+struct Talk {
+    ours: [u8; 8],
+    theirs: [u8; 8],
+    wrapper: Wrapper,
+    /// Octets of the wrapped key that the server wants once more.
+    shows_key: Option<usize>,
+}
+
+impl Talk {
+    /// TLS's side of it; `None` if it cannot be set up.
+    fn control(&self, config: ClientConfig, server: &str) -> Option<Control> {
+        let name = ServerName::try_from(server.to_owned()).ok()?;
+        let control = Control::new(config, name, self.ours, self.theirs)?;
+        Some(match self.shows_key {
+            Some(octets) => control.showing_key(octets),
+            None => control,
+        })
     }
 }
 
@@ -145,15 +171,14 @@ impl Drive {
     async fn talk(
         &self,
         socket: &UdpSocket,
-        (ours, theirs): ([u8; 8], [u8; 8]),
+        mut talk: Talk,
         server: &str,
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
         let (config, presented) = self.tls().recording(&[]);
-        let name = ServerName::try_from(server.to_owned()).ok();
-        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
-        let is_over = self.converse(socket, &mut control, deadline, seen).await?;
+        let Some(mut control) = talk.control(config, server) else { return Ok(true) };
+        let is_over = self.converse(socket, (&mut control, &mut talk.wrapper), deadline, seen).await?;
         if control.is_done() {
             seen.proof = Some(shown(presented().1.is_ok()));
         }
@@ -164,16 +189,15 @@ impl Drive {
     async fn talk_by_tcp(
         &self,
         frames: &mut Frames<'_>,
-        (ours, theirs): ([u8; 8], [u8; 8]),
+        mut talk: Talk,
         server: &str,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
         let (config, presented) = self.tls().recording(&[]);
-        let name = ServerName::try_from(server.to_owned()).ok();
-        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
+        let Some(mut control) = talk.control(config, server) else { return Ok(true) };
         loop {
             for message in control.outgoing() {
-                frames.send(&message).await?;
+                frames.send(&talk.wrapper.wrap(&message)).await?;
             }
             if control.is_done() {
                 seen.proof = Some(shown(presented().1.is_ok()));
@@ -184,7 +208,9 @@ impl Drive {
             }
             // A server that closes in good order is alive.
             let Some(message) = frames.next().await? else { return Ok(true) };
-            control.incoming(&message);
+            if let Some(message) = talk.wrapper.plain(&message) {
+                control.incoming(&message);
+            }
         }
     }
 
@@ -192,7 +218,7 @@ impl Drive {
     async fn converse(
         &self,
         socket: &UdpSocket,
-        control: &mut Control,
+        (control, wrapper): (&mut Control, &mut Wrapper),
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
@@ -200,7 +226,7 @@ impl Drive {
         let (mut until, mut buffer) = (times.next().unwrap_or(deadline), [0; DATAGRAM]);
         loop {
             for message in control.outgoing() {
-                self.meter().sent(socket.send(&message).await?);
+                self.meter().sent(socket.send(&wrapper.wrap(&message)).await?);
             }
             if control.is_done() || control.has_failed() {
                 return Ok(true);
@@ -209,7 +235,9 @@ impl Drive {
                 let length = received?;
                 self.meter().received(length);
                 seen.bytes_received += length as u64;
-                control.incoming(&buffer[..length]);
+                if let Some(message) = wrapper.plain(&buffer[..length]) {
+                    control.incoming(&message);
+                }
                 continue;
             }
             if until >= deadline {
@@ -218,7 +246,7 @@ impl Drive {
             }
             until = times.next().unwrap_or(deadline);
             for message in control.again() {
-                self.meter().sent(socket.send(&message).await?);
+                self.meter().sent(socket.send(&wrapper.wrap(&message)).await?);
             }
         }
     }
@@ -226,7 +254,7 @@ impl Drive {
     async fn ask_tunnel(
         &self,
         address: SocketAddr,
-        question: Question,
+        mut question: Question,
         (first, server): (FirstMessage, &str),
         deadline: Duration,
         seen: &mut Vpn,
@@ -249,8 +277,8 @@ impl Drive {
                 }
                 if answer != VpnAnswer::Other {
                     seen.proof = Some(VpnProof::FirstAnswer);
-                    return match question.sessions(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
-                        Some(sessions) => self.talk(&socket, sessions, server, deadline, seen).await,
+                    return match question.talk(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
+                        Some(talk) => self.talk(&socket, talk, server, deadline, seen).await,
                         None => Ok(true),
                     };
                 }
@@ -275,10 +303,10 @@ impl Drive {
         let tap = stream.tap();
         let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
         let asking = async {
-            let Some(sessions) = ask_by_tcp(&mut frames, &question, first, &mut seen).await? else {
+            let Some(talk) = ask_by_tcp(&mut frames, question, first, &mut seen).await? else {
                 return Ok(seen.proof.is_some());
             };
-            self.talk_by_tcp(&mut frames, sessions, server, &mut seen).await
+            self.talk_by_tcp(&mut frames, talk, server, &mut seen).await
         };
         let asked = timeout(deadline, asking).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
@@ -320,10 +348,10 @@ impl Frames<'_> {
 
 async fn ask_by_tcp(
     frames: &mut Frames<'_>,
-    question: &Question,
+    mut question: Question,
     first: FirstMessage,
     seen: &mut Vpn,
-) -> io::Result<Option<([u8; 8], [u8; 8])>> {
+) -> io::Result<Option<Talk>> {
     let frame = openvpn::framed(&question.datagram());
     if first == FirstMessage::Disguised {
         frames.stream.write_all(&frame[..CUT]).await?;
@@ -342,7 +370,7 @@ async fn ask_by_tcp(
         return Ok(None);
     }
     seen.proof = Some(VpnProof::FirstAnswer);
-    Ok(question.sessions(&message).filter(|_| first == FirstMessage::Plain))
+    Ok(question.talk(&message).filter(|_| first == FirstMessage::Plain))
 }
 
 /// What a handshake proved, by whether the certificate is one that is trusted for the name.
