@@ -104,13 +104,13 @@ pub fn answer(message: &[u8], session: [u8; SESSION]) -> Answer {
 }
 
 /// Whether a server's reset asks for the wrapped key of tls-crypt-v2 once more, with the first packet of the control channel.
-pub fn asks_for_key(reset: &[u8]) -> bool {
-    let mut rest = reset.get(RESET..).unwrap_or_default();
-    let word = |octets: &[u8], at: usize| Some(u16::from_be_bytes([*octets.get(at)?, *octets.get(at + 1)?]));
-    while let (Some(kind), Some(length)) = (word(rest, 0), word(rest, 2)) {
+pub fn asks_for_key(message: &[u8]) -> bool {
+    let mut rest = message.get(RESET..).unwrap_or_default();
+    let number = |octets: &[u8], at: usize| Some(u16::from_be_bytes([*octets.get(at)?, *octets.get(at + 1)?]));
+    while let (Some(kind), Some(length)) = (number(rest, 0), number(rest, 2)) {
         let Some(value) = rest.get(4..4 + usize::from(length)) else { return false };
         if kind == EARLY_FLAGS && length == 2 {
-            return word(value, 0).is_some_and(|flags| flags & KEY_AGAIN != 0);
+            return number(value, 0).is_some_and(|flags| flags & KEY_AGAIN != 0);
         }
         rest = &rest[4 + usize::from(length)..];
     }

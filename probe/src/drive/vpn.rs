@@ -28,11 +28,18 @@ pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_
 /// When packets of the control channel that were not acknowledged are sent again (the program itself doubles its pauses).
 const TALK_AGAIN: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+/// The port at which IKE's messages stand behind four octets of zero, since packets of ESP come there as well (RFC 3948 section
+/// 2.2).
+const IKE_BEHIND_NAT: u16 = 4_500;
 /// Octets of noise sent first in disguise: shorter than any message of either protocol.
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
 /// (vpn reference, finding 9).
 const CUT: usize = 2;
+/// What printable octets are made of.
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+/// The head of a TLS record with a handshake (RFC 8446 section 5.1), longer than what follows it.
+const TLS_HEAD: [u8; 5] = [0x16, 0x03, 0x01, 0x02, 0x00];
 /// The pause between both parts, so that they are segments of their own.
 const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.
@@ -46,6 +53,33 @@ pub enum FirstMessage {
     Plain,
     /// Behind a datagram of noise; over TCP in two parts.
     Disguised,
+    /// Not at all: other octets in its place, as many. Over TCP only, where it shows that a server lives when it closes.
+    Instead(Shape),
+}
+
+/// What octets look like that are no message of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Nothing that anybody knows.
+    Random,
+    /// Letters and digits.
+    Printable,
+    /// The head of a TLS handshake record, and noise behind it.
+    Tls,
+}
+
+impl Shape {
+    fn octets(self, count: usize) -> Vec<u8> {
+        let mut octets: Vec<u8> = (0..count).map(|_| rand::random()).collect();
+        match self {
+            Self::Random => {}
+            Self::Printable => {
+                octets.iter_mut().for_each(|octet| *octet = LETTERS[usize::from(*octet) % LETTERS.len()])
+            }
+            Self::Tls => octets.iter_mut().zip(TLS_HEAD).for_each(|(octet, head)| *octet = head),
+        }
+        octets
+    }
 }
 
 /// The end of an exchange.
@@ -69,12 +103,12 @@ impl Exchange {
 /// A message, and how its answer is known.
 enum Question {
     Openvpn { session: [u8; 8], wrapper: Wrapper },
-    Ike { spi: [u8; 8], message: Vec<u8> },
+    Ike { spi: [u8; 8], message: Vec<u8>, marker: &'static [u8] },
 }
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol, key: Option<&Arc<OpenvpnKey>>) -> Self {
+    fn new(protocol: VpnProtocol, port: u16, key: Option<&Arc<OpenvpnKey>>) -> Self {
         match protocol {
             VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
                 Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(key) }
@@ -85,7 +119,8 @@ impl Question {
                 let mut public: [u8; 256] = rand::random();
                 // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
                 public[0] = 0x7f;
-                Self::Ike { spi, message: ikev2::request(spi, &public, &rand::random()) }
+                let marker: &[u8] = if port == IKE_BEHIND_NAT { &[0; 4] } else { &[] };
+                Self::Ike { spi, message: ikev2::request(spi, &public, &rand::random()), marker }
             }
         }
     }
@@ -93,7 +128,7 @@ impl Question {
     fn datagram(&mut self) -> Vec<u8> {
         match self {
             Self::Openvpn { session, wrapper } => wrapper.reset(*session),
-            Self::Ike { message, .. } => message.clone(),
+            Self::Ike { message, marker, .. } => [marker, &message[..]].concat(),
         }
     }
 
@@ -117,7 +152,7 @@ impl Question {
                     Some(openvpn::Answer::Other) | None => VpnAnswer::Other,
                 }
             }
-            Self::Ike { spi, .. } => match ikev2::answer(message, *spi) {
+            Self::Ike { spi, marker, .. } => match ikev2::answer(message.strip_prefix(*marker).unwrap_or(&[]), *spi) {
                 ikev2::Answer::Chosen => VpnAnswer::Chosen,
                 ikev2::Answer::Notified(_) => VpnAnswer::Notified,
                 ikev2::Answer::Other => VpnAnswer::Other,
@@ -161,7 +196,7 @@ impl Drive {
         super::stays_here(address.ip());
         self.meter().connection();
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
-        let question = Question::new(protocol, key);
+        let question = Question::new(protocol, address.port(), key);
         let asked = self.ask_tunnel(address, question, (first, server), deadline, &mut seen).await;
         ended(asked, seen, deadline)
     }
@@ -299,7 +334,7 @@ impl Drive {
         (key, server): (Option<&Arc<OpenvpnKey>>, &str),
     ) -> Exchange {
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
-        let question = Question::new(VpnProtocol::OpenvpnTcp, key);
+        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, key);
         let tap = stream.tap();
         let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
         let asking = async {
@@ -353,12 +388,14 @@ async fn ask_by_tcp(
     seen: &mut Vpn,
 ) -> io::Result<Option<Talk>> {
     let frame = openvpn::framed(&question.datagram());
-    if first == FirstMessage::Disguised {
-        frames.stream.write_all(&frame[..CUT]).await?;
-        tokio::time::sleep(BETWEEN).await;
-        frames.stream.write_all(&frame[CUT..]).await?;
-    } else {
-        frames.stream.write_all(&frame).await?;
+    match first {
+        FirstMessage::Plain => frames.stream.write_all(&frame).await?,
+        FirstMessage::Instead(shape) => frames.stream.write_all(&shape.octets(frame.len())).await?,
+        FirstMessage::Disguised => {
+            frames.stream.write_all(&frame[..CUT]).await?;
+            tokio::time::sleep(BETWEEN).await;
+            frames.stream.write_all(&frame[CUT..]).await?;
+        }
     }
     let Some(message) = frames.next().await? else {
         seen.answer = (!frames.heard.is_empty()).then_some(VpnAnswer::Other);

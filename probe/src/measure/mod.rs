@@ -12,6 +12,7 @@ mod connect;
 mod control;
 mod experiments;
 mod http3;
+mod ladder;
 mod log;
 mod names;
 mod negotiation;
@@ -95,6 +96,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         helper: context.helper,
         purse: context.purse,
         resting: context.resting,
+        rests: AtomicUsize::new(0),
         sender: Sender::of(drive, target),
         openvpn_key: drive.config().vpn_keys.openvpn(target),
         server_name: plain(&target.endpoint.host_and_port().0),
@@ -140,6 +142,8 @@ struct Walk {
     helper: Option<Arc<HelperClient>>,
     purse: Arc<Purse>,
     resting: Arc<AtomicUsize>,
+    /// How many of its own steps rest.
+    rests: AtomicUsize,
     sender: Sender,
     openvpn_key: Option<Arc<OpenvpnKey>>,
     /// What a server's certificate is held against, where no name is offered.
@@ -174,10 +178,14 @@ impl Walk {
     /// Lets a time pass. The target's deadline is put off by it, and its place in the run is free meanwhile.
     async fn rest(&self, time: Duration) {
         self.cut.put_off(time);
-        self.resting.fetch_add(1, Ordering::Relaxed);
         // When it is cut short, the rows after it say so.
-        let _ = self.cut.guard(tokio::time::sleep(time)).await;
-        self.resting.fetch_sub(1, Ordering::Relaxed);
+        let _ = self.at_leisure(tokio::time::sleep(time)).await;
+    }
+
+    /// Does what is mostly waiting, of a few packets: its place in the run is free meanwhile.
+    async fn at_leisure<T>(&self, doing: impl Future<Output = T>) -> Result<T, NotRun> {
+        let _rest = Rest::begin(self);
+        self.cut.guard(doing).await
     }
 
     /// `dns://`: one resolver's word, by our own query.
@@ -331,6 +339,26 @@ impl Walk {
         let http = Http { url: Scrubber::default().place(location), ..Http::default() };
         self.log.end(self.log.begin(), place, Outcome::Failed(failure), None, StepData::Http(http));
         None
+    }
+}
+
+/// A measurement that rests, however many of its steps do; over when it is dropped.
+struct Rest<'a>(&'a Walk);
+
+impl<'a> Rest<'a> {
+    fn begin(walk: &'a Walk) -> Self {
+        if walk.rests.fetch_add(1, Ordering::Relaxed) == 0 {
+            walk.resting.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(walk)
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if self.0.rests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.resting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

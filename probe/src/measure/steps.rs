@@ -79,6 +79,17 @@ impl Walk {
     /// A TCP connection. `Err` says why the next step cannot be made.
     pub(super) async fn tcp(&self, place: Place, address: SocketAddr, round: Round) -> Result<Tapped, NotRun> {
         let admission = self.admission(address.ip()).await;
+        self.dial(admission, place, address, round).await
+    }
+
+    /// The same, once leave was given or not.
+    async fn dial(
+        &self,
+        admission: Result<Admission, NotRun>,
+        place: Place,
+        address: SocketAddr,
+        round: Round,
+    ) -> Result<Tapped, NotRun> {
         let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tcp))?;
         let ticket = self.log.begin();
         let end = |outcome, detail| self.log.end(ticket, place, outcome, detail, StepData::Tcp);
@@ -96,6 +107,20 @@ impl Walk {
                 Err(reason)
             }
         }
+    }
+
+    /// Leave to ask a tunnel's server, when the pace allows it and the server has had its rest.
+    async fn turn(&self, address: IpAddr, is_tcp: bool) -> Result<Admission, NotRun> {
+        let admission = match self.refusal(address) {
+            Some(reason) => return Err(reason),
+            None if is_tcp => self.cut.guard(self.drive.admit()).await?,
+            None => self.cut.guard(self.drive.admit_datagrams()).await?,
+        };
+        let wait = self.drive.manners().reserve(address);
+        if !wait.is_zero() {
+            self.rest(wait).await;
+        }
+        self.cut.guard(std::future::ready(admission)).await
     }
 
     /// A QUIC handshake. `Err` says why nothing can follow it.
@@ -136,14 +161,15 @@ impl Walk {
         let skip = |reason| self.log.skip(place, reason, planned());
         let key = self.openvpn_key.as_ref();
         let done = if protocol.is_tcp() {
-            let stream = self.tcp(place, address, round).await.inspect_err(|&reason| skip(reason))?;
+            let admission = self.turn(address.ip(), true).await;
+            let stream = self.dial(admission, place, address, round).await.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
             let asking = self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, &self.server_name));
-            (ticket, self.cut.guard(Box::pin(asking)).await)
+            (ticket, self.at_leisure(Box::pin(asking)).await)
         } else {
             let admission = match self.unsent(protocol) {
                 Some(reason) => Err(reason),
-                None => self.admission(address.ip()).await,
+                None => self.turn(address.ip(), false).await,
             };
             let admission = admission.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
@@ -164,7 +190,7 @@ impl Walk {
                     }
                 }
             };
-            (ticket, self.cut.guard(Box::pin(asking)).await)
+            (ticket, self.at_leisure(Box::pin(asking)).await)
         };
         match done {
             (ticket, Ok(Exchange { outcome, detail, seen })) => {

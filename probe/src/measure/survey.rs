@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use faultline_record::{Endpoint, Family, HostName, NotRun, Observation, Purpose, StepData};
@@ -46,6 +47,7 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         helper: None,
         purse: Arc::default(),
         resting: Arc::default(),
+        rests: AtomicUsize::new(0),
         sender: wanted.datagram.clone().map_or(Sender::Nobody, Sender::Client),
         openvpn_key: None,
         server_name: plain(&wanted.endpoint.host_and_port().0),

@@ -78,6 +78,17 @@ impl VpnProtocol {
         self == Self::OpenvpnTcp
     }
 
+    /// Ports at which its servers are found as a rule: the registered one, and those at which providers offer it besides, since
+    /// few networks close them (vpn reference, sections 1, 3.3 and 5; for IKE RFC 7296 section 2).
+    pub fn usual_ports(self) -> &'static [u16] {
+        match self {
+            Self::OpenvpnUdp => &[1_194, 443, 53],
+            Self::OpenvpnTcp => &[443, 1_194],
+            Self::Ikev2 => &[500, 4_500],
+            Self::Wireguard => &[51_820, 443, 53],
+        }
+    }
+
     /// Whether its servers answer those alone whose keys they know: their silence towards others says nothing.
     pub fn answers_known_keys_only(self) -> bool {
         self == Self::Wireguard

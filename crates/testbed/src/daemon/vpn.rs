@@ -56,6 +56,7 @@ impl Openvpn {
         let next = |number| OPENVPN_PORT + number;
         Some(match vpn {
             Vpn::OpenvpnUdp => Self::new("udp", OPENVPN_PORT, Without),
+            Vpn::OpenvpnUdp443 => Self::new("udp", 443, Without),
             Vpn::OpenvpnTlsAuthSha1 => Self::new("udp", next(1), TlsAuth("SHA1")),
             Vpn::OpenvpnTlsAuthSha256 => Self::new("udp", next(2), TlsAuth("SHA256")),
             Vpn::OpenvpnTlsAuthSha512 => Self::new("udp", next(3), TlsAuth("SHA512")),
@@ -70,7 +71,7 @@ impl Openvpn {
 
     fn start(&self, namespace: &Namespace, folder: &Path, roots: &Path, identity: &Identity) -> Result<Daemon> {
         let is_udp = self.protocol == "udp";
-        let network = self.port - OPENVPN_PORT + if is_udp { 10 } else { 30 };
+        let network = self.port.checked_sub(OPENVPN_PORT).unwrap_or(15) + if is_udp { 10 } else { 30 };
         let mut command = namespace.command("openvpn");
         command.args(["--mode", "server", "--tls-server", "--dev", "tun", "--topology", "subnet", "--dh", "none"]);
         command.args(["--server", &format!("10.8.{network}.0"), "255.255.255.0", "--proto", self.protocol]);

@@ -211,6 +211,7 @@ pub enum ResolverMode {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Vpn {
     OpenvpnUdp,
+    OpenvpnUdp443,
     OpenvpnTcp,
     OpenvpnTlsAuthSha1,
     OpenvpnTlsAuthSha256,

@@ -29,24 +29,31 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     if plain.is_empty() {
         return found.extend(rules.unconnected());
     }
-    let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
+    let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain)).or_else(|| rules.looks());
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
     found.extend(rules.host());
+    found.extend(rules.other_port(&plain));
+    found.extend(rules.same_port(&plain));
+    found.extend(rules.residual());
     found.extend(rules.proven_key(&plain));
     found.extend(rules.by_helper(&plain));
 }
 
-struct Rules<'a> {
-    features: &'a Features<'a>,
+pub(super) struct Rules<'a> {
+    pub(super) features: &'a Features<'a>,
     protocol: VpnProtocol,
 }
 
 impl<'a> Rules<'a> {
-    fn with(&self, purpose: Purpose) -> Vec<&'a Tunnel<'a>> {
+    pub(super) fn with(&self, purpose: Purpose) -> Vec<&'a Tunnel<'a>> {
         self.features.vpn.iter().filter(|tunnel| tunnel.row.purpose == purpose).collect()
     }
 
-    fn mechanism(&self, how: &str) -> String {
+    pub(super) fn protocol(&self) -> VpnProtocol {
+        self.protocol
+    }
+
+    pub(super) fn mechanism(&self, how: &str) -> String {
         format!("vpn.{}.{how}", self.protocol.node())
     }
 
@@ -80,7 +87,7 @@ impl<'a> Rules<'a> {
         let is_silent = |tunnel: &&Tunnel<'_>| {
             tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) != Some(VpnKey::Proven)
         };
-        let is_known = self.helper_reached().next().is_some();
+        let is_known = self.helper_reached().next().is_some() || self.other_port(plain).is_some();
         let unanswerable = self.protocol.answers_known_keys_only() && plain.iter().all(is_silent) && !is_known;
         unanswerable.then(|| self.finding("vpn.unanswerable", plain))
     }
@@ -165,7 +172,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
+    pub(super) fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
         let failure = seen.iter().find_map(|tunnel| tunnel.row.outcome.failure()).map_or("", Failure::name);
         let addresses = listed(seen.iter().map(|tunnel| tunnel.address).collect::<BTreeSet<_>>());
         let failed = seen.iter().filter(|tunnel| tunnel.row.outcome.failure().is_some()).count();
@@ -189,7 +196,7 @@ fn key(tunnel: &Tunnel<'_>) -> Option<VpnKey> {
 }
 
 /// The mechanism's last word for a failure, if it is one that somebody on the way can bring about.
-fn way(failure: Failure) -> Option<&'static str> {
+pub(super) fn way(failure: Failure) -> Option<&'static str> {
     match failure {
         Failure::GenericTimeoutError | Failure::TimedOut => Some("timeout"),
         Failure::ConnectionReset | Failure::ConnectionAborted => Some("reset"),
