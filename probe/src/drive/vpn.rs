@@ -70,15 +70,12 @@ pub enum Shape {
 
 impl Shape {
     fn octets(self, count: usize) -> Vec<u8> {
-        let mut octets: Vec<u8> = (0..count).map(|_| rand::random()).collect();
+        let noise = (0..count).map(|_| rand::random::<u8>());
         match self {
-            Self::Random => {}
-            Self::Printable => {
-                octets.iter_mut().for_each(|octet| *octet = LETTERS[usize::from(*octet) % LETTERS.len()])
-            }
-            Self::Tls => octets.iter_mut().zip(TLS_HEAD).for_each(|(octet, head)| *octet = head),
+            Self::Random => noise.collect(),
+            Self::Printable => noise.map(|octet| LETTERS[usize::from(octet) % LETTERS.len()]).collect(),
+            Self::Tls => TLS_HEAD.into_iter().chain(noise).take(count).collect(),
         }
-        octets
     }
 }
 
