@@ -11,5 +11,7 @@ pub mod ikev2;
 pub mod openvpn;
 pub mod openvpn_control;
 pub mod quic;
+pub mod shadowsocks;
 pub mod tls;
+pub mod tor;
 pub mod wireguard;

@@ -13,6 +13,7 @@ mod http3;
 mod negotiation;
 mod openvpn;
 mod openvpn_control;
+mod proxy;
 mod quic;
 mod runtime;
 mod scrub;

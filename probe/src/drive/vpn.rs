@@ -41,7 +41,7 @@ const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 /// The head of a TLS record with a handshake (RFC 8446 section 5.1), longer than what follows it.
 const TLS_HEAD: [u8; 5] = [0x16, 0x03, 0x01, 0x02, 0x00];
 /// The pause between both parts, so that they are segments of their own.
-const BETWEEN: Duration = Duration::from_millis(50);
+pub(super) const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.
 pub(super) const DATAGRAM: usize = 2_048;
 
@@ -69,7 +69,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    fn octets(self, count: usize) -> Vec<u8> {
+    pub(super) fn octets(self, count: usize) -> Vec<u8> {
         let noise = (0..count).map(|_| rand::random::<u8>());
         match self {
             Self::Random => noise.collect(),
@@ -110,8 +110,8 @@ impl Question {
             VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
                 Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(key) }
             }
-            // WireGuard has a driver of its own.
-            VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
+            // The others have drivers of their own.
+            _ => {
                 let spi = rand::random();
                 let mut public: [u8; 256] = rand::random();
                 // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).

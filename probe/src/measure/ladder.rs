@@ -27,7 +27,10 @@ impl Walk {
     pub(super) async fn tunnel_ladder(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let mut is_answered = false;
         for _ in 0..ROUNDS {
-            for (purpose, first) in in_random_order(WAYS) {
+            // A ClientHello in two segments is no disguise of the protocol.
+            let is_tls = matches!(goal.by, By::Tunnel(protocol) if protocol.is_tls());
+            let ways = in_random_order(WAYS).into_iter().filter(|(_, first)| !is_tls || *first == FirstMessage::Plain);
+            for (purpose, first) in ways {
                 let round = Round { first, ..self.round(hop, purpose) };
                 is_answered |= self.try_out(round, address, goal).await.at_goal;
             }

@@ -164,8 +164,16 @@ impl Walk {
             let admission = self.turn(address.ip(), true).await;
             let stream = self.dial(admission, place, address, round).await.inspect_err(|&reason| skip(reason))?;
             let ticket = self.log.begin();
-            let asking = self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, &self.server_name));
-            (ticket, self.at_leisure(Box::pin(asking)).await)
+            let server = self.server_name.as_str();
+            let asking = async {
+                if protocol.is_proxy() {
+                    let keys = (&self.proxy_keys, server);
+                    Box::pin(self.drive.proxy_by_tcp(stream, protocol, round.first, round.tls, keys)).await
+                } else {
+                    Box::pin(self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, server))).await
+                }
+            };
+            (ticket, self.at_leisure(asking).await)
         } else {
             let admission = match self.unsent(protocol) {
                 Some(reason) => Err(reason),

@@ -87,8 +87,7 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 11] =
-    ["l2tp", "pptp", "sstp", "anyconnect", "ss", "socks5", "http-proxy", "tor", "obfs4", "udp", "vless"];
+pub const LATER_SCHEMES: [&str; 7] = ["l2tp", "pptp", "sstp", "anyconnect", "socks5", "http-proxy", "udp"];
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +102,7 @@ pub enum EndpointError {
     },
     /// A scheme nobody defined.
     #[error(
-        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2 and wireguard"
+        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2, wireguard, ss, tor, obfs4, trojan and vless"
     )]
     UnknownScheme {
         /// What was given.
@@ -344,6 +343,11 @@ mod tests {
             "openvpn+tcp://146.70.12.4:443",
             "ikev2://vpn.example.net:500",
             "wireguard://vpn.example.net:51820",
+            "ss://proxy.example.net:8388",
+            "tor://198.51.100.7:9001",
+            "obfs4://198.51.100.7:9002",
+            "trojan://proxy.example.net:443",
+            "vless://proxy.example.net:443",
             "wireguard://146.70.12.4:51820?pubkey=+/ERERERERERERERERERERERERERERERERERERERERE=",
             "dns://9.9.9.9/x.com",
         ] {
@@ -378,6 +382,8 @@ mod tests {
             ("tcp://x.com", "a port is needed"),
             ("openvpn+udp://x.com", "a port is needed"),
             ("wireguard://x.com:51820?pubkey=abc", "44 characters"),
+            ("ss://x.com", "a port is needed"),
+            ("ss://method:password@x.com:8388", "passwords are not sent"),
             ("ikev2://x.com?pubkey=abc", "wireguard:// only"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),

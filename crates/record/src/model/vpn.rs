@@ -18,6 +18,16 @@ named! {
         Ikev2 = "ikev2",
         /// `WireGuard`.
         Wireguard = "wireguard",
+        /// Shadowsocks: with ciphers that authenticate, or its edition of 2022 (SIP022).
+        Shadowsocks = "ss",
+        /// A relay or a bridge of Tor's, by its link protocol.
+        Tor = "tor",
+        /// A bridge of Tor's behind obfs4.
+        Obfs4 = "obfs4",
+        /// Trojan: TLS, and a password within it that is not sent.
+        Trojan = "trojan",
+        /// VLESS over TLS, and an identifier within it that is not sent.
+        Vless = "vless",
     }
 }
 
@@ -34,6 +44,14 @@ named! {
         HandshakeResponse = "wireguard_response",
         /// `WireGuard`: the cookie that a server under load sends to whoever knows its public key.
         Cookie = "wireguard_cookie",
+        /// Shadowsocks: data from whom it was asked to connect to, sealed with the password.
+        Relayed = "ss_relayed",
+        /// Tor: the relay's certificates.
+        RelayCertificates = "tor_certificates",
+        /// obfs4: the response that only the holder of the bridge's key can make.
+        BridgeResponse = "obfs4_response",
+        /// Trojan and VLESS: TLS.
+        TlsHandshake = "tls_handshake",
         /// Something that is no answer of the protocol.
         Other = "other",
     }
@@ -70,12 +88,27 @@ impl VpnProtocol {
             Self::OpenvpnUdp | Self::OpenvpnTcp => "openvpn",
             Self::Ikev2 => "ikev2",
             Self::Wireguard => "wireguard",
+            Self::Shadowsocks => "shadowsocks",
+            Self::Tor => "tor",
+            Self::Obfs4 => "obfs4",
+            Self::Trojan => "trojan",
+            Self::Vless => "vless",
         }
     }
 
     /// Whether it is spoken over TCP.
     pub fn is_tcp(self) -> bool {
-        self == Self::OpenvpnTcp
+        self == Self::OpenvpnTcp || self.is_proxy()
+    }
+
+    /// Whether it carries single connections and not packets: a proxy, and no VPN. All of these are encrypted.
+    pub fn is_proxy(self) -> bool {
+        matches!(self, Self::Shadowsocks | Self::Tor | Self::Obfs4 | Self::Trojan | Self::Vless)
+    }
+
+    /// Whether it begins with a handshake of TLS.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Tor | Self::Trojan | Self::Vless)
     }
 
     /// Ports at which its servers are found as a rule: the registered one, and those at which providers offer it besides, since
@@ -86,12 +119,14 @@ impl VpnProtocol {
             Self::OpenvpnTcp => &[443, 1_194],
             Self::Ikev2 => &[500, 4_500],
             Self::Wireguard => &[51_820, 443, 53],
+            // Each server has a port of its own.
+            Self::Shadowsocks | Self::Tor | Self::Obfs4 | Self::Trojan | Self::Vless => &[],
         }
     }
 
     /// Whether its servers answer those alone whose keys they know: their silence towards others says nothing.
     pub fn answers_known_keys_only(self) -> bool {
-        self == Self::Wireguard
+        matches!(self, Self::Wireguard | Self::Shadowsocks | Self::Obfs4)
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Daemon, Endpoint};
+use super::{Daemon, Endpoint, proxy};
 use crate::certificates::Identity;
 use crate::netns::Namespace;
 use crate::scenario::Vpn;
@@ -65,7 +65,7 @@ impl Openvpn {
             Vpn::OpenvpnTcp => Self::new("tcp-server", OPENVPN_PORT, Without),
             Vpn::OpenvpnTcpTlsAuthSha512 => Self::new("tcp-server", next(3), TlsAuth("SHA512")),
             Vpn::OpenvpnTcpTlsCrypt => Self::new("tcp-server", next(4), TlsCrypt),
-            Vpn::Wireguard | Vpn::Ikev2 => return None,
+            Vpn::Wireguard | Vpn::Ikev2 | Vpn::Shadowsocks | Vpn::Tor | Vpn::Trojan => return None,
         })
     }
 
@@ -96,7 +96,7 @@ pub fn start(vpn: Vpn, namespace: &Namespace, folder: &Path, roots: &Path, ident
     match Openvpn::of(vpn) {
         Some(openvpn) => openvpn.start(namespace, folder, roots, identity),
         None if vpn == Vpn::Wireguard => wireguard(namespace, folder),
-        None => ike(namespace, folder),
+        None => proxy::start(vpn, namespace, folder, identity).unwrap_or_else(|| ike(namespace, folder)),
     }
 }
 

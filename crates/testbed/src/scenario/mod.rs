@@ -222,6 +222,9 @@ pub enum Vpn {
     OpenvpnTcpTlsCrypt,
     Wireguard,
     Ikev2,
+    Shadowsocks,
+    Tor,
+    Trojan,
 }
 
 /// Whether weights may be fitted on a family.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol};
+use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnAnswer, VpnKey, VpnProof, VpnProtocol};
 
 use super::{Finding, listed};
 use crate::features::{Features, Tunnel};
@@ -27,7 +27,9 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let plain: Vec<&Tunnel<'_>> = main.into_iter().chain(rules.with(Purpose::Retry)).collect();
     if plain.is_empty() {
-        return found.extend(rules.unconnected());
+        found.extend(rules.unconnected().or_else(|| rules.no_credentials()));
+        found.extend(rules.host());
+        return found.extend(rules.helper_connects());
     }
     let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain)).or_else(|| rules.looks());
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
@@ -69,7 +71,8 @@ impl<'a> Rules<'a> {
 
     /// The handshake was answered each time, and no data came back after any.
     fn vanished(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
-        let has = |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().is_some() && proof(tunnel).is_some();
+        let has =
+            |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().and_then(way).is_some() && proof(tunnel).is_some();
         let vanished: Vec<&Tunnel<'_>> = plain.iter().filter(has).copied().collect();
         // A full server, too, answers a reset and nothing after it; who has proven itself has room.
         let is_known = vanished.iter().all(|tunnel| proof(tunnel) >= Some(VpnProof::ServerIdentity));
@@ -149,10 +152,26 @@ impl<'a> Rules<'a> {
         tried.filter(|tunnel| tunnel.row.outcome.is_ok())
     }
 
+    /// The helper was answered where no connection was made.
+    fn helper_connects(&self) -> Option<Finding> {
+        let failed = |address| {
+            let mut own = self.features.main().filter(|connection| connection.address == address);
+            own.any(|connection| connection.tcp.outcome.failure().is_some())
+        };
+        let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(|tunnel| failed(tunnel.address)).collect();
+        (!reached.is_empty())
+            .then(|| self.finding("vpn.helper_reaches", &reached).pointing_at(self.mechanism("timeout")))
+    }
+
     fn by_helper(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let helper = self.features.helper.as_ref()?;
         if plain.iter().any(|tunnel| tunnel.row.outcome == Outcome::Ok) {
             // The vantage was answered as well, if not each time.
+            return None;
+        }
+        if plain.iter().any(|tunnel| tunnel.row.vpn().and_then(|vpn| vpn.answer) == Some(VpnAnswer::RelayCertificates))
+        {
+            // A relay has proven itself to be another than the user expects, of whom the helper knows nothing.
             return None;
         }
         let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);

@@ -1,6 +1,6 @@
 //! Rules on the rungs of a tunnel's ladder beyond the message itself: other ports, other octets, quiet times.
 
-use faultline_record::{Failure, Outcome, Purpose};
+use faultline_record::{Failure, NotRun, Outcome, Purpose};
 
 use super::Finding;
 use super::vpn::{Rules, way};
@@ -28,6 +28,15 @@ impl Rules<'_> {
         let never = plain.iter().all(|tunnel| tunnel.row.outcome.failure().and_then(way) == Some(how));
         let finding = || self.finding("vpn.same_port", &[closed]).pointing_at(self.mechanism(how));
         never.then(finding)
+    }
+
+    /// Nothing could be asked: no credentials were given, and a server without them is silent or something else to everybody.
+    pub(super) fn no_credentials(&self) -> Option<Finding> {
+        let rows = &self.features.measurement.observations;
+        let unasked = rows.iter().find(|row| row.vpn().is_some() && row.outcome == Outcome::NotRun(NotRun::NoKey))?;
+        let fields: &[(&str, &dyn std::fmt::Display)] =
+            &[("host", &self.features.host), ("protocol", &self.protocol())];
+        Some(Finding::new("vpn.no_credentials", vec![unasked.seq], fields))
     }
 
     /// The message fails now and then, and printable characters in its place do not.
