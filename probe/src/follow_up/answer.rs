@@ -45,6 +45,7 @@ fn is_innocent(purpose: Purpose) -> bool {
             | Purpose::PrintableBytes
             | Purpose::TlsBytes
             | Purpose::OtherPort
+            | Purpose::QuicElsewhere
     )
 }
 

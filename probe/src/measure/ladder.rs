@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use faultline_record::Purpose;
+use faultline_record::{Family, Purpose};
 
 use super::Walk;
 use super::connect::{By, Goal, Round};
@@ -38,7 +38,13 @@ impl Walk {
         if is_answered {
             return self.host_alive(hop, address).await;
         }
-        tokio::join!(self.host_alive(hop, address), self.elsewhere_at_the_host(hop, address, goal));
+        let is_udp = matches!(goal.by, By::Tunnel(protocol) if !protocol.is_tcp());
+        let strangers = async {
+            if is_udp {
+                self.ask_strangers(hop, Family::of(address.ip())).await;
+            }
+        };
+        tokio::join!(self.host_alive(hop, address), self.elsewhere_at_the_host(hop, address, goal), strangers);
         self.other_octets(hop, address, goal).await;
     }
 

@@ -31,6 +31,10 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         found.extend(rules.host());
         return found.extend(rules.helper_connects());
     }
+    if let Some(udp) = rules.udp_silent(&plain) {
+        // It is not the tunnel's, whatever somebody outside sees.
+        return found.push(udp);
+    }
     let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain)).or_else(|| rules.looks());
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
     found.extend(rules.host());

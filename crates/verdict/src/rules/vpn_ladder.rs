@@ -1,12 +1,17 @@
 //! Rules on the rungs of a tunnel's ladder beyond the message itself: other ports, other octets, quiet times.
 
-use faultline_record::{Failure, NotRun, Outcome, Purpose};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use faultline_record::{Engine, Failure, NotRun, Observation, Outcome, Purpose};
 
 use super::Finding;
 use super::vpn::{Rules, way};
 use crate::features::Tunnel;
 use crate::paired::{LIKELY, Pairs, SETTLED};
 
+/// Unrelated operators that must all be silent over UDP: one may be blocked itself.
+const OPERATORS_WANTED: usize = 2;
 /// What is sent in a first message's place.
 const OTHER_OCTETS: [Purpose; 3] = [Purpose::PrintableBytes, Purpose::TlsBytes, Purpose::RandomBytes];
 
@@ -28,6 +33,33 @@ impl Rules<'_> {
         let never = plain.iter().all(|tunnel| tunnel.row.outcome.failure().and_then(way) == Some(how));
         let finding = || self.finding("vpn.same_port", &[closed]).pointing_at(self.mechanism(how));
         never.then(finding)
+    }
+
+    /// Over UDP nobody answers, neither the server nor operators that have nothing to do with it, and nobody has in this measurement.
+    pub(super) fn udp_silent(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
+        let is_silent =
+            |row: &Observation| matches!(row.outcome.failure(), Some(Failure::GenericTimeoutError | Failure::TimedOut));
+        let rows = &self.features.measurement.observations;
+        let is_udp =
+            |row: &&Observation| row.quic().is_some() || row.dns().is_some_and(|dns| dns.engine == Engine::Udp);
+        let elsewhere: Vec<&Observation> = rows
+            .iter()
+            .filter(|row| row.purpose == Purpose::QuicElsewhere && row.outcome.not_run().is_none())
+            .filter(is_udp)
+            .collect();
+        let operators: BTreeSet<IpAddr> = elsewhere.iter().filter_map(|row| row.address).collect();
+        let is_answered = |row: &Observation| {
+            is_udp(&row) && row.purpose != Purpose::Helper && row.outcome.not_run().is_none() && !is_silent(row)
+        };
+        let is_dead = !self.protocol().is_tcp()
+            && operators.len() >= OPERATORS_WANTED
+            && plain.iter().all(|tunnel| is_silent(tunnel.row))
+            && !rows.iter().any(is_answered);
+        let seqs = plain.iter().map(|tunnel| tunnel.row.seq).chain(elsewhere.iter().map(|row| row.seq)).collect();
+        let listed = super::listed(operators);
+        let fields: &[(&str, &dyn std::fmt::Display)] =
+            &[("host", &self.features.host), ("protocol", &self.protocol()), ("elsewhere", &listed)];
+        is_dead.then(|| Finding::new("vpn.udp_silent", seqs, fields).pointing_at("udp.timeout"))
     }
 
     /// Nothing could be asked: no credentials were given, and a server without them is silent or something else to everybody.
