@@ -152,7 +152,7 @@ fn closed(gate: &Gate, found: &[Finding]) -> Option<(Cause, String)> {
 /// outcome was known.
 fn enough(measurement: &Measurement, found: &[Finding]) -> bool {
     let works = found.iter().any(|finding| finding.rule.group == "response");
-    if found.iter().any(|finding| finding.rule.id == "vpn.unanswerable") {
+    if found.iter().any(|finding| matches!(finding.rule.id.as_str(), "vpn.unanswerable" | "vpn.no_credentials")) {
         return works;
     }
     let cut = |row: &faultline_record::Observation| {

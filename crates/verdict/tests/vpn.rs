@@ -229,3 +229,46 @@ fn outputs_tell_a_proxy_from_a_vpn_and_what_can_be_read_from_what_cannot() {
     let web = World::measuring("https://site.example/").done();
     assert!(!sentence_of(&web, &verdict).starts_with("proxy"));
 }
+
+#[test]
+fn another_port_or_other_octets_speak_for_a_filter_and_settle_nothing_alone() {
+    let with = |purpose, outcome| ladder(silence(), silence()).tunnel(purpose, GENUINE, outcome);
+    let lives = |world: World| world.host_alive(GENUINE, failed(Failure::ConnectionRefused)).judged();
+    let likely = |verdict| is(&verdict, State::LikelyBlocked, Cause::Interference, &["vpn.openvpn.timeout"]);
+    likely(lives(with(Purpose::OtherPort, Outcome::Ok)));
+    likely(lives(with(Purpose::PrintableBytes, failed(Failure::EofError))));
+    assert_eq!(lives(with(Purpose::OtherPort, silence())).state, State::Impaired, "no server need be there");
+    assert_eq!(lives(with(Purpose::TlsBytes, silence())).state, State::Impaired, "it may be the server's way");
+}
+
+#[test]
+fn a_message_that_fails_now_and_then_is_blocked_where_printable_characters_never_do() {
+    let start = || {
+        let world = World::measuring("openvpn+udp://vpn.example:1194").system_says(GENUINE).others_say(GENUINE);
+        world.tunnel(Purpose::Main, GENUINE, silence()).tunnel(Purpose::Retry, GENUINE, Outcome::Ok)
+    };
+    let judged = |failures: usize, innocent_failures: usize| {
+        let mut world = start();
+        for round in 0..24 {
+            let own = if round < failures { silence() } else { Outcome::Ok };
+            let printable = if round >= 24 - innocent_failures { silence() } else { failed(Failure::EofError) };
+            world = world.tunnel(Purpose::Retry, GENUINE, own).tunnel(Purpose::PrintableBytes, GENUINE, printable);
+        }
+        world.judged()
+    };
+    is(&judged(8, 0), State::Blocked, Cause::Interference, &["vpn.openvpn.timeout"]);
+    assert_eq!(judged(0, 0).state, State::Impaired, "it failed once");
+    assert!(!matches!(judged(6, 6).state, State::Blocked | State::LikelyBlocked), "a bad line");
+}
+
+#[test]
+fn a_server_that_is_cut_off_for_a_time_is_blocked_and_says_so() {
+    let after = |own, again| {
+        let world = ladder(silence(), silence()).tunnel(Purpose::QuietInnocent, GENUINE, Outcome::Ok);
+        world.tunnel(Purpose::QuietOwn, GENUINE, own).tunnel(Purpose::QuietAgain, GENUINE, again).judged()
+    };
+    let verdict = after(silence(), silence());
+    assert_eq!((verdict.state, verdict.cause), (State::Blocked, Cause::Interference), "{verdict:#?}");
+    assert!(verdict.mechanisms.contains(&"vpn.openvpn.residual".to_owned()), "{:?}", verdict.mechanisms);
+    assert_ne!(after(silence(), Outcome::Ok).state, State::Blocked);
+}
