@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 
-use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, Witnessed};
-use faultline_verdict::{Fingerprints, Verdict, judge_with};
+use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, RunId, Witnessed};
+use faultline_verdict::{Company, Fingerprints, Verdict, judge_among, judge_with};
 
 use crate::files::Stop;
 use crate::interrupt::Interrupt;
@@ -44,6 +44,7 @@ impl<'a> Judged<'a> {
     ) -> Result<Option<Stop>, RecordError> {
         self.progress.begin(reader.file(), reader.count(&self.filter)?);
         let filter = self.filter;
+        let company = company(reader, &self.fingerprints, filter.run)?;
         reader.for_each(&filter, |witnessed| {
             self.progress.step();
             if self.interrupt.came() {
@@ -52,7 +53,7 @@ impl<'a> Judged<'a> {
             if !self.is_wanted(&witnessed) {
                 return ControlFlow::Continue(());
             }
-            let verdict = judge_with(&self.fingerprints, &witnessed.measurement, &witnessed.witness);
+            let verdict = judge_among(&self.fingerprints, &witnessed.measurement, &witnessed.witness, &company);
             visit(&witnessed, verdict)
                 .map_or_else(|error| ControlFlow::Break(Stop::Output(error)), ControlFlow::Continue)
         })
@@ -72,4 +73,17 @@ impl<'a> Judged<'a> {
     pub fn again(self) -> u64 {
         self.again
     }
+}
+
+/// What the measurements of a run (or of each run of a file) say of each other; nothing where none went to a tunnel.
+pub fn company(reader: &Reader, fingerprints: &Fingerprints, run: Option<RunId>) -> Result<Company, RecordError> {
+    let mut company = Company::default();
+    if reader.has_tunnels()? {
+        reader.for_each(&Filter { run, ..Filter::default() }, |witnessed| {
+            let measurement = &witnessed.measurement;
+            company.note(measurement, &judge_with(fingerprints, measurement, &witnessed.witness));
+            ControlFlow::<()>::Continue(())
+        })?;
+    }
+    Ok(company)
 }

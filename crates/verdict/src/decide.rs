@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_record::{Endpoint, Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
+use crate::company::Company;
 use crate::features::Features;
 use crate::fingerprint::Fingerprints;
 use crate::fuse::{fuse, is_beside};
@@ -29,8 +30,18 @@ pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
 
 /// The same, with what these fingerprints say of answers and of pages in the clear.
 pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witness: &Witness) -> Verdict {
+    judge_among(fingerprints, measurement, witness, &Company::default())
+}
+
+/// The same, with what other measurements of its run say.
+pub fn judge_among(
+    fingerprints: &Fingerprints,
+    measurement: &Measurement,
+    witness: &Witness,
+    company: &Company,
+) -> Verdict {
     let gate = Gate::of(measurement, witness);
-    let judge_family = |family| judge_family(fingerprints, measurement, &gate, family);
+    let judge_family = |family| judge_family(fingerprints, measurement, &gate, (family, company));
     let mut verdict = judge_family(None);
     verdict.families = [Family::V4, Family::V6]
         .into_iter()
@@ -38,7 +49,7 @@ pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witnes
         .map(|family| (family.name(), judge_family(Some(family)).state))
         .collect();
     if let Some(over_quic) = quic::apart(measurement) {
-        verdict.families.insert("quic", self::judge_family(fingerprints, &over_quic, &gate, None).state);
+        verdict.families.insert("quic", self::judge_family(fingerprints, &over_quic, &gate, (None, company)).state);
     }
     verdict
 }
@@ -54,14 +65,16 @@ fn judge_family(
     fingerprints: &Fingerprints,
     measurement: &Measurement,
     gate: &Gate,
-    family: Option<Family>,
+    (family, company): (Option<Family>, &Company),
 ) -> Verdict {
     let mut features = Features::of(measurement, family);
     features.known = Known::of(&features, fingerprints);
     if gate.state == Some(HealthState::Ipv6Broken) {
         features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
     }
-    let found = findings(&features);
+    let mut found = findings(&features);
+    let is_failed = !found.iter().any(|finding| finding.rule.group == "response");
+    found.extend(company.finding(measurement).filter(|_| is_failed));
     let (beside, about): (Vec<Finding>, Vec<Finding>) = found.iter().cloned().partition(is_beside);
     let p = fuse(&about);
     let stands_alone = found.iter().any(|finding| finding.rule.determinate && finding.rule.group == "response");

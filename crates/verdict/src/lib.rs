@@ -3,6 +3,7 @@
 //!
 //! What each finding is worth stands in `rules.toml`; the methodology page of the documentation explains it.
 
+mod company;
 mod decide;
 mod features;
 mod fingerprint;
@@ -19,7 +20,8 @@ mod text;
 mod verdict;
 pub mod words;
 
-pub use decide::{judge, judge_with};
+pub use company::Company;
+pub use decide::{judge, judge_among, judge_with};
 pub use fingerprint::{
     Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
     no_regexps,

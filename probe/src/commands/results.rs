@@ -4,7 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, MeasurementId, Reader, Run, RunSummary, Witnessed};
-use faultline_verdict::measurement_json;
+use faultline_verdict::{Verdict, measurement_json};
 use serde_json::json;
 
 use crate::cli::Results;
@@ -73,7 +73,7 @@ fn show(reader: &Reader, id: &str, output: OutputOptions) -> Result<Exit, ProbeE
     }
     let measurement = find(reader, id, runs.len())?;
     let Some(witnessed) = reader.measurement(measurement)? else { return Err(unknown(id)) };
-    show_measurement(&witnessed, output);
+    show_measurement(&witnessed, &report::judge_in(reader, &witnessed)?, output);
     Ok(Exit::Done)
 }
 
@@ -116,13 +116,12 @@ fn show_run(reader: &Reader, run: &Run, output: OutputOptions) -> Result<Exit, P
     Ok(Exit::Done)
 }
 
-fn show_measurement(witnessed: &Witnessed, output: OutputOptions) {
-    let verdict = report::judge(witnessed);
+fn show_measurement(witnessed: &Witnessed, verdict: &Verdict, output: OutputOptions) {
     let mut out = stdout();
     let _ = if output.json {
-        writeln!(out, "{}", measurement_json(witnessed, &verdict)).and_then(|()| out.flush())
+        writeln!(out, "{}", measurement_json(witnessed, verdict)).and_then(|()| out.flush())
     } else {
-        detail::print(witnessed, &verdict, &mut out)
+        detail::print(witnessed, verdict, &mut out)
     };
 }
 

@@ -8,8 +8,8 @@ use std::fmt::Arguments;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::ops::ControlFlow;
 
-use faultline_record::{Filter, Reader, RecordError, Witnessed};
-use faultline_verdict::{Fingerprints, Verdict, judge_with, measurement_json};
+use faultline_record::{Filter, Reader, RecordError, RunId, Witnessed};
+use faultline_verdict::{Company, Fingerprints, Verdict, judge_among, judge_with, measurement_json};
 
 use self::table::{Listing, Row};
 
@@ -66,11 +66,30 @@ pub fn for_each_judged(
     filter: &Filter,
     mut visit: impl FnMut(&Witnessed, &Verdict) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
+    let company = company(reader, filter.run)?;
     reader.for_each(filter, |witnessed| {
-        let verdict = judge(&witnessed);
+        let verdict = judge_among(Fingerprints::built_in(), &witnessed.measurement, &witnessed.witness, &company);
         visit(&witnessed, &verdict)
     })?;
     Ok(())
+}
+
+/// Judges one measurement of a file, beside the others of its run.
+pub fn judge_in(reader: &Reader, witnessed: &Witnessed) -> Result<Verdict, RecordError> {
+    let company = company(reader, Some(witnessed.measurement.run))?;
+    Ok(judge_among(Fingerprints::built_in(), &witnessed.measurement, &witnessed.witness, &company))
+}
+
+/// What the measurements of a run say of each other; nothing where none went to a tunnel.
+fn company(reader: &Reader, run: Option<RunId>) -> Result<Company, RecordError> {
+    let mut company = Company::default();
+    if reader.has_tunnels()? {
+        reader.for_each(&Filter { run, ..Filter::default() }, |witnessed| {
+            company.note(&witnessed.measurement, &judge(&witnessed));
+            ControlFlow::<()>::Continue(())
+        })?;
+    }
+    Ok(company)
 }
 
 /// What a failed write to standard output means for a loop.
