@@ -2,9 +2,13 @@
 
 mod world;
 
-use faultline_record::{Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol, Witness, Witnessed};
-use faultline_verdict::{Cause, State, judge, measurement_json, sentence_of, verdict_json};
-use world::{GENUINE, World, failed, is};
+use faultline_record::{
+    Failure, Measurement, NotRun, Outcome, Purpose, RunId, VpnKey, VpnProof, VpnProtocol, Witness, Witnessed,
+};
+use faultline_verdict::{
+    Cause, Company, Fingerprints, Grounds, State, Verdict, judge, measurement_json, sentence_of, verdict_json,
+};
+use world::{GENUINE, World, failed, healthy, heard, is};
 
 fn silence() -> Outcome {
     failed(Failure::GenericTimeoutError)
@@ -271,4 +275,63 @@ fn a_server_that_is_cut_off_for_a_time_is_blocked_and_says_so() {
     assert_eq!((verdict.state, verdict.cause), (State::Blocked, Cause::Interference), "{verdict:#?}");
     assert!(verdict.mechanisms.contains(&"vpn.openvpn.residual".to_owned()), "{:?}", verdict.mechanisms);
     assert_ne!(after(silence(), Outcome::Ok).state, State::Blocked);
+}
+
+/// What is said of the first of these, beside the others of the run: tunnels of these providers, silent or not, and web sites.
+fn beside(tunnels: &[(&str, Outcome)], sites: usize) -> Verdict {
+    let (mut company, run, mut first) = (Company::default(), RunId::new(), None);
+    let mut note = |world: World| {
+        let seen = Measurement { run, ..world.done() };
+        company.note(&seen, &judge(&seen, &healthy()));
+        seen
+    };
+    for (input, outcome) in tunnels {
+        let mut world = World::measuring(input);
+        for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+            world = world.tunnel(purpose, GENUINE, *outcome);
+        }
+        let seen = note(world.host_alive(GENUINE, failed(Failure::ConnectionRefused)));
+        first.get_or_insert(seen);
+    }
+    for _ in 0..sites {
+        let site = World::measuring("https://x.com/").system_says(GENUINE).connects(GENUINE, Outcome::Ok);
+        note(site.tls(Purpose::Main, GENUINE, Outcome::Ok, heard()).responds(Purpose::Main, GENUINE, 200));
+    }
+    let seen = first.unwrap();
+    Grounds::new(&Fingerprints::NONE).among(&company).judge(&seen, &healthy())
+}
+
+#[test]
+fn several_providers_that_fail_over_several_protocols_speak_for_a_filter_of_protocols() {
+    let all = [
+        ("openvpn+udp://one.example:1194", silence()),
+        ("ikev2://two.example:500", silence()),
+        ("openvpn+udp://three.example:1194", silence()),
+    ];
+    let verdict = beside(&all, 4);
+    assert_eq!((verdict.state, verdict.cause), (State::LikelyBlocked, Cause::Interference), "{verdict:#?}");
+    assert!(verdict.evidence.iter().any(|evidence| evidence.rule == "vpn.several_providers"));
+    let state = |tunnels: &[(&str, Outcome)], sites| beside(tunnels, sites).state;
+    assert_eq!(state(&all, 0), State::Impaired, "no web site is known to work");
+    assert_eq!(state(&all[..2], 4), State::Impaired, "two providers");
+    assert_eq!(state(&[all[0], all[0], all[0]], 4), State::Impaired, "one provider, three servers");
+    let one = [all[0], ("openvpn+udp://two.example:1194", silence()), all[2]];
+    assert_eq!(state(&one, 4), State::Impaired, "one protocol");
+    let with_others = [
+        all[0],
+        all[1],
+        all[2],
+        ("ikev2://a.example:500", Outcome::Ok),
+        ("ikev2://b.example:500", Outcome::Ok),
+        ("ikev2://c.example:500", Outcome::Ok),
+    ];
+    assert_eq!(state(&with_others, 4), State::Impaired, "as many answer");
+}
+
+#[test]
+fn who_has_no_credentials_knows_nothing_and_is_told_so() {
+    let world = World::measuring("ss://proxy.example:8388").system_says(GENUINE);
+    let verdict = world.tunnel(Purpose::Main, GENUINE, Outcome::NotRun(NotRun::NoKey)).judged();
+    assert_eq!(verdict.state, State::Insufficient, "{verdict:#?}");
+    assert!(verdict.evidence.iter().any(|evidence| evidence.rule == "vpn.no_credentials"), "{verdict:#?}");
 }

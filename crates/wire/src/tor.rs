@@ -1,5 +1,5 @@
 //! Tor's link protocol between a client and a relay, as far as it shows who the relay is and that it works: cells (tor-spec,
-//! "Channels"; link versions 3 to 5), the certificates of a CERTS cell (cert-spec), CREATE_FAST. Signatures are checked
+//! "Channels"; link versions 3 to 5), the certificates of a CERTS cell (cert-spec), `CREATE_FAST`. Signatures are checked
 //! elsewhere.
 
 use alloc::vec;
@@ -104,21 +104,28 @@ pub fn signed(certificate: &[u8], kind: u8) -> Option<Signed<'_>> {
     Some(Signed { expires, certified, by, covered, signature })
 }
 
-/// What the RSA identity says of the Ed25519 one (cert-spec, "RSA->Ed25519 cross-certificate"): the key, when it ends in hours since
-/// 1970, what is signed behind its prefix, and by what.
-pub fn cross(certificate: &[u8]) -> Option<(&[u8; 32], u32, &[u8], &[u8])> {
-    let (key, rest) = certificate.split_first_chunk::<32>()?;
-    let (expires, rest) = rest.split_first_chunk::<4>()?;
-    let (&length, signature) = rest.split_first()?;
-    (signature.len() == usize::from(length)).then_some((
-        key,
-        u32::from_be_bytes(*expires),
-        certificate.get(..36)?,
-        signature,
-    ))
+/// What the RSA identity says of the Ed25519 one (cert-spec, "RSA->Ed25519 cross-certificate").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cross<'a> {
+    /// The Ed25519 identity.
+    pub key: &'a [u8; 32],
+    /// What is signed, behind a prefix.
+    pub covered: &'a [u8],
+    /// By this.
+    pub signature: &'a [u8],
 }
 
-/// A NETINFO cell of a client's, who says neither the time nor its address, and a CREATE_FAST behind it.
+/// Reads one; `None` if it is broken.
+pub fn cross(certificate: &[u8]) -> Option<Cross<'_>> {
+    let (key, rest) = certificate.split_first_chunk::<32>()?;
+    // When it ends.
+    let (_, rest) = rest.split_first_chunk::<4>()?;
+    let (&length, signature) = rest.split_first()?;
+    let covered = certificate.get(..36)?;
+    (signature.len() == usize::from(length)).then_some(Cross { key, covered, signature })
+}
+
+/// A NETINFO cell of a client's, who says neither the time nor its address, and a `CREATE_FAST` behind it.
 pub fn create_fast(version: u16, material: &[u8; MATERIAL]) -> Vec<u8> {
     let fixed = |circuit: &[u8], command: u8, start: &[u8]| {
         let mut body = vec![0; FIXED];
@@ -185,7 +192,8 @@ mod tests {
     #[test]
     fn a_cross_certificate_ends_with_its_signature() {
         let whole = [&[7; 32][..], &[0, 0, 1, 0], &[3], &[1, 2, 3]].concat();
-        assert_eq!(cross(&whole), Some((&[7; 32], 256, &whole[..36], &[1, 2, 3][..])));
+        let expected = Cross { key: &[7; 32], covered: &whole[..36], signature: &[1, 2, 3] };
+        assert_eq!(cross(&whole), Some(expected));
         for cut in 0..whole.len() {
             assert_eq!(cross(&whole[..cut]), None, "cut at {cut}");
         }

@@ -16,9 +16,9 @@ use crate::drive::{FirstMessage, Shape};
 const ROUNDS: usize = 2;
 /// Ports at which hosts of tunnels answer as well: HTTPS and HTTP (IANA). A refusal is an answer.
 const COMMON_PORTS: [u16; 2] = [443, 80];
-/// Quiet times over UDP, where nothing but a helper's word says that there may be something to wait for: together the 60 s that
+/// Quiet times over UDP, where nothing but a helper's word says that there may be something to wait for: longer than the 60 s that
 /// are the shortest known (science reference, section 2.4).
-const QUIET_UDP: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
+const QUIET_UDP: [Duration; 3] = [Duration::from_secs(15), Duration::from_secs(45), Duration::from_mins(1)];
 /// Other ports of the protocol that are tried.
 const OTHER_PORTS: usize = 2;
 

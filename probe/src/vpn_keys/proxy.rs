@@ -85,9 +85,12 @@ pub(super) fn shadowsocks(table: &Table<'_, '_>) -> Parsed<Entry> {
         .text("method", METHODS, method)?
         .ok_or_else(|| wrong(table.at, format!("method is needed: {METHODS}")))?;
     let expected = if is_2022 { "a key in base64, as long as the cipher's" } else { "a text that is not empty" };
-    let password = table.text("password", expected, |text| match is_2022 {
-        true => BASE64_STANDARD.decode(text).ok().filter(|key| key.len() == method.octets()),
-        false => Some(text.as_bytes().to_vec()).filter(|text| !text.is_empty()),
+    let password = table.text("password", expected, |text| {
+        if is_2022 {
+            BASE64_STANDARD.decode(text).ok().filter(|key| key.len() == method.octets())
+        } else {
+            Some(text.as_bytes().to_vec()).filter(|text| !text.is_empty())
+        }
     })?;
     let password = SecretOctets::new(password.ok_or_else(|| wrong(table.at, "password is needed"))?);
     let key = ShadowsocksKey { method, is_2022, password, standing: standing(table)? };

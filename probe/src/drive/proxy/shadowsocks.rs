@@ -163,8 +163,11 @@ mod tests {
     #[test]
     fn a_password_becomes_the_key_that_openssl_makes_of_it() {
         // echo | openssl enc -aes-256-cbc -md md5 -nosalt -pass pass:foobar -P
-        let key: String = master(b"foobar", 32).iter().map(|octet| format!("{octet:02x}")).collect();
-        assert_eq!(key, "3858f62230ac3c915f300c664312c63f568378529614d22ddb49237d2f60bfdf");
+        let expected = [
+            0x38, 0x58, 0xf6, 0x22, 0x30, 0xac, 0x3c, 0x91, 0x5f, 0x30, 0x0c, 0x66, 0x43, 0x12, 0xc6, 0x3f, 0x56, 0x83,
+            0x78, 0x52, 0x96, 0x14, 0xd2, 0x2d, 0xdb, 0x49, 0x23, 0x7d, 0x2f, 0x60, 0xbf, 0xdf,
+        ];
+        assert_eq!(master(b"foobar", 32), expected);
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn identity(cell: &[u8], circuit: usize, leaf: &[u8]) -> Option<Identity> {
     UnparsedPublicKey::new(&ED25519, signing.certified).verify(link.covered, link.signature).ok()?;
     let is_this = digest(&SHA256, leaf).as_ref() == link.certified;
     let (_, rsa) = X509Certificate::from_der(of(RSA_IDENTITY)?).ok()?;
-    let (key, _, covered, signature) = wire::cross(of(CROSS)?)?;
+    let wire::Cross { key, covered, signature } = wire::cross(of(CROSS)?)?;
     let hash = digest(&SHA256, &[CROSS_PREFIX, covered].concat());
     let is_crossed = *key == ed25519 && opens_to(&rsa, signature, hash.as_ref())?;
     let fingerprint = digest(&SHA1_FOR_LEGACY_USE_ONLY, &rsa.public_key().subject_public_key.data);
