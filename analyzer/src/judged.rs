@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 
-use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, Witnessed};
-use faultline_verdict::{Fingerprints, Grounds, Verdict};
+use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, RunId, Witnessed};
+use faultline_verdict::{Company, Fingerprints, Grounds, Verdict, judge_with};
 
 use crate::files::Stop;
 use crate::interrupt::Interrupt;
@@ -53,8 +53,9 @@ impl<'a> Judged<'a> {
         reader: &Reader,
         mut visit: impl FnMut(Grounds<'_>, &Witnessed) -> io::Result<()>,
     ) -> Result<Option<Stop>, RecordError> {
+        let company = company(reader, &self.fingerprints, self.filter.run)?;
         let fingerprints = std::mem::take(&mut self.fingerprints);
-        let end = self.read_by(reader, |witnessed| visit(Grounds::new(&fingerprints), witnessed));
+        let end = self.read_by(reader, |witnessed| visit(Grounds::new(&fingerprints).among(&company), witnessed));
         self.fingerprints = fingerprints;
         end
     }
@@ -98,4 +99,17 @@ impl<'a> Judged<'a> {
     pub fn again(self) -> u64 {
         self.again
     }
+}
+
+/// What the measurements of a run (or of each run of a file) say of each other; nothing where none went to a tunnel.
+pub fn company(reader: &Reader, fingerprints: &Fingerprints, run: Option<RunId>) -> Result<Company, RecordError> {
+    let mut company = Company::default();
+    if reader.has_tunnels()? {
+        reader.for_each(&Filter { run, ..Filter::default() }, |witnessed| {
+            let measurement = &witnessed.measurement;
+            company.note(measurement, &judge_with(fingerprints, measurement, &witnessed.witness));
+            ControlFlow::<()>::Continue(())
+        })?;
+    }
+    Ok(company)
 }

@@ -259,7 +259,7 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Tls { .. } => "dns, tcp, tls",
         Endpoint::Quic { path: Some(_), .. } => "dns, quic, http",
         Endpoint::Quic { .. } => "dns, quic",
-        Endpoint::Vpn { protocol, .. } if protocol.is_tls() => "dns, tcp, tls, vpn",
+        Endpoint::Vpn { protocol, .. } if protocol.has_tls_step() => "dns, tcp, tls, vpn",
         Endpoint::Vpn { protocol, .. } if protocol.is_tcp() => "dns, tcp, vpn",
         Endpoint::Vpn { .. } => "dns, vpn",
         Endpoint::Dns { .. } => "dns",

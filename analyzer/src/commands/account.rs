@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use faultline_record::{Endpoint, HealthCheck, Measurement, Observation, Origin, Run, RunSummary, Witnessed, hex};
 use faultline_verdict::words::{self, clean};
-use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table, tunnel_words};
+use faultline_verdict::{
+    Company, Evidence, State, Verdict, local_health, state_words, summary_sentence, table, tunnel_words,
+};
 
 use crate::page::Page;
 use crate::print::{clock_words, percent};
@@ -27,6 +29,8 @@ pub struct Found {
     pub end: Option<RunSummary>,
     /// Where it comes from, if another tool made it.
     pub origin: Option<Origin>,
+    /// What the others of its run say of it.
+    pub company: Company,
 }
 
 /// What an explanation is made from.

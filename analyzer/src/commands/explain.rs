@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use faultline_record::{Filter, MeasurementId, Origin, Reader, RecordError, Run, Witnessed};
-use faultline_verdict::{judge_with, measurement_json};
+use faultline_verdict::{Fingerprints, Grounds, measurement_json};
 use serde_json::{Value, json};
 
 use crate::cli::{ExplainArgs, IdPart};
@@ -14,6 +14,7 @@ use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
+use crate::judged::company;
 use crate::page::Page;
 use crate::print::told;
 use crate::progress::Progress;
@@ -36,11 +37,12 @@ pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
         },
     };
     let mut found = None;
-    if let Err(stop) = files.each(|reader| look(reader, id, &mut found).map(|()| None)) {
+    if let Err(stop) = files.each(|reader| look(reader, id, &fingerprints, &mut found).map(|()| None)) {
         return stop.end();
     }
     let Some(found) = found else { return missing(&files, &id.to_string()) };
-    let verdict = judge_with(&fingerprints, &found.witnessed.measurement, &found.witnessed.witness);
+    let Witnessed { measurement, witness } = &found.witnessed;
+    let verdict = Grounds::new(&fingerprints).among(&found.company).judge(measurement, witness);
     let out = io::BufWriter::new(io::stdout().lock());
     let withheld = told(options.with_endpoints).withheld(&found.witnessed.measurement);
     if options.json.unwrap_or_default() {
@@ -107,7 +109,12 @@ fn missing(files: &Files, id: &str) -> Result<Exit, AnalyzerError> {
 }
 
 /// Looks into one file; the first that holds the measurement counts, later ones are compared with it.
-fn look(reader: &Reader, id: MeasurementId, found: &mut Option<Found>) -> Result<(), RecordError> {
+fn look(
+    reader: &Reader,
+    id: MeasurementId,
+    fingerprints: &Fingerprints,
+    found: &mut Option<Found>,
+) -> Result<(), RecordError> {
     let Some(witnessed) = reader.measurement(id)? else { return Ok(()) };
     let file = reader.file().to_path_buf();
     if let Some(first) = found {
@@ -122,6 +129,7 @@ fn look(reader: &Reader, id: MeasurementId, found: &mut Option<Found>) -> Result
         run: reader.runs()?.into_iter().find(|candidate| candidate.id == run),
         end: reader.run_end(run)?,
         origin: reader.origin(id)?,
+        company: company(reader, fingerprints, Some(run))?,
         witnessed,
     });
     Ok(())

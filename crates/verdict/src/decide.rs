@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_record::{Endpoint, Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
+use crate::company::Company;
 use crate::context::{Context, Place};
 use crate::features::Features;
 use crate::fingerprint::Fingerprints;
@@ -33,18 +34,20 @@ pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witnes
     Grounds::new(fingerprints).judge(measurement, witness)
 }
 
-/// What measurements are judged by: the evidence table, known pages and answers, and what other measurements say.
+/// What measurements are judged by: the evidence table, known pages and answers, and what other measurements say: of other
+/// networks, and of the same run.
 #[derive(Clone, Copy, Debug)]
 pub struct Grounds<'a> {
     fingerprints: &'a Fingerprints,
     table: &'static Table,
     context: Option<(&'a Context, Place<'a>)>,
+    company: Option<&'a Company>,
 }
 
 impl<'a> Grounds<'a> {
     /// The table that is compiled in, and no context: what one vantage point knows.
     pub fn new(fingerprints: &'a Fingerprints) -> Self {
-        Self { fingerprints, table: table(), context: None }
+        Self { fingerprints, table: table(), context: None, company: None }
     }
 
     /// Another table's figures. A finding that it does not know counts for nothing.
@@ -57,6 +60,12 @@ impl<'a> Grounds<'a> {
     #[must_use]
     pub fn in_context(self, context: &'a Context, place: Place<'a>) -> Self {
         Self { context: Some((context, place)), ..self }
+    }
+
+    /// What other measurements of its run say.
+    #[must_use]
+    pub fn among(self, company: &'a Company) -> Self {
+        Self { company: Some(company), ..self }
     }
 
     /// Judges one measurement. Pure: the same facts and grounds give the same verdict, byte for byte.
@@ -81,7 +90,7 @@ impl<'a> Grounds<'a> {
 
 fn judge_on(grounds: &Grounds<'_>, measurement: &Measurement, witness: &Witness) -> Verdict {
     let gate = Gate::of(measurement, witness);
-    // Parts of a measurement are judged by what the vantage saw of them alone: others do not tell them apart.
+    // Parts of a measurement are judged by what the vantage saw of them alone: other networks do not tell them apart.
     let alone = Grounds { context: None, ..*grounds };
     let judge_family = |family| judge_family(&alone, measurement, &gate, family);
     let mut verdict = self::judge_family(grounds, measurement, &gate, None);
@@ -115,6 +124,8 @@ fn judge_family(grounds: &Grounds<'_>, measurement: &Measurement, gate: &Gate, f
     if let Some((context, place)) = grounds.context {
         context.fire(&features, place, &mut found);
     }
+    let is_failed = !found.iter().any(|finding| finding.rule.group == "response");
+    found.extend(grounds.company.and_then(|company| company.finding(measurement)).filter(|_| is_failed));
     let found: Vec<Finding> = found.into_iter().filter_map(|finding| grounds.weighed(finding)).collect();
     let (beside, about): (Vec<Finding>, Vec<Finding>) = found.iter().cloned().partition(is_beside);
     let p = fuse(table, &about);
@@ -152,7 +163,7 @@ fn closed(gate: &Gate, found: &[Finding]) -> Option<(Cause, String)> {
 /// outcome was known.
 fn enough(measurement: &Measurement, found: &[Finding]) -> bool {
     let works = found.iter().any(|finding| finding.rule.group == "response");
-    if found.iter().any(|finding| finding.rule.id == "vpn.unanswerable") {
+    if found.iter().any(|finding| matches!(finding.rule.id.as_str(), "vpn.unanswerable" | "vpn.no_credentials")) {
         return works;
     }
     let cut = |row: &faultline_record::Observation| {

@@ -4,6 +4,7 @@
 //! What each finding is worth stands in `rules.toml`; the methodology page of the documentation explains it.
 
 mod cells;
+mod company;
 mod context;
 mod decide;
 mod features;
@@ -25,6 +26,7 @@ mod withheld;
 pub mod words;
 
 pub use cells::{Answered, Cell, Cells, Counts, Existence, Grid, Prevalence, Profile, Rung, resolvers};
+pub use company::Company;
 pub use context::{
     Context, ControlState, Hour, NetworkKey, Place, Proves, Software, Submitter, begin, endpoint_key, hour,
 };

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 use faultline_record::{Filter, MeasurementId, Reader, Run, RunId, RunSummary, Witnessed};
+use faultline_verdict::Verdict;
 use serde_json::json;
 
 use crate::cli::Results;
@@ -93,7 +94,7 @@ fn show(reader: &Reader, id: &str, told: Told, output: OutputOptions) -> Result<
     }
     let measurement = find(reader, id, runs.len())?;
     let Some(witnessed) = reader.measurement(measurement)? else { return Err(unknown(id)) };
-    show_measurement(&witnessed, told, output);
+    show_measurement(&witnessed, &report::judge_in(reader, &witnessed)?, told, output);
     Ok(Exit::Done)
 }
 
@@ -137,13 +138,12 @@ fn show_run(reader: &Reader, run: &Run, told: Told, output: OutputOptions) -> Re
     Ok(Exit::Done)
 }
 
-fn show_measurement(witnessed: &Witnessed, told: Told, output: OutputOptions) {
-    let verdict = report::judge(witnessed);
+fn show_measurement(witnessed: &Witnessed, verdict: &Verdict, told: Told, output: OutputOptions) {
     let mut out = stdout();
     let _ = if output.json {
-        writeln!(out, "{}", told.json(witnessed, &verdict)).and_then(|()| out.flush())
+        writeln!(out, "{}", told.json(witnessed, verdict)).and_then(|()| out.flush())
     } else {
-        detail::print(witnessed, &verdict, told, &mut out)
+        detail::print(witnessed, verdict, told, &mut out)
     };
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use faultline_record::{Failure, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
+use faultline_record::{Failure, Outcome, Vpn, VpnAnswer, VpnKind, VpnProof, VpnProtocol};
 use faultline_wire::dialogue::{Answer, Dialogue, Turn};
 use faultline_wire::{anyconnect, http_proxy, pptp, socks5, softether, sstp};
 use rustls_pki_types::ServerName;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::tap::{Passed, Tap};
-use super::vpn::{BETWEEN, CUT, DATAGRAM, ended};
+use super::vpn::{BETWEEN, CUT, DATAGRAM, ended, instead};
 use super::{Drive, Exchange, Fault, FirstMessage};
 
 /// Octets of an answer that are read.
@@ -57,7 +57,7 @@ impl Partner<'_> {
 
     /// Whether it leads on to others once it has accepted.
     fn is_proxy(&self) -> bool {
-        matches!(self.protocol, VpnProtocol::Socks5 | VpnProtocol::HttpProxy)
+        self.protocol.kind() == VpnKind::Proxy
     }
 }
 
@@ -104,7 +104,13 @@ impl Drive {
     ) -> io::Result<End> {
         let innocent = self.config().innocent_sni.clone();
         let Some(mut client) = partner.client(&innocent) else { return Ok(End::Odd) };
-        send_first(stream, &client.opening(), first, partner.protocol).await?;
+        let opening = client.opening();
+        if let FirstMessage::Instead(shape) = first {
+            let length = instead(stream, &shape.octets(opening.len())).await?;
+            seen.bytes_received += length as u64;
+            return Ok(if length == 0 { End::Closed } else { End::Odd });
+        }
+        send_first(stream, &opening, first, partner.protocol).await?;
         let (mut heard, mut buffer) = (Vec::new(), [0; DATAGRAM]);
         loop {
             match client.hear(&heard) {

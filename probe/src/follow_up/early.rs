@@ -23,7 +23,7 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
                 quic_differential(rows.clone(), innocent),
                 tcp_copy(rows.clone()),
                 super::negotiation::wanted(rows.clone()),
-                tunnel(rows.clone()),
+                super::tunnel::wanted(rows.clone()),
                 forged_certificate(rows),
             ]
         })
@@ -52,21 +52,6 @@ fn silent_quic<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Optio
 fn quic_differential<'a>(rows: impl Iterator<Item = &'a Observation> + Clone, innocent: &str) -> Option<Experiment> {
     let (address, own) = silent_quic(rows).filter(|(_, own)| own != innocent)?;
     Some(Experiment::QuicDifferential { address, own })
-}
-
-/// A tunnel whose first message was not answered; within TLS that offers no name, the handshake is one. (Of a name that is
-/// offered others ask.)
-fn tunnel<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
-    rows.clone().find(|row| row.vpn().is_some())?;
-    let is_first = |row: &&Observation| match row.tls() {
-        Some(tls) => tls.sni.is_none() && tls.chain.is_empty(),
-        None => row.vpn().is_some(),
-    };
-    let mut sent = rows.filter(is_first).filter(|row| row.outcome.not_run().is_none());
-    if sent.clone().any(|row| row.outcome == Outcome::Ok) {
-        return None;
-    }
-    Some(Experiment::Tunnel { address: sent.find_map(address)? })
 }
 
 fn tcp_copy<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {

@@ -12,6 +12,7 @@ mod connect;
 mod control;
 mod experiments;
 mod http3;
+mod ladder;
 mod log;
 mod names;
 mod negotiation;
@@ -47,7 +48,7 @@ use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up::{self, Experiment, Planner, Purse};
 use crate::helper::HelperClient;
-use crate::vpn_keys::OpenvpnKey;
+use crate::vpn_keys::{OpenvpnKey, ProxyKeys};
 
 pub use self::survey::{Survey, survey};
 
@@ -96,8 +97,10 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         helper: context.helper,
         purse: context.purse,
         resting: context.resting,
+        rests: AtomicUsize::new(0),
         sender: Sender::of(drive, target),
         openvpn_key: drive.config().vpn_keys.openvpn(target),
+        proxy_keys: drive.config().vpn_keys.proxy(target),
         server_name: plain(&target.endpoint.host_and_port().0),
     });
     match &target.endpoint {
@@ -141,8 +144,11 @@ struct Walk {
     helper: Option<Arc<HelperClient>>,
     purse: Arc<Purse>,
     resting: Arc<AtomicUsize>,
+    /// How many of its own steps rest.
+    rests: AtomicUsize,
     sender: Sender,
     openvpn_key: Option<Arc<OpenvpnKey>>,
+    proxy_keys: ProxyKeys,
     /// What a server's certificate is held against, where no name is offered.
     server_name: String,
 }
@@ -175,10 +181,14 @@ impl Walk {
     /// Lets a time pass. The target's deadline is put off by it, and its place in the run is free meanwhile.
     async fn rest(&self, time: Duration) {
         self.cut.put_off(time);
-        self.resting.fetch_add(1, Ordering::Relaxed);
         // When it is cut short, the rows after it say so.
-        let _ = self.cut.guard(tokio::time::sleep(time)).await;
-        self.resting.fetch_sub(1, Ordering::Relaxed);
+        let _ = self.at_leisure(tokio::time::sleep(time)).await;
+    }
+
+    /// Does what is mostly waiting, of a few packets: its place in the run is free meanwhile.
+    async fn at_leisure<T>(&self, doing: impl Future<Output = T>) -> Result<T, NotRun> {
+        let _rest = Rest::begin(self);
+        self.cut.guard(doing).await
     }
 
     /// `dns://`: one resolver's word, by our own query.
@@ -340,6 +350,26 @@ impl Walk {
     }
 }
 
+/// A measurement that rests, however many of its steps do; over when it is dropped.
+struct Rest<'a>(&'a Walk);
+
+impl<'a> Rest<'a> {
+    fn begin(walk: &'a Walk) -> Self {
+        if walk.rests.fetch_add(1, Ordering::Relaxed) == 0 {
+            walk.resting.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(walk)
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if self.0.rests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.resting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What came of one family in a round.
 struct FamilyEnd {
     end: Reached,
@@ -376,7 +406,7 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
             (Some(Offer { host: name, alpn: Alpn::None }), endpoint.http3_url())
         }
-        Endpoint::Vpn { protocol, .. } if protocol.is_tls() => {
+        Endpoint::Vpn { protocol, .. } if protocol.has_tls_step() => {
             (Some(Offer { host: plain(&host), alpn: Alpn::None }), None)
         }
         Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } | Endpoint::Foreign(_) => (None, None),

@@ -23,7 +23,7 @@ impl Walk {
         self.ask_strangers(hop, Family::of(address.ip())).await;
     }
 
-    /// Asks each unrelated operator both: whether any datagram comes back here at all.
+    /// Whether UDP passes here at all: unrelated operators are asked for versions and for a name, at their own addresses.
     pub(super) async fn ask_strangers(&self, hop: u16, family: Family) {
         let strangers = self.drive.config().strangers.quic.iter();
         let strangers = strangers.filter_map(|all| all.iter().copied().find(|one| Family::of(*one) == family));

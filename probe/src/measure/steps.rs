@@ -77,6 +77,17 @@ impl Walk {
     /// A TCP connection. `Err` says why the next step cannot be made.
     pub(super) async fn tcp(&self, place: Place, address: SocketAddr, round: Round) -> Result<Tapped, NotRun> {
         let admission = self.admission(address.ip()).await;
+        self.dial(admission, place, address, round).await
+    }
+
+    /// The same, once leave was given or not.
+    pub(super) async fn dial(
+        &self,
+        admission: Result<Admission, NotRun>,
+        place: Place,
+        address: SocketAddr,
+        round: Round,
+    ) -> Result<Tapped, NotRun> {
         let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tcp))?;
         let ticket = self.log.begin();
         let end = |outcome, detail| self.log.end(ticket, place, outcome, detail, StepData::Tcp);
@@ -94,6 +105,20 @@ impl Walk {
                 Err(reason)
             }
         }
+    }
+
+    /// Leave to ask a tunnel's server, when the pace allows it and the server has had its rest.
+    pub(super) async fn turn(&self, address: IpAddr, is_tcp: bool) -> Result<Admission, NotRun> {
+        let admission = match self.refusal(address) {
+            Some(reason) => return Err(reason),
+            None if is_tcp => self.cut.guard(self.drive.admit()).await?,
+            None => self.cut.guard(self.drive.admit_datagrams()).await?,
+        };
+        let wait = self.drive.manners().reserve(address);
+        if !wait.is_zero() {
+            self.rest(wait).await;
+        }
+        self.cut.guard(std::future::ready(admission)).await
     }
 
     /// A QUIC handshake. `Err` says why nothing can follow it.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use faultline_record::{NotRun, Outcome, StepData, Tls, Vpn, VpnCarrier, VpnProtocol};
+use faultline_record::{NotRun, Outcome, StepData, Tls, Vpn, VpnCarrier, VpnKind, VpnPayload, VpnProtocol};
 
 use super::Walk;
 use super::connect::Round;
@@ -33,7 +33,7 @@ impl Walk {
         // Boxed: each is large, and lives across everything that this one does.
         let begun = match (protocol.carrier(), offer) {
             (VpnCarrier::Udp, _) => Box::pin(self.tunnel_by_udp(address, protocol, round)).await,
-            (VpnCarrier::Tls, Some(offer)) => {
+            (VpnCarrier::Tls, Some(offer)) if !is_instead(round.first) => {
                 Box::pin(self.tunnel_by_tls(place, address, protocol, offer, round)).await
             }
             (VpnCarrier::Tcp | VpnCarrier::Tls, _) => {
@@ -57,7 +57,7 @@ impl Walk {
         if let Some(reason) = self.unsent(protocol) {
             return Err(reason);
         }
-        let admission = self.admission(address.ip()).await?;
+        let admission = self.turn(address.ip(), false).await?;
         let ticket = self.log.begin();
         let asking = async {
             if protocol == VpnProtocol::Wireguard {
@@ -67,7 +67,7 @@ impl Walk {
             let patience = patience(protocol, round.tls);
             self.drive.tunnel_by_udp(admission, address, protocol, round.first, patience, known).await
         };
-        Ok((ticket, self.cut.guard(Box::pin(asking)).await))
+        Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
 
     async fn tunnel_by_tcp(
@@ -77,17 +77,23 @@ impl Walk {
         protocol: VpnProtocol,
         round: Round,
     ) -> Result<Begun, NotRun> {
-        let stream = self.tcp(place, address, round).await?;
+        let admission = self.turn(address.ip(), true).await;
+        let stream = self.dial(admission, place, address, round).await?;
         let ticket = self.log.begin();
         let asking = async {
+            let server = self.server_name.as_str();
             if protocol == VpnProtocol::OpenvpnTcp {
-                let known = (self.openvpn_key.as_ref(), self.server_name.as_str());
+                let known = (self.openvpn_key.as_ref(), server);
                 return self.drive.tunnel_by_tcp(stream, round.first, round.tls, known).await;
+            }
+            if (protocol.kind(), protocol.payload()) == (VpnKind::Proxy, VpnPayload::Encrypted) {
+                let known = (&self.proxy_keys, server);
+                return self.drive.proxy_by_tcp(stream, protocol, round.first, round.tls, known).await;
             }
             let tap = stream.tap();
             self.drive.dialogue(stream, &tap, self.partner(protocol, false), round.first, round.tls).await
         };
-        Ok((ticket, self.cut.guard(Box::pin(asking)).await))
+        Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
 
     /// Within TLS: whoever's certificate it is, for servers of tunnels mostly make their own. In disguise its greeting is cut in two.
@@ -100,19 +106,25 @@ impl Walk {
         round: Round,
     ) -> Result<Begun, NotRun> {
         let round = Round { trusts_anyone: true, ..round };
-        let stream = self.tcp(place, address, round).await;
+        let admission = self.turn(address.ip(), true).await;
+        let stream = self.dial(admission, place, address, round).await;
         let stream = stream.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tls(Tls::default())))?;
         let tap = stream.tap();
         let stream = if round.first == FirstMessage::Disguised { stream.cut_after(CUT) } else { stream };
         let (stream, is_known) = self.tls_and_trust(place, stream, offer, round).await?;
         let ticket = self.log.begin();
         let asking = self.drive.dialogue(stream, &tap, self.partner(protocol, is_known), round.first, round.tls);
-        Ok((ticket, self.cut.guard(Box::pin(asking)).await))
+        Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
 
     fn partner(&self, protocol: VpnProtocol, is_known: bool) -> Partner<'_> {
         Partner { protocol, host: &self.server_name, is_known }
     }
+}
+
+/// Whether other octets go in the place of all that the protocol begins with, TLS included.
+fn is_instead(first: FirstMessage) -> bool {
+    matches!(first, FirstMessage::Instead(_))
 }
 
 /// How long a server is waited for, by how long one usually is.

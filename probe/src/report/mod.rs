@@ -8,10 +8,12 @@ use std::fmt::Arguments;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::ops::ControlFlow;
 
-use faultline_record::{Filter, Measurement, Reader, RecordError, Witnessed};
+use faultline_record::{Filter, Measurement, Reader, RecordError, RunId, Witnessed};
 use faultline_verdict::service::{Cell, FunctionVerdict, ServiceVerdict, Services};
 use faultline_verdict::words::clean;
-use faultline_verdict::{Cause, Fingerprints, State, Verdict, Withheld, judge_with, measurement_json, state_words};
+use faultline_verdict::{
+    Cause, Company, Fingerprints, Grounds, State, Verdict, Withheld, judge_with, measurement_json, state_words,
+};
 
 use self::table::{Listing, Row};
 
@@ -94,8 +96,10 @@ pub fn for_each_judged(
     filter: &Filter,
     mut visit: impl FnMut(&Witnessed, &Verdict) -> ControlFlow<()>,
 ) -> Result<(), RecordError> {
+    let company = company(reader, filter.run)?;
     reader.for_each(filter, |witnessed| {
-        let verdict = judge(&witnessed);
+        let verdict =
+            Grounds::new(Fingerprints::built_in()).among(&company).judge(&witnessed.measurement, &witnessed.witness);
         visit(&witnessed, &verdict)
     })?;
     Ok(())
@@ -119,6 +123,24 @@ pub fn service_lines(reader: &Reader, filter: &Filter) -> Result<Vec<String>, Re
     let fails = services.iter().filter(|service| service.state != State::Ok || service.cause != Cause::None);
     let patterns = cell.spread().into_iter().flat_map(|(found, _)| found).map(|spread| spread.text);
     Ok(fails.map(line).chain(patterns).map(|line| clean(&line)).collect())
+}
+
+/// Judges one measurement of a file, beside the others of its run.
+pub fn judge_in(reader: &Reader, witnessed: &Witnessed) -> Result<Verdict, RecordError> {
+    let company = company(reader, Some(witnessed.measurement.run))?;
+    Ok(Grounds::new(Fingerprints::built_in()).among(&company).judge(&witnessed.measurement, &witnessed.witness))
+}
+
+/// What the measurements of a run say of each other; nothing where none went to a tunnel.
+fn company(reader: &Reader, run: Option<RunId>) -> Result<Company, RecordError> {
+    let mut company = Company::default();
+    if reader.has_tunnels()? {
+        reader.for_each(&Filter { run, ..Filter::default() }, |witnessed| {
+            company.note(&witnessed.measurement, &judge(&witnessed));
+            ControlFlow::<()>::Continue(())
+        })?;
+    }
+    Ok(company)
 }
 
 /// What a failed write to standard output means for a loop.

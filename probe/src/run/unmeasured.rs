@@ -68,7 +68,7 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
             if protocol.is_tcp() {
                 steps.push(StepData::Tcp);
             }
-            if protocol.is_tls() {
+            if protocol.has_tls_step() {
                 steps.push(handshake(server_name()));
             }
             steps.push(StepData::Vpn(Vpn::planned(*protocol)));

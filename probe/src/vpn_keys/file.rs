@@ -11,8 +11,8 @@ use faultline_record::{ServerKey, VpnKey};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::openvpn;
 use super::{Entry, Key, Secret, VpnKeys, Whose, WireguardKey};
+use super::{openvpn, proxy};
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,12 +54,20 @@ fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
     let file = DeTable::parse(text).map_err(|error| not_toml(&error))?;
     let mut entries = Vec::new();
     for (name, value) in file.get_ref() {
-        let unknown = || wrong(name.span().start, "unknown table: known are [[wireguard]] and [[openvpn]]");
+        let unknown = || {
+            wrong(
+                name.span().start,
+                "unknown table: known are [[wireguard]], [[openvpn]], [[shadowsocks]], [[tor]] and [[obfs4]]",
+            )
+        };
         for table in value.get_ref().as_array().ok_or_else(unknown)? {
             let table = Table::of(table)?;
             entries.push(match name.get_ref().as_ref() {
                 "wireguard" => wireguard(&table)?,
                 "openvpn" => openvpn::entry(&table, folder)?,
+                "shadowsocks" => proxy::shadowsocks(&table)?,
+                "tor" => proxy::tor(&table)?,
+                "obfs4" => proxy::obfs4(&table)?,
                 _ => return Err(unknown()),
             });
         }

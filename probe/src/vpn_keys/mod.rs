@@ -3,6 +3,7 @@
 
 mod file;
 mod openvpn;
+mod proxy;
 mod secret;
 
 use std::net::Ipv4Addr;
@@ -13,6 +14,7 @@ use faultline_record::{ServerKey, Target, VpnKey};
 
 pub use self::file::KeysError;
 pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
+pub use self::proxy::{Method, Obfs4Key, ShadowsocksKey, TorIdentity};
 pub use self::secret::{Secret, SecretOctets};
 
 /// All keys of a run.
@@ -56,6 +58,23 @@ pub enum Key {
     Wireguard(Arc<WireguardKey>),
     /// `OpenVPN`.
     Openvpn(Arc<OpenvpnKey>),
+    /// Shadowsocks.
+    Shadowsocks(Arc<ShadowsocksKey>),
+    /// A relay of Tor's, which has no key to give.
+    Tor(Arc<TorIdentity>),
+    /// A bridge behind obfs4.
+    Obfs4(Arc<Obfs4Key>),
+}
+
+/// What is known of one proxy.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyKeys {
+    /// Its password, if it is one of Shadowsocks.
+    pub shadowsocks: Option<Arc<ShadowsocksKey>>,
+    /// Who it should be, if it is a relay.
+    pub tor: Option<Arc<TorIdentity>>,
+    /// Its bridge line, if it is one behind obfs4.
+    pub obfs4: Option<Arc<Obfs4Key>>,
 }
 
 /// What a client of `WireGuard` is configured with.
@@ -92,7 +111,7 @@ impl VpnKeys {
     pub fn wireguard(&self, target: &Target) -> Option<Arc<WireguardKey>> {
         self.of(target).find_map(|key| match key {
             Key::Wireguard(key) => Some(Arc::clone(key)),
-            Key::Openvpn(_) => None,
+            _ => None,
         })
     }
 
@@ -100,8 +119,22 @@ impl VpnKeys {
     pub fn openvpn(&self, target: &Target) -> Option<Arc<OpenvpnKey>> {
         self.of(target).find_map(|key| match key {
             Key::Openvpn(key) => Some(Arc::clone(key)),
-            Key::Wireguard(_) => None,
+            _ => None,
         })
+    }
+
+    /// What is known of a target that is a proxy, in the same way: of each kind what comes first.
+    pub fn proxy(&self, target: &Target) -> ProxyKeys {
+        let mut keys = ProxyKeys::default();
+        for key in self.of(target) {
+            match key {
+                Key::Shadowsocks(key) => _ = keys.shadowsocks.get_or_insert_with(|| Arc::clone(key)),
+                Key::Tor(identity) => _ = keys.tor.get_or_insert_with(|| Arc::clone(identity)),
+                Key::Obfs4(key) => _ = keys.obfs4.get_or_insert_with(|| Arc::clone(key)),
+                Key::Wireguard(_) | Key::Openvpn(_) => {}
+            }
+        }
+        keys
     }
 
     fn of(&self, target: &Target) -> impl Iterator<Item = &Key> {

@@ -87,7 +87,7 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 5] = ["ss", "tor", "obfs4", "udp", "vless"];
+pub const LATER_SCHEMES: [&str; 1] = ["udp"];
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -288,17 +288,11 @@ fn host_and_port(url: &Url) -> Result<(HostName, u16), &'static str> {
     Ok((host, url.port().ok_or("a port is needed, as in tcp://host:443")?))
 }
 
-/// A tunnel's port, where its protocol has one that servers keep to: IKE's (RFC 7296 section 2), L2TP's (RFC 2661 section 8.1), PPTP's
-/// (RFC 2637 section 1.3), HTTPS's for all that is within TLS, SOCKS's and STUN's (IANA).
+/// A tunnel's port, where its protocol has one that servers keep to.
 fn usual_port(protocol: VpnProtocol) -> Option<u16> {
     match protocol {
-        VpnProtocol::Ikev1 | VpnProtocol::Ikev2 => Some(500),
-        VpnProtocol::L2tp => Some(1_701),
-        VpnProtocol::Pptp => Some(1_723),
-        VpnProtocol::Sstp | VpnProtocol::Anyconnect | VpnProtocol::Softether => Some(443),
-        VpnProtocol::Socks5 => Some(1_080),
-        VpnProtocol::Stun => Some(3_478),
         VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp | VpnProtocol::Wireguard | VpnProtocol::HttpProxy => None,
+        _ => protocol.usual_ports().first().copied(),
     }
 }
 
@@ -383,6 +377,11 @@ mod tests {
             "openvpn+tcp://146.70.12.4:443",
             "ikev2://vpn.example.net:500",
             "wireguard://vpn.example.net:51820",
+            "ss://proxy.example.net:8388",
+            "tor://198.51.100.7:9001",
+            "obfs4://198.51.100.7:9002",
+            "trojan://proxy.example.net:443",
+            "vless://proxy.example.net:443",
             "wireguard://146.70.12.4:51820?pubkey=+/ERERERERERERERERERERERERERERERERERERERERE=",
             "ikev1://146.70.12.4:4500",
             "http-proxy://146.70.12.4:3128",
@@ -438,7 +437,7 @@ mod tests {
             "wireguard://146.70.12.4:51820?pubkey=c2VjcmV0",
             "openvpn+udp://146.70.12.4",
             "ss://chacha20:c2VjcmV0@146.70.12.4:8388",
-            "obfs4://146.70.12.4:443?cert=c2VjcmV0",
+            "obfs4://146.70.12.4?cert=c2VjcmV0",
             "trojan://c2VjcmV0@146.70.12.4:443",
             "https://user:c2VjcmV0@x.com/",
             "user:c2VjcmV0@x.com",
@@ -461,6 +460,8 @@ mod tests {
             ("tcp://x.com", "a port is needed"),
             ("openvpn+udp://x.com", "a port is needed"),
             ("wireguard://x.com:51820?pubkey=abc", "44 characters"),
+            ("ss://x.com", "a port is needed"),
+            ("ss://method:password@x.com:8388", "passwords are not sent"),
             ("ikev2://x.com?pubkey=abc", "wireguard:// only"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),

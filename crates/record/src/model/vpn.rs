@@ -37,6 +37,16 @@ named! {
         HttpProxy = "http-proxy",
         /// STUN (RFC 8489), over UDP.
         Stun = "stun",
+        /// Shadowsocks: with ciphers that authenticate, or its edition of 2022 (SIP022).
+        Shadowsocks = "ss",
+        /// A relay or a bridge of Tor's, by its link protocol.
+        Tor = "tor",
+        /// A bridge of Tor's behind obfs4.
+        Obfs4 = "obfs4",
+        /// Trojan: TLS, and a password within it that is not sent.
+        Trojan = "trojan",
+        /// VLESS over TLS, and an identifier within it that is not sent.
+        Vless = "vless",
     }
 }
 
@@ -85,6 +95,14 @@ named! {
         LoginWanted = "login_wanted",
         /// Any protocol: the server speaks it, and refuses.
         Refused = "refused",
+        /// Shadowsocks: data from whom it was asked to connect to, sealed with the password.
+        Relayed = "ss_relayed",
+        /// Tor: the relay's certificates.
+        RelayCertificates = "tor_certificates",
+        /// obfs4: the response that only the holder of the bridge's key can make.
+        BridgeResponse = "obfs4_response",
+        /// Trojan and VLESS: TLS.
+        TlsHandshake = "tls_handshake",
         /// Something that is no answer of the protocol.
         Other = "other",
     }
@@ -131,6 +149,7 @@ impl VpnProtocol {
         match self {
             Self::OpenvpnUdp | Self::OpenvpnTcp => "openvpn",
             Self::HttpProxy => "http_proxy",
+            Self::Shadowsocks => "shadowsocks",
             _ => self.name(),
         }
     }
@@ -139,8 +158,10 @@ impl VpnProtocol {
     pub fn carrier(self) -> VpnCarrier {
         match self {
             Self::OpenvpnUdp | Self::Ikev2 | Self::Wireguard | Self::Ikev1 | Self::L2tp | Self::Stun => VpnCarrier::Udp,
-            Self::OpenvpnTcp | Self::Pptp | Self::Socks5 | Self::HttpProxy => VpnCarrier::Tcp,
-            Self::Sstp | Self::Anyconnect | Self::Softether => VpnCarrier::Tls,
+            Self::OpenvpnTcp | Self::Pptp | Self::Socks5 | Self::HttpProxy | Self::Shadowsocks | Self::Obfs4 => {
+                VpnCarrier::Tcp
+            }
+            Self::Sstp | Self::Anyconnect | Self::Softether | Self::Tor | Self::Trojan | Self::Vless => VpnCarrier::Tls,
         }
     }
 
@@ -154,10 +175,43 @@ impl VpnProtocol {
         self.carrier() == VpnCarrier::Tls
     }
 
+    /// Whether TLS is a step of its own before its first message. Of Tor's relays, of Trojan and VLESS the handshake is that
+    /// message: the former offer a name that is nobody's, and of the others nothing more is asked.
+    pub fn has_tls_step(self) -> bool {
+        self.is_tls() && !matches!(self, Self::Tor | Self::Trojan | Self::Vless)
+    }
+
+    /// Ports at which its servers are found as a rule: the registered one, and those at which providers offer it besides, since
+    /// few networks close them (vpn reference, sections 1, 3.3 and 5; for IKE RFC 7296 section 2 and RFC 3947 section 4, for L2TP RFC 2661
+    /// section 8.1, for PPTP RFC 2637 section 1.3; SOCKS's and STUN's by IANA). Within TLS it is HTTPS's.
+    pub fn usual_ports(self) -> &'static [u16] {
+        match self {
+            Self::OpenvpnUdp => &[1_194, 443, 53],
+            Self::OpenvpnTcp => &[443, 1_194],
+            Self::Ikev1 | Self::Ikev2 => &[500, 4_500],
+            Self::Wireguard => &[51_820, 443, 53],
+            Self::Pptp => &[1_723],
+            Self::L2tp => &[1_701],
+            Self::Sstp | Self::Anyconnect => &[443],
+            Self::Softether => &[443, 992, 1_194, 5_555],
+            Self::Socks5 => &[1_080],
+            Self::HttpProxy => &[3_128, 8_080],
+            Self::Stun => &[3_478],
+            // Each server has a port of its own.
+            Self::Shadowsocks | Self::Tor | Self::Obfs4 | Self::Trojan | Self::Vless => &[],
+        }
+    }
+
     /// What it is for.
     pub fn kind(self) -> VpnKind {
         match self {
-            Self::Socks5 | Self::HttpProxy => VpnKind::Proxy,
+            Self::Socks5
+            | Self::HttpProxy
+            | Self::Shadowsocks
+            | Self::Tor
+            | Self::Obfs4
+            | Self::Trojan
+            | Self::Vless => VpnKind::Proxy,
             Self::Stun => VpnKind::Signalling,
             _ => VpnKind::Vpn,
         }
@@ -176,7 +230,9 @@ impl VpnProtocol {
     /// Why a server in good order can be silent to a first message of ours, if it can: its silence then says nothing.
     pub fn silence_of_the_living(self) -> Option<&'static str> {
         match self {
-            Self::Wireguard => Some("it answers known keys only, and nobody has seen it answer this one"),
+            Self::Wireguard | Self::Shadowsocks | Self::Obfs4 => {
+                Some("it answers known keys only, and nobody has seen it answer this one")
+            }
             Self::L2tp => Some("most servers speak L2TP within IPsec alone"),
             _ => None,
         }

@@ -95,6 +95,15 @@ impl Reader {
         Ok(checks)
     }
 
+    /// Whether any measurement went to a tunnel.
+    pub fn has_tunnels(&self) -> Result<bool, RecordError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM observations WHERE vpn_protocol IS NOT NULL)";
+        let found = self.list(sql, (), |_, row| {
+            row.get::<_, bool>(0).map_err(|error| RecordError::from_sqlite(self.file(), error))
+        })?;
+        Ok(found.first().copied().unwrap_or(false))
+    }
+
     /// How many measurements a filter finds.
     pub fn count(&self, filter: &Filter) -> Result<u64, RecordError> {
         let found = self.list(&SELECTS.counts[which(filter)], key_of(filter), |_, row| {

@@ -3,6 +3,7 @@
 pub mod caddy;
 pub mod nginx;
 pub mod odd;
+pub mod proxy;
 pub mod quic;
 pub mod tunnels;
 pub mod unbound;

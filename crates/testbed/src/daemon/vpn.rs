@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Daemon, Endpoint, tunnels};
+use super::{Daemon, Endpoint, proxy, tunnels};
 use crate::certificates::Identity;
 use crate::netns::Namespace;
 use crate::scenario::{Provider, Vpn};
@@ -82,6 +82,7 @@ impl Openvpn {
         let next = |number| OPENVPN_PORT + number;
         Some(match vpn {
             Vpn::OpenvpnUdp => Self::new("udp", OPENVPN_PORT, Without),
+            Vpn::OpenvpnUdp443 => Self::new("udp", 443, Without),
             Vpn::OpenvpnTlsAuthSha1 => Self::new("udp", next(1), TlsAuth("SHA1")),
             Vpn::OpenvpnTlsAuthSha256 => Self::new("udp", next(2), TlsAuth("SHA256")),
             Vpn::OpenvpnTlsAuthSha512 => Self::new("udp", next(3), TlsAuth("SHA512")),
@@ -103,7 +104,7 @@ impl Openvpn {
         identity: &Identity,
     ) -> Result<Daemon> {
         let is_udp = self.protocol == "udp";
-        let network = self.port - OPENVPN_PORT + if is_udp { 10 } else { 30 };
+        let network = self.port.checked_sub(OPENVPN_PORT).unwrap_or(15) + if is_udp { 10 } else { 30 };
         let mut command = namespace.command("openvpn");
         command.args(["--mode", "server", "--tls-server", "--dev", "tun", "--topology", "subnet", "--dh", "none"]);
         command.args([
@@ -143,7 +144,8 @@ pub fn start(
         Some(openvpn) => openvpn.start(whose, namespace, folder, roots, identity),
         None if vpn == Vpn::Wireguard => wireguard(whose, namespace, folder),
         None if vpn == Vpn::Ikev2 => ike(namespace, folder),
-        None => tunnels::start(vpn, namespace, folder, identity),
+        None => proxy::start(vpn, namespace, folder, identity)
+            .unwrap_or_else(|| tunnels::start(vpn, namespace, folder, identity)),
     }
 }
 

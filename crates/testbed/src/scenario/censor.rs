@@ -38,6 +38,9 @@ pub struct Censor {
     /// What it goes on doing for a while after it has acted.
     #[serde(default)]
     pub residual: Option<Residual>,
+    /// It knows a flow by the client's first packet with data, and never looks again.
+    #[serde(default)]
+    pub first_packet: bool,
     /// It sees copies of packets: it can answer, and cannot hold anything up.
     #[serde(default)]
     pub on_path: bool,
@@ -210,6 +213,8 @@ pub enum Match {
     },
     /// `OpenVPN` by its opcode (UDP, and TCP with its length prefix).
     Openvpn,
+    /// The server's answer to that alone, over UDP: its reset.
+    OpenvpnResponse,
     /// What an `OpenVPN` client sends once it was answered: TLS in `P_CONTROL_V1`.
     OpenvpnControl,
     /// `WireGuard` by message type and size.
@@ -220,6 +225,8 @@ pub enum Match {
     WireguardData,
     /// `IKEv2` by its header (UDP 500, and 4500 behind the non-ESP marker).
     Ikev2,
+    /// The server's answer to that alone.
+    Ikev2Response,
     /// First payloads that have these octets at this place: as filters know protocols that have no rule of their own here.
     Payload {
         /// The octets, two hexadecimal digits each.

@@ -220,6 +220,7 @@ pub enum ResolverMode {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Vpn {
     OpenvpnUdp,
+    OpenvpnUdp443,
     OpenvpnTcp,
     OpenvpnTlsAuthSha1,
     OpenvpnTlsAuthSha256,
@@ -241,6 +242,9 @@ pub enum Vpn {
     HttpProxyLogin,
     HttpProxyRefuses,
     Stun,
+    Shadowsocks,
+    Tor,
+    Trojan,
 }
 
 /// A provider of tunnels.

@@ -20,6 +20,7 @@ mod response;
 mod slow;
 mod turns;
 mod vpn;
+mod vpn_ladder;
 
 use std::fmt::Display;
 

@@ -78,7 +78,7 @@ pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
 
 /// Whether a rule is about what servers send.
 pub fn is_about_answers(rule: &Match) -> bool {
-    matches!(rule, Match::WireguardResponse)
+    matches!(rule, Match::WireguardResponse | Match::OpenvpnResponse | Match::Ikev2Response)
 }
 
 /// A datagram of the client, or of the server where the rule is about answers. `crypto` is what its flow has shown of a QUIC handshake.
@@ -95,6 +95,8 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
         Match::Wireguard => or_unknown(protocol::is_wireguard(payload)),
         Match::OpenvpnControl => or_unknown(protocol::is_openvpn_control(payload)),
         Match::WireguardResponse => or_unknown(protocol::is_wireguard_response(payload)),
+        Match::OpenvpnResponse => or_unknown(protocol::is_openvpn_response(payload)),
+        Match::Ikev2Response => or_unknown(protocol::is_ikev2_response(server.port(), payload)),
         Match::WireguardData => or_unknown(protocol::is_wireguard_data(payload)),
         Match::Ikev2 => or_unknown(protocol::is_ikev2(server.port(), payload)),
         Match::Payload { hex, at, protocol, ports } if is_wanted(*protocol, Protocol::Udp, ports, server) => {
