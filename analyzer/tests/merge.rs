@@ -166,3 +166,45 @@ fn a_wrong_clock_is_named_by_the_merge_and_taken_off_by_whoever_reads() {
     let told = analyzer(&["explain", id, &out]).stdout;
     assert!(told.contains("its clock was 1:00:00 h behind; recorded as 2026-11-22T10:00:05.001Z"), "{told}");
 }
+
+#[test]
+fn whatever_an_input_is_it_costs_one_line_and_the_good_ones_are_all_there() {
+    let folder = Folder::new();
+    let [a, b, c] = three_files(&folder);
+    let bytes = std::fs::read(&a).unwrap();
+    let made = |name: &str, bytes: &[u8]| {
+        let path = folder.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    // Offsets in the header of a database: https://sqlite.org/fileformat2.html, 1.3.
+    let with = |at: usize, value: u32| [&bytes[..at], &value.to_be_bytes(), &bytes[at + 4..]].concat();
+    let bad = [
+        (made("empty", b""), "is not a Faultline database"),
+        (made("cut", &bytes[..bytes.len() / 2]), "damaged"),
+        (made("noise", &[0xa5; 9_000]), "is not a Faultline database"),
+        (made("newer", &with(60, 99)), "format 99 is newer"),
+        (made("another", &with(68, 0x1234)), "is not a Faultline database"),
+        (made("huge", &with(28, 25_000_000)), "damaged"),
+        (folder.path("absent"), "there is no such file"),
+        (folder.path("."), "a directory"),
+    ];
+    let out = folder.path("out.sqlite");
+    let mut inputs: Vec<&str> = bad.iter().map(|(path, _)| path.as_str()).collect();
+    inputs.insert(0, &a);
+    inputs.insert(4, &b);
+    inputs.push(&c);
+    let ran = merged(&out, &inputs);
+    assert_eq!((ran.code, held(&out)), (4, 5));
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), bad.len(), "{}", ran.stderr);
+    for ((path, words), line) in bad.iter().zip(lines) {
+        assert!(line.contains(path) && line.contains(words), "{path}, {words}: {line}");
+    }
+    let ledger = analyzer(&["ledger", "--format", "jsonl", &out]).stdout;
+    let names: Vec<String> =
+        ledger.lines().map(|line| line.split("\"name\":\"").nth(1).unwrap()[..8].to_owned()).collect();
+    assert_eq!(names, ["a.sqlite", "b.sqlite", "c.sqlite"]);
+    let none = merged(&folder.path("none.sqlite"), &[&bad[0].0, &bad[1].0]);
+    assert_eq!(none.code, 3, "{}", none.stderr);
+}

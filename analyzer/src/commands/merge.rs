@@ -77,10 +77,8 @@ fn figures(merged: &Merged) -> String {
 fn name_clocks(input: &InputReport, merged: &Merged) {
     for WrongClock { run, ahead_ms, operators } in &merged.clocks {
         let (file, clock) = (input.file.display(), clock_words(*ahead_ms));
-        say(&format!(
-            "{file}: the clock of run {run} was {clock}, by the word of {operators} operators; what was recorded \
-                      stays, times are corrected where they are read"
-        ));
+        let what = format!("the clock of run {run} was {clock}, by the word of {operators} operators");
+        say(&format!("{file}: {what}; what was recorded stays, times are corrected where they are read"));
     }
 }
 

@@ -172,7 +172,7 @@ impl Account {
         let pace = if self.seconds > 0.0 { megabytes / self.seconds } else { 0.0 };
         let already = self.made - self.new.min(self.made);
         let kept = if self.not_kept > 0 {
-            format!("; {} not kept, since they tell an address of the vantage", counted(self.not_kept, "text"))
+            format!("; {} not kept for telling an address of the vantage", counted(self.not_kept, "text"))
         } else {
             String::new()
         };

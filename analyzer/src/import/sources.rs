@@ -21,6 +21,8 @@ const DEEPEST: u32 = 5;
 const HEAD: usize = 512;
 /// Bytes that are read at once.
 const CHUNK: usize = 256 * 1024;
+/// What may follow the end of an archive and still counts as part of the file, bytes.
+const TRAILER: u64 = 1 << 20;
 /// What the headers before one file of an archive may take up (long names, extended attributes).
 const HEADERS: u64 = 1 << 20;
 
@@ -77,8 +79,8 @@ pub struct Content {
 fn whole(input: impl Read, name: &str, sink: &mut dyn Sink) -> ControlFlow<()> {
     let mut input = BufReader::with_capacity(CHUNK, Hashed { input, hash: Sha256::new(), bytes: 0 });
     stream(&mut input, name, 0, sink)?;
-    // Behind an archive's end, or an error: what cannot be read any more was named already.
-    let _ = io::copy(&mut input, &mut io::sink());
+    // Behind an archive's end; behind an error there can be anything, as much as it likes.
+    let _ = io::copy(&mut input.by_ref().take(TRAILER), &mut io::sink());
     let Hashed { hash, bytes, .. } = input.into_inner();
     sink.ended(name, Content { sha256: hash.finalize().into(), bytes })
 }

@@ -148,13 +148,13 @@ fn inputs_that_claim_much_or_hold_nothing_are_refused_at_once_or_read_for_what_t
     let mut claims = bytes.clone();
     // 25 million pages of 4 KiB: 100 GB, by a header whose count holds.
     claims[28..32].copy_from_slice(&25_000_000_u32.to_be_bytes());
-    claims[92..96].copy_from_slice(&bytes[24..28].to_owned());
+    claims[92..96].copy_from_slice(&bytes[24..28]);
     let refused = [
         made("empty.sqlite", b""),
         made("cut.sqlite", &bytes[..bytes.len() / 2]),
         made("header.sqlite", &bytes[..100]),
         made("claims.sqlite", &claims),
-        made("noise.sqlite", &[0xa5; 100_000]),
+        made("noise.sqlite", &[0xa5; 9_000]),
     ];
     let sparse = made("sparse.sqlite", b"");
     File::options().write(true).open(&sparse).unwrap().set_len(100 << 30).unwrap();

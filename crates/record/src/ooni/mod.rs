@@ -3,6 +3,7 @@
 //! Facts only: what OONI's tests say of their own (`blocking`, `accessible`, ...) is not taken over; verdicts are computed from the
 //! rows, as for our own. What is odd is counted and listed. Reads one measurement at a time, from its text; knows no file.
 
+mod clock;
 mod control;
 mod envelope;
 mod export;
@@ -62,7 +63,8 @@ pub fn read(text: &[u8]) -> Result<Read, Refusal> {
     }
     let envelope = Envelope::read(json, sha256(text), &mut oddities).map_err(Refusal)?;
     let keys = json.get("test_keys");
-    let (parts, signals) = kinds::parts(&envelope, keys, &mut oddities);
+    let (parts, mut signals) = kinds::parts(&envelope, keys, &mut oddities);
+    signals.extend(clock::signals(&envelope, &parts));
     let may_be_kept = !json.get("probe_ip").word().is_some_and(is_of_a_vantage);
     Ok(Read { import: import(&envelope, parts, signals), oddities, may_be_kept })
 }

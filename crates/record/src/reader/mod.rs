@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Params, Row, Transaction};
 
+use crate::clock::{self, WrongClock};
 use crate::error::RecordError;
 use crate::model::{
     Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, Origin, PaceMark, Purpose, Run,
@@ -83,6 +84,11 @@ impl Reader {
     /// The stretches of a run in which its pacing canary failed.
     pub fn pace_marks(&self, run: RunId) -> Result<Vec<PaceMark>, RecordError> {
         self.list(&SELECTS.pace_marks, [run.as_bytes()], rows::pace_mark)
+    }
+
+    /// Whether a run's clock was wrong, and by how much, by all that was said in it.
+    pub fn wrong_clock(&self, run: RunId) -> Result<Option<WrongClock>, RecordError> {
+        self.source.sqlite(|connection| clock::of_run(connection, "main", run))
     }
 
     /// All checks of a run, canaries included, by their start.

@@ -69,7 +69,7 @@ CREATE TABLE intakes (
     format TEXT NOT NULL,
     -- The file's name, without its folders.
     name TEXT NOT NULL,
-    -- SHA-256 of what was read of the file: of a database its pages and then its write-ahead log; of anything else all bytes.
+    -- SHA-256 of what was read of the file: of a database its pages and then its write-ahead log; of anything else all bytes, but of a broken archive those up to the break.
     sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
     -- How many bytes that were.
     bytes INTEGER NOT NULL CHECK (bytes >= 0),
