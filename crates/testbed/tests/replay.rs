@@ -15,6 +15,8 @@ fn a_filter_an_outage_and_one_providers_trouble_are_told_apart() {
     let talk = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}{talk}");
     for words in [
+        "before:\n",
+        "right: on 3 networks nothing",
         "right: on 3 networks protocol_interference openvpn, protocol_interference wireguard",
         "on 3 of 3 networks openvpn fails at 5 unrelated providers while sites work",
         "right: on 3 networks outage",

@@ -41,6 +41,11 @@ fn no_server_of_a_list_is_in_any_output_or_log_or_export_or_error() {
             let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
             (output.status.code(), text(&output.stdout), text(&output.stderr))
         };
+        for args in [&["targets", "list", "--list", &path, "--category", "ANON"][..], &["targets", "validate", &path]] {
+            assert_eq!(probe(args).await.0, Some(0));
+            assert_eq!(probe(&["run", "--dry-run", "--list", &path, "--category", "ANON", "--json"]).await.0, Some(0));
+            assert_eq!(probe(&["run", "--dry-run", "--list", &path, "--category", "ANON"]).await.0, Some(0));
+        }
         let run = ["run", "--list", &path, "--category", "ANON", "--no-follow-up", "--db", &file];
         let (code, lines, talk) = probe(&run).await;
         assert_eq!(code, Some(0));

@@ -14,6 +14,7 @@ use super::run::{Keep, Rounds, run};
 use super::{DONE, WRONG};
 use crate::daemon::vpn::urls;
 use crate::measure::beside;
+use crate::round::database_name;
 use crate::scenario::{Provider, Scenario};
 
 /// The family that is replayed when nobody names a scenario.
@@ -77,21 +78,31 @@ impl Replay {
     }
 }
 
-/// Prints what the analyzer makes of one night; whether it finds on each network what is true.
+/// Prints what the analyzer makes of each phase of a night; whether it finds on each network what is true.
 fn account(scenario: &Scenario, databases: &Path, analyzer: &Path) -> Result<bool> {
     println!("\n{}: {}", scenario.name, scenario.description);
     let services = write_services(scenario, databases)?;
-    let printed = analyzed(scenario, databases, &services, analyzer, "table")?;
-    print!("{printed}");
-    let lines = analyzed(scenario, databases, &services, analyzer, "jsonl")?;
+    let mut is_right = true;
+    for phase in &scenario.phase {
+        let files: Vec<PathBuf> =
+            scenario.vantage.iter().map(|vantage| databases.join(database_name(scenario, vantage, phase))).collect();
+        println!("\n{}:", phase.name);
+        print!("{}", analyzed(&files, &services, analyzer, "table")?);
+        let expected = scenario.together.get(&phase.name).map(Vec::as_slice).unwrap_or_default();
+        is_right &= is_found(expected, &analyzed(&files, &services, analyzer, "jsonl")?, files.len())?;
+    }
+    Ok(is_right)
+}
+
+/// Whether each network has these findings, and no other; which is said.
+fn is_found(expected: &[String], lines: &str, networks: usize) -> Result<bool> {
     let found: Vec<Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let networks = scenario.vantage.len();
     let of_network = |line: &&Value| line["schema"] == "faultline/spread/1";
     let spreads: Vec<String> = found.iter().filter(of_network).map(|line| in_short(&line["finding"])).collect();
-    let expected: BTreeSet<&String> = scenario.together.iter().collect();
-    let is_right = spreads.iter().collect::<BTreeSet<_>>() == expected && spreads.len() == expected.len() * networks;
+    let distinct: BTreeSet<&String> = spreads.iter().collect();
+    let is_right = distinct == expected.iter().collect() && spreads.len() == expected.len() * networks;
     let word = if is_right { "right" } else { "WRONG" };
-    println!("{word}: on {networks} networks {}", scenario.together.join(", "));
+    println!("{word}: on {networks} networks {}", expected.join(", "));
     Ok(is_right)
 }
 
@@ -103,17 +114,11 @@ fn in_short(finding: &Value) -> String {
     format!("{pattern} {}", text(of)).trim_end().to_owned()
 }
 
-fn analyzed(
-    scenario: &Scenario,
-    databases: &Path,
-    services: &[PathBuf],
-    analyzer: &Path,
-    format: &str,
-) -> Result<String> {
+fn analyzed(databases: &[PathBuf], services: &[PathBuf], analyzer: &Path, format: &str) -> Result<String> {
     let mut command = Command::new(analyzer);
-    // The clock of a world runs faster than a night's: what is one window there is one day here.
+    // The clock of a world runs faster than a night's, and each phase has files of its own.
     command.args(["verdicts", "--by", "service", "--window", "1d", "--format", format]);
-    command.args(scenario.vantage.iter().map(|vantage| databases.join(format!("{}.sqlite", vantage.name))));
+    command.args(databases);
     for file in services {
         command.arg("--services").arg(file);
     }

@@ -83,10 +83,10 @@ pub struct Scenario {
     /// Whether a helper runs abroad and the probe is told of it.
     #[serde(default = "yes")]
     pub helper: bool,
-    /// What `analyzer verdicts --by service` finds on each network (`testbed replay`): patterns, each with its protocol or its
-    /// provider behind it.
+    /// By phase, what `analyzer verdicts --by service` finds on each network (`testbed replay`): patterns, each with its protocol
+    /// or its provider behind it. Where it is given, each phase has databases of its own.
     #[serde(default)]
-    pub together: Vec<String>,
+    pub together: BTreeMap<String, Vec<String>>,
     /// Why the probe is wrong here today, if it is known to be. When it no longer is, this has to go.
     #[serde(default)]
     pub known_wrong: Option<String>,
@@ -313,7 +313,7 @@ impl Scenario {
             arguments: Vec::new(),
             vpn_keys: None,
             helper: false,
-            together: Vec::new(),
+            together: BTreeMap::new(),
             known_wrong: None,
             truth: Truth { exit_code: 0, local_health: Health::Ok, run: Vec::new(), measure: Vec::new() },
         }
