@@ -229,3 +229,19 @@ fn outputs_tell_a_proxy_from_a_vpn_and_what_can_be_read_from_what_cannot() {
     let web = World::measuring("https://site.example/").done();
     assert!(!sentence_of(&web, &verdict).starts_with("proxy"));
 }
+
+#[test]
+fn a_port_that_opens_after_a_quiet_time_and_is_shut_by_the_first_message_is_residual_and_not_settled_by_it() {
+    let reset = failed(Failure::ConnectionReset);
+    let world = |again| {
+        let world = World::measuring("socks5://198.51.100.7:1080");
+        let mut world = world.tunnel_of(VpnProtocol::Socks5, Purpose::Main, GENUINE, reset);
+        world = world.connects_at(Purpose::QuietInnocent, GENUINE, Outcome::Ok);
+        world = world.tunnel_of(VpnProtocol::Socks5, Purpose::QuietOwn, GENUINE, reset);
+        world.connects_at(Purpose::QuietAgain, GENUINE, again).judged()
+    };
+    let shut = world(silence());
+    is(&shut, State::LikelyBlocked, Cause::Interference, &["vpn.socks5.reset", "vpn.socks5.residual"]);
+    let open = world(Outcome::Ok);
+    assert!(!matches!(open.state, State::Blocked | State::LikelyBlocked | State::Ok), "{open:#?}");
+}

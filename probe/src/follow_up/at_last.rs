@@ -35,7 +35,8 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
             rows.is_cut_by_somebody(address).then(|| Experiment::Locate { address, own: own() }),
         ]
     });
-    let others = [host_anywhere(&rows.all), rows.residual(), super::http3::wanted(&rows.main)];
+    let residual = rows.residual().or_else(|| rows.residual_of_tunnel());
+    let others = [host_anywhere(&rows.all), residual, super::http3::wanted(&rows.main)];
     let later = by_name.flatten().chain(others.into_iter().flatten());
     wanted.into_iter().flatten().chain(rows.no_resolver()).chain(later).collect()
 }
@@ -170,6 +171,23 @@ impl<'a> Rows<'a> {
         is_shut.then_some(Experiment::Residual { address: at })
     }
 
+    /// The same of a tunnel over TCP: since its first message, or a greeting of TLS without a name, failed, no connection is made there.
+    fn residual_of_tunnel(&self) -> Option<Experiment> {
+        self.main.iter().find(|row| row.vpn().is_some())?;
+        let made = self.main.iter().find(|row| row.step() == Step::Tcp && row.outcome == Outcome::Ok)?;
+        let is_first = |row: &&&Observation| row.connection == made.connection && row.step() != Step::Tcp;
+        self.main.iter().filter(is_first).find(|row| row.outcome.failure().is_some() && !is_answered(row))?;
+        let at = address(made)?;
+        let is_later = |row: &&&Observation| {
+            matches!(row.purpose, Purpose::Retry | Purpose::JunkFirst)
+                && row.step() == Step::Tcp
+                && address(row) == Some(at)
+        };
+        let mut later = self.all.iter().filter(is_later).peekable();
+        let is_shut = later.peek().is_some() && later.all(|row| row.outcome.failure().is_some());
+        is_shut.then_some(Experiment::Residual { address: at })
+    }
+
     /// Whether the own name was not met with silence there: only who answers can be found.
     fn is_cut_by_somebody(&self, address: SocketAddr) -> bool {
         let cut = |row: &&&Observation| {
@@ -240,7 +258,7 @@ pub(crate) fn over_tls(address: IpAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Engine, StepData, Tls};
+    use faultline_record::{Engine, StepData, Tls, Vpn, VpnProtocol};
 
     use super::*;
     use crate::follow_up::rows::{self, row};
@@ -322,6 +340,23 @@ mod tests {
         assert!(handshakes(900, 0).contains(&asks));
         assert!(!handshakes(0, 0).contains(&asks), "no name is answered");
         assert!(!handshakes(900, 900).contains(&asks), "it was answered once");
+    }
+
+    #[test]
+    fn a_tunnel_s_port_that_is_shut_since_its_first_message_is_left_alone_for_a_time() {
+        let tunnel = || StepData::Vpn(Vpn::planned(VpnProtocol::Socks5));
+        let (reset, silence) =
+            (Outcome::Failed(Failure::ConnectionReset), Outcome::Failed(Failure::GenericTimeoutError));
+        let at = Some("203.0.113.9:1080");
+        let wants = |main, later| {
+            let hop = Hop::given(OWN, Ok(OWN)).push(Purpose::Main, at, 9.0, Outcome::Ok, StepData::Tcp);
+            let hop = hop.push(Purpose::Main, at, 9.0, main, tunnel());
+            hop.push(Purpose::Retry, at, 9.0, later, StepData::Tcp).wants()
+        };
+        let residual = Experiment::Residual { address: at.unwrap().parse().unwrap() };
+        assert_eq!(wants(reset, silence), [residual]);
+        assert_eq!(wants(reset, Outcome::Ok), [], "connections are made");
+        assert_eq!(wants(Outcome::Ok, silence), [], "it was answered");
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Walk {
         self.try_out(self.round(hop, Purpose::HostAlive), SocketAddr::new(address.ip(), port), &goal).await;
     }
 
-    /// Leaves the address alone until an innocent name is answered there; then the target's own, then the innocent one again.
+    /// Leaves the address alone until an innocent name is answered there (where a tunnel is, a connection made); then the target's own,
+    /// then the innocent one again.
     pub(super) async fn residual(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let innocent = self.innocent_of(goal);
         for quiet in QUIET {
@@ -118,6 +119,10 @@ impl Walk {
     fn innocent_of(&self, goal: &Goal) -> Goal {
         let innocent = &self.drive.config().innocent_sni;
         let mut goal = goal.clone();
+        if let By::Tunnel(_) = goal.by {
+            // A connection is innocent enough.
+            return Goal { tls: None, url: None, by: By::Tcp, ..goal };
+        }
         if let Some(offer) = &mut goal.tls {
             offer.host.clone_from(innocent);
         }

@@ -40,6 +40,7 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         return found.extend(rules.host());
     }
     let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
+    found.extend(rules.residual());
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
     found.extend(rules.host());
     found.extend(rules.proven_key(&plain));
@@ -114,6 +115,22 @@ impl<'a> Rules<'a> {
         let is_known = self.helper_reached().next().is_some();
         let why = self.protocol.silence_of_the_living().filter(|_| plain.iter().all(is_silent) && !is_known)?;
         Some(self.finding_as("vpn.unanswerable", plain, &[("why", &why)]))
+    }
+
+    /// The port, left alone for a time, took a connection, then the first message failed, and after that no connection was made.
+    fn residual(&self) -> Option<Finding> {
+        let of = |purpose| self.features.with_purpose(purpose).collect::<Vec<_>>();
+        let (quiet, again) = (of(Purpose::QuietInnocent), of(Purpose::QuietAgain));
+        let (open, shut) = (quiet.last()?, again.last()?);
+        let own = self.with(Purpose::QuietOwn);
+        let own = own.last().filter(|own| own.row.outcome.failure().is_some())?;
+        let holds = open.tcp.outcome.is_ok() && shut.tcp.outcome.failure().is_some() && own.address == open.address;
+        let finding = || {
+            let mut finding = self.finding("vpn.residual", &[*own]).pointing_at(self.mechanism("residual"));
+            finding.observations.extend([open.tcp.seq, shut.tcp.seq]);
+            finding
+        };
+        holds.then(finding)
     }
 
     /// The host lives, and its server does not answer a key that works from elsewhere.

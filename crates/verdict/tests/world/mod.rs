@@ -175,6 +175,12 @@ impl World {
         self
     }
 
+    /// The same for this purpose.
+    pub fn connects_at(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+        self.tcp(purpose, address, 443, outcome);
+        self
+    }
+
     /// TCP works, TLS ends so.
     pub fn tls(mut self, purpose: Purpose, address: &str, outcome: Outcome, tls: Tls) -> Self {
         let connection = self.tcp(purpose, address, 443, Outcome::Ok);
