@@ -106,6 +106,45 @@ fn the_stun_server_tells_a_client_its_address() {
     assert_eq!(lines("\"stun\"", script), ["UDP reflexive addr: 100.64.10.2"]);
 }
 
+/// Whether curl gets through either proxy, and STUN's client has its answer.
+const THREE: &str = "for p in socks5h://146.70.12.4:1080 http://146.70.12.4:8080; do \
+                     curl -sS -m 3 -o /dev/null -x $p https://example.com/ 2>/dev/null && echo up || echo down; done; \
+                     timeout 3 turnutils_stunclient 146.70.12.4 | grep -q reflexive && echo up || echo down";
+
+#[test]
+fn a_rule_on_payloads_stops_what_begins_so_and_nothing_else() {
+    if !can_run_with(&["microsocks", "tinyproxy", "turnserver", "curl"]) {
+        return;
+    }
+    let seen = |rule: &str| {
+        let rule = match rule {
+            "" => String::new(),
+            rule => format!("[[censor]]\nmatch = {{ kind = \"payload\", {rule} }}\naction = {{ kind = \"drop\" }}\n"),
+        };
+        let world = format!("vpn = [\"socks5\", \"http_proxy\", \"stun\"]\n{rule}");
+        in_world(&world, &format!("{THREE}\ntrue")).lines().map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(""), ["up", "up", "up"]);
+    assert_eq!(seen("hex = \"05\", protocol = \"tcp\""), ["down", "up", "up"]);
+    assert_eq!(seen("hex = \"4e4e454354\", at = 2"), ["up", "down", "up"], "the end of a word");
+    assert_eq!(seen("hex = \"2112a442\", at = 4, protocol = \"udp\""), ["up", "up", "down"]);
+    assert_eq!(seen("hex = \"0101\", answers = true"), ["up", "up", "down"], "what the server sends");
+    assert_eq!(seen("hex = \"0101\""), ["up", "up", "up"], "no client sends that");
+}
+
+#[test]
+fn where_udp_is_dead_names_and_tcp_are_left() {
+    if !can_run_with(&["turnserver", "dig", "curl"]) {
+        return;
+    }
+    let world = "vpn = [\"stun\"]\n[[fault]]\nbroken = { kind = \"udp_dead\" }\n";
+    let script = "dig +short +tries=1 +time=2 example.com | grep -q . && echo up || echo down\n\
+                  curl -sS -m 3 -o /dev/null https://example.com/ 2>/dev/null && echo up || echo down\n\
+                  dig +short +tries=1 +time=2 example.com @8.8.8.8 | grep -q '^[0-9]' && echo up || echo down\n\
+                  timeout 3 turnutils_stunclient 146.70.12.4 | grep -q reflexive && echo up || echo down\ntrue";
+    assert_eq!(in_world(world, script).lines().collect::<Vec<_>>(), ["up", "up", "down", "down"]);
+}
+
 /// The answer to each input's first message and what it proved, as the unmodified probe wrote it down in this scenario.
 fn proofs(scenario: &str) -> BTreeMap<String, (String, String)> {
     let folder = tempfile::tempdir().unwrap();

@@ -233,6 +233,9 @@ pub enum Match {
         /// Server ports.
         #[serde(default)]
         ports: Vec<u16>,
+        /// It is about what servers send over UDP, and not about what clients do.
+        #[serde(default)]
+        answers: bool,
     },
     /// First payloads that look like noise: the rules of Wu et al. 2023, "How the Great Firewall of China Detects and
     /// Blocks Fully Encrypted Traffic".

@@ -78,7 +78,7 @@ pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
 
 /// Whether a rule is about what servers send.
 pub fn is_about_answers(rule: &Match) -> bool {
-    matches!(rule, Match::WireguardResponse)
+    matches!(rule, Match::WireguardResponse | Match::Payload { answers: true, .. })
 }
 
 /// A datagram of the client, or of the server where the rule is about answers. `crypto` is what its flow has shown of a QUIC handshake.
@@ -97,7 +97,7 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
         Match::WireguardResponse => or_unknown(protocol::is_wireguard_response(payload)),
         Match::WireguardData => or_unknown(protocol::is_wireguard_data(payload)),
         Match::Ikev2 => or_unknown(protocol::is_ikev2(server.port(), payload)),
-        Match::Payload { hex, at, protocol, ports } if is_wanted(*protocol, Protocol::Udp, ports, server) => {
+        Match::Payload { hex, at, protocol, ports, .. } if is_wanted(*protocol, Protocol::Udp, ports, server) => {
             or_unknown(payload.get(*at..).is_some_and(|rest| rest.starts_with(&hex.0)))
         }
         Match::NotAllowlisted { protocols, .. } => {
@@ -155,7 +155,9 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
         }
         Match::Openvpn => protocol::is_openvpn_stream(bytes).map_or(Sight::Unknown, Sight::from),
         Match::OpenvpnControl => protocol::is_openvpn_control_stream(bytes).map_or(Sight::Unknown, Sight::from),
-        Match::Payload { hex, at, protocol, ports } if is_wanted(*protocol, Protocol::Tcp, ports, server) => {
+        Match::Payload { hex, at, protocol, ports, answers: false }
+            if is_wanted(*protocol, Protocol::Tcp, ports, server) =>
+        {
             match bytes.get(*at..*at + hex.0.len()) {
                 Some(there) => Sight::from(there == hex.0),
                 None => Sight::Unknown,
