@@ -47,7 +47,7 @@ impl Datagram {
                 let mut public: [u8; 256] = rand::random();
                 // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
                 public[0] = 0x7f;
-                let message = ikev2::request(spi, &public, &rand::random());
+                let message = ikev2::request(spi, &public, &rand::random(), &[rand::random(), rand::random()]);
                 (ike::marked(port, message), Mark::Ikev2 { spi, port })
             }
             VpnProtocol::L2tp => {
