@@ -44,8 +44,14 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
-    /// Bring another tool's measurements into a database
+    /// Bring other tools' measurements, or feeds of outages and demand, into a database
     Import(ImportArgs),
+    /// Write measurements in another tool's format
+    Export(ExportArgs),
+    /// List what others publish of places: series, outages
+    Feeds(FeedsArgs),
+    /// List what came into a database from which file
+    Ledger(LedgerArgs),
 }
 
 /// `analyzer verdicts`.
@@ -141,8 +147,8 @@ pub struct CellsArgs {
 /// What a context is made by.
 #[derive(Debug, Args)]
 pub struct ContextArgs {
-    /// Who counts as one submitter: a file; or a run, only where you know that runs are of different people, as in an import of
-    /// your own making
+    /// Who counts as one submitter: who handed in a file; what the ledger of a file says was merged into it, only where you
+    /// merged it yourself; or a run, only where you know that runs are of different people, as in an import of your own making
     #[arg(long, value_enum, default_value_t, env = "FAULTLINE_SUBMITTERS", hide_env = true)]
     pub submitters: Submitters,
     /// Trust these certificate authorities as well when chains are verified anew (PEM); several times
@@ -156,6 +162,8 @@ pub enum Submitters {
     /// Whoever handed in a file
     #[default]
     File,
+    /// Whoever handed in a file that was merged into one, by its ledger
+    Ledger,
     /// Whoever made a run
     Run,
 }
@@ -262,7 +270,7 @@ pub struct MergeArgs {
     /// Databases to take them from; they are not changed
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Name inputs that cannot be read, and go on with the next
+    /// Exit with 0 though an input was refused; it is named all the same
     #[arg(long, env = "FAULTLINE_SKIP_BAD", hide_env = true, num_args = 0..=1, require_equals = true,
           value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
           hide_possible_values = true)]
@@ -272,15 +280,38 @@ pub struct MergeArgs {
 /// `analyzer import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Files, folders with all that is below them, or - for standard input: JSON, one or many, also in gzip, zstd or tar
+    /// Files, folders with all that is below them, or - for standard input: JSON, one or many (feeds: also CSV), also in gzip, zstd or
+    /// tar; with --again, databases
     #[arg(value_name = "FILE", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Whose measurements they are
-    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
-    pub format: ImportFormat,
+    /// What they are
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true, required_unless_present = "again")]
+    pub format: Option<ImportFormat>,
     /// Database that receives them; made if it is not there
     #[arg(long, value_name = "OUT", env = "FAULTLINE_DB", hide_env = true)]
     pub db: PathBuf,
+    /// Read again the texts of measurements that the databases FILE keep, into a new database
+    #[arg(long, conflicts_with = "format")]
+    pub again: bool,
+    /// Leave out the texts of measurements, which are kept so that a better importer can read them again
+    #[arg(long, env = "FAULTLINE_NO_RAW", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub no_raw: Option<bool>,
+    /// Feeds: who publishes it, where it does not say so itself
+    #[arg(long, value_name = "NAME", help_heading = "What a feed does not say of itself")]
+    pub source: Option<String>,
+    /// Feeds: the country it is of, as two letters
+    #[arg(long, value_name = "CODE", value_parser = country, help_heading = "What a feed does not say of itself")]
+    pub country: Option<String>,
+    /// Feeds: the part of the country it is of
+    #[arg(long, value_name = "NAME", help_heading = "What a feed does not say of itself")]
+    pub region: Option<String>,
+    /// Feeds: the network it is of
+    #[arg(long, value_name = "NUMBER", help_heading = "What a feed does not say of itself")]
+    pub asn: Option<u32>,
+    /// Feeds: what its values count
+    #[arg(long, value_name = "WORDS", help_heading = "What a feed does not say of itself")]
+    pub unit: Option<String>,
     /// Print the account as one JSON object to standard output, too
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
@@ -292,6 +323,71 @@ pub struct ImportArgs {
 pub enum ImportFormat {
     /// OONI Probe's measurements, of every test since 2015
     Ooni,
+    /// Censored Planet's: Quack and Hyperquack (v1, v2), Satellite (v1, v2)
+    CensoredPlanet,
+    /// Signals of connectivity and announcements of outages: IODA's, Cloudflare Radar's, or a table
+    Outages,
+    /// Dated numbers of what is wanted, such as sign-ups for VPNs, with or without a baseline
+    Demand,
+}
+
+fn country(text: &str) -> Result<String, &'static str> {
+    let code = text.to_ascii_uppercase();
+    let fits = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if fits { Ok(code) } else { Err("a country is two letters, as in PK") }
+}
+
+/// `analyzer export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Databases that probes wrote
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Which format
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ExportFormat,
+    /// Folder that receives the files; made if it is not there
+    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: PathBuf,
+}
+
+/// Formats that measurements can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// OONI's JSON, one measurement a line (ooni.jsonl), without the addresses of tunnels' servers
+    Ooni,
+}
+
+/// `analyzer feeds`.
+#[derive(Debug, Args)]
+pub struct FeedsArgs {
+    /// Databases into which feeds were imported
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ListFormat,
+}
+
+/// `analyzer ledger`.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// Databases into which others were merged or imported
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ListFormat,
+}
+
+/// How lists are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Plain lines
+    #[default]
+    Table,
+    /// One JSON object a line
+    Jsonl,
 }
 
 /// The beginning or the end of an id, as lower-case hexadecimal digits without hyphens; all 32 of them name one id.

@@ -60,5 +60,8 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),
+        Command::Export(options) => commands::export::run(options, &interrupt),
+        Command::Feeds(options) => commands::feeds::run(options),
+        Command::Ledger(options) => commands::ledger::run(options),
     }
 }

@@ -155,7 +155,7 @@ impl<W: Write> Printer for Lines<W> {
             or_dash(verdict.mechanisms.join(" ")),
             or_dash(percent(verdict)),
             measurement.id.to_string(),
-            measurement.started_at.to_string(),
+            witnessed.began().to_string(),
             words::network(&measurement.network),
             words::clean(&summary_sentence(verdict)),
         ];
@@ -199,7 +199,7 @@ impl<W: Write> Pages<W> {
 impl<W: Write> Printer for Pages<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
         let measurement = &witnessed.measurement;
-        let started = measurement.started_at.to_string();
+        let started = witnessed.began().to_string();
         let started = started.get(..16).unwrap_or(&started).replace('T', " ");
         let id = measurement.id.to_string();
         let id = id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(&id);
@@ -231,6 +231,13 @@ fn colour(state: State) -> Color {
         State::Insufficient => Color::Grey,
         State::Ok => Color::Green,
     }
+}
+
+/// How far a clock was ahead or behind, in hours, minutes and seconds.
+pub fn clock_words(ahead_ms: i64) -> String {
+    let seconds = ahead_ms.unsigned_abs().div_ceil(1_000);
+    let side = if ahead_ms > 0 { "ahead" } else { "behind" };
+    format!("{}:{:02}:{:02} h {side}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 /// How sure the verdict is of its state; nothing where it says nothing.

@@ -133,3 +133,19 @@ fn verdicts_in_context_rest_on_all_files_also_where_few_are_printed() {
     assert_eq!(all[0]["verdict"]["state"], "likely_blocked", "{}", all[0]);
     assert!(ran.stdout.contains("context.reached_elsewhere"));
 }
+
+#[test]
+fn a_file_that_one_merged_oneself_has_as_many_submitters_as_its_ledger() {
+    let (folder, files) = folder_of_four();
+    let merged = folder.path("merged.sqlite");
+    let args: Vec<&str> = ["merge", &merged].into_iter().chain(files.iter().map(String::as_str)).collect();
+    assert_eq!(analyzer(&args).code, 0);
+    let here = |more: &[&str]| {
+        let args: Vec<&str> = [&["--format", "jsonl"], more].concat();
+        let all = lines(&cells(std::slice::from_ref(&merged), &args).stdout);
+        let cell = all.iter().find(|cell| cell["country"] == "PK").unwrap();
+        (cell["state"].clone(), cell["n"]["probes"].clone())
+    };
+    assert_eq!(here(&[]), ("insufficient".into(), 1.into()));
+    assert_eq!(here(&["--submitters", "ledger"]), ("blocked".into(), 2.into()));
+}

@@ -4,7 +4,9 @@
 
 mod support;
 
-use faultline_record::{Failure, Filter, Outcome, Reader};
+use faultline_record::{
+    Database, Failure, Filter, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Outcome, Reader, SignalKind,
+};
 use support::{Folder, Ran, analyzer, blocked, command, ran, reachable, silent, unproven};
 
 /// Three files with five different measurements in seven places.
@@ -75,19 +77,19 @@ fn the_merged_file_gives_the_same_verdicts_as_its_inputs() {
 }
 
 #[test]
-fn a_bad_input_ends_the_merge_unless_it_may_be_skipped() {
+fn a_bad_input_is_named_and_the_others_go_on() {
     let folder = Folder::new();
     let [a, b, _] = three_files(&folder);
     let (foreign, out) = (folder.foreign("f.sqlite"), folder.path("out.sqlite"));
     let strict = merged(&out, &[&a, &foreign, &b]);
     assert_eq!(strict.code, 4);
-    assert!(strict.stderr.contains(&format!("{foreign}: this is not a Faultline database")), "{}", strict.stderr);
-    assert!(strict.stderr.ends_with("analyzer: 1 input not merged\n"), "{}", strict.stderr);
-    assert_eq!(held(&out), 2, "what was merged before stays, what comes after is not touched");
-    let skipping = merged(&out, &[&a, &foreign, &b, "--skip-bad"]);
-    assert_eq!(skipping.code, 0);
-    assert!(skipping.stderr.contains(&foreign), "{}", skipping.stderr);
+    let lines: Vec<&str> = strict.stderr.lines().collect();
+    let [line] = lines.as_slice() else { panic!("{}", strict.stderr) };
+    assert!(line.starts_with(&format!("analyzer: {foreign}: this is not a Faultline database")), "{line}");
     assert_eq!(held(&out), 4);
+    let lenient = merged(&out, &[&a, &foreign, &b, "--skip-bad"]);
+    assert_eq!(lenient.code, 0);
+    assert!(lenient.stderr.contains(&foreign), "{}", lenient.stderr);
 }
 
 #[test]
@@ -127,4 +129,40 @@ fn the_same_id_with_other_content_is_named_and_not_taken() {
     assert!(ran.stdout.contains("2 measurements read, 1 new, 0 already there, 1 conflicting\n"), "{}", ran.stdout);
     assert!(ran.stderr.contains("differs from what is there under this id"), "{}", ran.stderr);
     assert_eq!(held(&out), 2);
+}
+
+#[test]
+fn a_wrong_clock_is_named_by_the_merge_and_taken_off_by_whoever_reads() {
+    let folder = Folder::new();
+    let (file, out) = (folder.database("a.sqlite", &[reachable(1, "a")]), folder.path("out.sqlite"));
+    let clock = |operator: &str| HealthSignal {
+        kind: SignalKind::Clock,
+        name: operator.into(),
+        provider: Some(operator.into()),
+        family: None,
+        address: None,
+        outcome: Outcome::Ok,
+        value: Some(-3_600.0),
+        duration_ms: 1.0,
+        detail: None,
+    };
+    let check = HealthCheck {
+        id: HealthCheckId::from_bytes([7; 16]),
+        run: support::run_id(1),
+        reason: HealthReason::During,
+        offset_ms: 4_000.0,
+        duration_ms: 10.0,
+        signals: vec![clock("google"), clock("mozilla")],
+    };
+    Database::open_or_create(file.as_ref()).unwrap().insert_health(&check).unwrap();
+    let ran = merged(&out, &[&file]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stderr.contains("was 1:00:00 h behind, by the word of 2 operators"), "{}", ran.stderr);
+    let line = analyzer(&["verdicts", "--format", "jsonl", &out]).stdout;
+    let verdict: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(verdict["started_at"], "2026-11-22T11:00:05.001Z");
+    assert_eq!(verdict["local_health"]["clock_ahead_ms"], -3_600_000);
+    let id = verdict["id"].as_str().unwrap();
+    let told = analyzer(&["explain", id, &out]).stdout;
+    assert!(told.contains("its clock was 1:00:00 h behind; recorded as 2026-11-22T10:00:05.001Z"), "{told}");
 }

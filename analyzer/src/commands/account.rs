@@ -10,7 +10,7 @@ use faultline_verdict::words::{self, clean};
 use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table};
 
 use crate::page::Page;
-use crate::print::percent;
+use crate::print::{clock_words, percent};
 use crate::settle::advice;
 
 /// A measurement and where it was found.
@@ -60,7 +60,12 @@ impl<'a> Account<'a> {
         page.say(0, &clean(&format!("{} ({})", target.name, target.input)))?;
         let from = words::network(&measurement.network);
         let took = words::span(measurement.duration_ms);
-        page.say(0, &format!("measured {} from {from}, in {took}", measurement.started_at))?;
+        let witnessed = &self.found.witnessed;
+        page.say(0, &format!("measured {} from {from}, in {took}", witnessed.began()))?;
+        if let Some(ahead_ms) = witnessed.witness.clock_ahead_ms() {
+            let clock = clock_words(ahead_ms);
+            page.say(2, &format!("(its clock was {clock}; recorded as {})", measurement.started_at))?;
+        }
         let sure = match percent(verdict) {
             sure if sure.is_empty() => sure,
             sure => format!(", {sure} sure"),

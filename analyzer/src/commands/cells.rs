@@ -65,8 +65,8 @@ fn read(
 ) -> Result<Result<InContext, Stop>, AnalyzerError> {
     let grounds = InContext::read(files, judged, &options.context, interrupt)?;
     Ok(grounds.and_then(|mut grounds| {
-        grounds.judge(files, judged, |witnessed, verdict, submitter, context| {
-            cells.add(&witnessed.measurement, verdict, submitter, Some(context));
+        grounds.judge(files, judged, |witnessed, verdict, place, context| {
+            cells.add(&witnessed.measurement, verdict, place, Some(context));
             Ok(())
         })?;
         Ok(grounds)

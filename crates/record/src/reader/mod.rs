@@ -276,7 +276,7 @@ impl Reader {
         self.list(select, [key], read)?.pop().ok_or_else(dangling)
     }
 
-    fn list<T>(
+    pub(crate) fn list<T>(
         &self,
         select: &str,
         key: impl Params,
@@ -291,7 +291,7 @@ impl Reader {
     }
 
     /// Every row of a statement, until the visitor gives `false`.
-    fn each(
+    pub(crate) fn each(
         &self,
         select: &str,
         key: impl Params,
