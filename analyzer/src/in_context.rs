@@ -13,12 +13,18 @@ use crate::exit::AnalyzerError;
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
+use crate::same::Met;
+
+/// The readings.
+const FIRST: u8 = 1;
+const SECOND: u8 = 2;
 
 /// What the second reading is done by, beside the fingerprints of its [`Judged`].
 #[derive(Debug)]
 pub struct InContext {
     context: Context,
     sources: Sources,
+    met: Met,
 }
 
 impl InContext {
@@ -36,17 +42,21 @@ impl InContext {
         let mut sources = Sources { by: options.submitters, ..Sources::default() };
         let mut context = Context::new();
         let fingerprints = judged.fingerprints();
-        let mut all = Judged::new(Fingerprints::NONE, Filter::default(), None, interrupt);
+        let mut met = Met::default();
+        let mut all = Judged::new(Fingerprints::NONE, Filter::default(), None, interrupt).with_repeats();
         let end = files.each(|reader| {
             sources.open(reader)?;
             all.read_by(reader, |witnessed| {
-                let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
                 let place = sources.place(witnessed);
+                if !met.counts(witnessed, place.submitter, FIRST) {
+                    return Ok(());
+                }
+                let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
                 context.add(&witnessed.measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
                 Ok(())
             })
         });
-        Ok(end.map(|()| Self { context, sources }))
+        Ok(end.map(|()| Self { context, sources, met }))
     }
 
     /// The second reading, of what `judged` wants.
@@ -59,11 +69,14 @@ impl InContext {
         judged: &mut Judged<'_>,
         mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context) -> io::Result<()>,
     ) -> Result<(), Stop> {
-        let Self { context, sources } = self;
+        let Self { context, sources, met } = self;
         files.each(|reader| {
             sources.open(reader)?;
             judged.read_on(reader, |grounds, witnessed| {
                 let place = sources.place(witnessed);
+                if !met.counts(witnessed, place.submitter, SECOND) {
+                    return Ok(());
+                }
                 let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
                 visit(witnessed, &verdict, place, context)
             })

@@ -33,7 +33,7 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     let floor = usize::from(options.floor);
     let grid = Grid { rung: options.by, hours: options.hours, floor };
     let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);
-    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt);
+    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
     let grounds = match read(&mut files, &mut cells, &mut judged, options, interrupt)? {
         Ok(grounds) => grounds,
         Err(stop) => {
