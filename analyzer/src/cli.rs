@@ -147,8 +147,8 @@ pub struct CellsArgs {
 /// What a context is made by.
 #[derive(Debug, Args)]
 pub struct ContextArgs {
-    /// Who counts as one submitter: a file; or a run, only where you know that runs are of different people, as in an import of
-    /// your own making
+    /// Who counts as one submitter: who handed in a file; what the ledger of a file says was merged into it, only where you
+    /// merged it yourself; or a run, only where you know that runs are of different people, as in an import of your own making
     #[arg(long, value_enum, default_value_t, env = "FAULTLINE_SUBMITTERS", hide_env = true)]
     pub submitters: Submitters,
     /// Trust these certificate authorities as well when chains are verified anew (PEM); several times
@@ -162,6 +162,8 @@ pub enum Submitters {
     /// Whoever handed in a file
     #[default]
     File,
+    /// Whoever handed in a file that was merged into one, by its ledger
+    Ledger,
     /// Whoever made a run
     Run,
 }

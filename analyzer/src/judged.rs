@@ -17,6 +17,7 @@ pub struct Judged<'a> {
     filter: Filter,
     target: Option<Pattern>,
     seen: HashSet<MeasurementId>,
+    with_repeats: bool,
     again: u64,
     progress: Progress,
     interrupt: &'a Interrupt,
@@ -30,6 +31,7 @@ impl<'a> Judged<'a> {
             filter,
             target,
             seen: HashSet::new(),
+            with_repeats: false,
             again: 0,
             progress: Progress::beside_results(),
             interrupt,
@@ -58,6 +60,12 @@ impl<'a> Judged<'a> {
         let end = self.read_by(reader, |witnessed| visit(Grounds::new(&fingerprints).among(&company), witnessed));
         self.fingerprints = fingerprints;
         end
+    }
+
+    /// The same; what has an id that was met is handed over all the same, for a visitor who tells by more than that.
+    #[must_use]
+    pub fn with_repeats(self) -> Self {
+        Self { with_repeats: true, ..self }
     }
 
     /// What verdicts are held against.
@@ -92,7 +100,7 @@ impl<'a> Judged<'a> {
         }
         let is_new = self.seen.insert(measurement.id);
         self.again += u64::from(!is_new);
-        is_new
+        is_new || self.with_repeats
     }
 
     /// Ends the reading: how many measurements were met again.

@@ -18,6 +18,7 @@ mod judged;
 mod page;
 mod print;
 mod progress;
+mod same;
 mod settle;
 
 use std::io::{self, Write};

@@ -133,3 +133,38 @@ fn verdicts_in_context_rest_on_all_files_also_where_few_are_printed() {
     assert_eq!(all[0]["verdict"]["state"], "likely_blocked", "{}", all[0]);
     assert!(ran.stdout.contains("context.reached_elsewhere"));
 }
+
+#[test]
+fn a_file_that_one_merged_oneself_has_as_many_submitters_as_its_ledger() {
+    let (folder, files) = folder_of_four();
+    let merged = folder.path("merged.sqlite");
+    let args: Vec<&str> = ["merge", &merged].into_iter().chain(files.iter().map(String::as_str)).collect();
+    assert_eq!(analyzer(&args).code, 0);
+    let here = |more: &[&str]| {
+        let args: Vec<&str> = [&["--format", "jsonl"], more].concat();
+        let all = lines(&cells(std::slice::from_ref(&merged), &args).stdout);
+        let cell = all.iter().find(|cell| cell["country"] == "PK").unwrap();
+        (cell["state"].clone(), cell["n"]["probes"].clone())
+    };
+    assert_eq!(here(&[]), ("insufficient".into(), 1.into()));
+    assert_eq!(here(&["--submitters", "ledger"]), ("blocked".into(), 2.into()));
+}
+
+#[test]
+fn the_same_measurement_in_two_files_is_one_voice() {
+    let folder = Folder::new();
+    let files = ["a.sqlite", "b.sqlite"].map(|name| folder.database(name, &[by(1, blocked(1, "x/web"))])).to_vec();
+    let all = lines(&cells(&files, &["--format", "jsonl"]).stdout);
+    assert_eq!((&all[0]["n"]["probes"], &all[0]["n"]["measurements"]), (&1.into(), &1.into()), "{}", all[0]);
+}
+
+#[test]
+fn attack_a_stolen_id_does_not_push_a_measurement_out() {
+    let folder = Folder::new();
+    let mut files = vec![folder.database("0.sqlite", &[by(1, reachable(1, "x/web")), by(2, reachable(2, "x/web"))])];
+    files.push(folder.database("a.sqlite", &[by(1, blocked(1, "x/web"))]));
+    files.push(folder.database("b.sqlite", &[by(2, blocked(2, "x/web"))]));
+    let all = lines(&cells(&files, &["--format", "jsonl"]).stdout);
+    assert_eq!((&all[0]["state"], &all[0]["existence"]), (&"blocked".into(), &"shown".into()), "{}", all[0]);
+    assert_eq!(all[0]["n"]["probes"], 3);
+}

@@ -33,7 +33,7 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     let floor = usize::from(options.floor);
     let grid = Grid { rung: options.by, hours: options.hours, floor };
     let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);
-    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt);
+    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
     let grounds = match read(&mut files, &mut cells, &mut judged, options, interrupt)? {
         Ok(grounds) => grounds,
         Err(stop) => {
@@ -65,8 +65,8 @@ fn read(
 ) -> Result<Result<InContext, Stop>, AnalyzerError> {
     let grounds = InContext::read(files, judged, &options.context, interrupt)?;
     Ok(grounds.and_then(|mut grounds| {
-        grounds.judge(files, judged, |witnessed, verdict, submitter, context| {
-            cells.add(&witnessed.measurement, verdict, submitter, Some(context));
+        grounds.judge(files, judged, |witnessed, verdict, place, context| {
+            cells.add(&witnessed.measurement, verdict, place, Some(context));
             Ok(())
         })?;
         Ok(grounds)

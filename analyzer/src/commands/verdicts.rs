@@ -38,6 +38,7 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     };
     let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let end = if options.context == Some(true) {
+        judged = judged.with_repeats();
         let grounds = InContext::read(&mut files, &judged, &options.others, interrupt)?;
         grounds.and_then(|mut grounds| {
             grounds.judge(&mut files, &mut judged, |witnessed, verdict, _, _| put(witnessed, verdict))

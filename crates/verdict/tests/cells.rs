@@ -7,7 +7,7 @@ mod world;
 use faultline_record::{
     Engine, Failure, HealthCheck, Measurement, NetworkKind, Outcome, Purpose, SignalKind, Tls, Witness,
 };
-use faultline_verdict::{Cause, Cell, Cells, Existence, Grid, Rung, State, Submitter, judge, table};
+use faultline_verdict::{Cause, Cell, Cells, Existence, Grid, Place, Rung, Software, State, Submitter, judge, table};
 
 use many::at;
 use world::{World, all_well, check, failed, healthy, heard};
@@ -30,11 +30,18 @@ fn network(rung: Rung) -> Grid {
     Grid { rung, hours: 1, floor: 2 }
 }
 
+/// Adds a measurement that a submitter handed in.
+fn put(cells: &mut Cells, measurement: &Measurement, witness: &Witness, by: u32) {
+    let software = Software::default();
+    let place = Place { submitter: Submitter(by), software: &software, began: measurement.started_at };
+    cells.add(measurement, &judge(measurement, witness), place, None);
+}
+
 /// Cells of measurements by their submitters.
 fn cells(grid: Grid, measurements: &[(u32, Measurement)]) -> Vec<Cell> {
     let mut cells = Cells::new(grid);
     for (by, measurement) in measurements {
-        cells.add(measurement, &judge(measurement, &healthy()), Submitter(*by), None);
+        put(&mut cells, measurement, &healthy(), *by);
     }
     cells.profiles(table()).collect()
 }
@@ -82,9 +89,8 @@ fn where_there_is_no_majority_there_is_no_cause() {
 fn what_says_nothing_is_counted_apart() {
     let mut cells = Cells::new(network(Rung::Network));
     for by in 1..=2 {
-        cells.add(&at(works(), 1, "PK", 0), &judge(&at(works(), 1, "PK", 0), &healthy()), Submitter(by), None);
-        let lost = at(reset(), 1, "PK", 0);
-        cells.add(&lost, &judge(&lost, &Witness::default()), Submitter(by), None);
+        put(&mut cells, &at(works(), 1, "PK", 0), &healthy(), by);
+        put(&mut cells, &at(reset(), 1, "PK", 0), &Witness::default(), by);
     }
     let cell = cells.profiles(table()).next().unwrap();
     assert_eq!((cell.profile.state, cell.profile.n.measurements, cell.profile.n.insufficient), (State::Ok, 2, 2));
@@ -123,8 +129,7 @@ fn several_networks_without_internet_are_a_shutdown_and_one_is_its_providers() {
     let of = |networks: &[u32]| {
         let mut cells = Cells::new(network(Rung::Country));
         for &n in networks {
-            let lost = at(reset(), n, "PK", 0);
-            cells.add(&lost, &judge(&lost, &dead()), Submitter(n), None);
+            put(&mut cells, &at(reset(), n, "PK", 0), &dead(), n);
         }
         let cell = cells.profiles(table()).next().unwrap();
         (cell.profile.state, cell.profile.cause)
@@ -251,7 +256,7 @@ fn a_service_is_joined_by_its_rules_before_submitters_are_counted() {
         for measurement in
             [of("x/web", works()), of("x/api", works()), of("x/images", silent()), of("nobody's", silent())]
         {
-            cells.add(&measurement, &judge(&measurement, &healthy()), Submitter(by), None);
+            put(&mut cells, &measurement, &healthy(), by);
         }
     }
     let all: Vec<Cell> = cells.profiles(table()).collect();

@@ -59,7 +59,7 @@ fn what_fails_in_other_countries_too_is_down() {
 fn what_fails_in_this_country_only_may_be_its_censors_doing_and_says_nothing() {
     let many = Many::default().and(2, at(silent(), 1, "PK", 0)).and(3, at(silent(), 2, "PK", 0));
     let measurement = at(silent(), 17_557, "PK", 0);
-    assert_eq!(many.context.control(&measurement, many::submitter(1)), ControlState::Absent);
+    assert_eq!(many.control(&measurement, 1), ControlState::Absent);
     assert_eq!(many.judged(&measurement, 1).state, State::Impaired);
 }
 
@@ -69,7 +69,7 @@ fn other_hours_and_ones_own_network_are_no_control() {
     let own = Many::default().and(2, at(works(), 17_557, "PK", 0)).and(3, at(works(), 17_557, "PK", 0));
     let measurement = at(silent(), 17_557, "PK", 0);
     for many in [old, own] {
-        assert_eq!(many.context.control(&measurement, many::submitter(1)), ControlState::Absent);
+        assert_eq!(many.control(&measurement, 1), ControlState::Absent);
     }
 }
 
@@ -319,7 +319,7 @@ fn attack_twins_of_an_international_name_share_one_control() {
     let many = Many::default().and(2, at(reached(ports[0]), 2, "DE", 0)).and(3, at(reached(ports[1]), 3, "FR", 0));
     for input in ports {
         let measurement = at(twin(input, failed(Failure::GenericTimeoutError)), 17_557, "PK", 0);
-        assert_eq!(many.context.control(&measurement, many::submitter(1)), ControlState::Disagrees, "{input}");
+        assert_eq!(many.control(&measurement, 1), ControlState::Disagrees, "{input}");
         assert_eq!(many.judged(&measurement, 1).state, State::LikelyBlocked);
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use faultline_record::{Endpoint, Measurement, Timestamp, named};
 use serde::Serialize;
 
-use crate::context::{Context, Hour, NetworkKey, Submitter, begin, endpoint_key, hour};
+use crate::context::{Context, Hour, NetworkKey, Place, Submitter, begin, endpoint_key, hour};
 use crate::service::Services;
 use crate::table::Table;
 use crate::verdict::{Cause, Verdict};
@@ -117,21 +117,15 @@ impl Cells {
     }
 
     /// Adds a measurement with its verdict. Each measurement is added once; the caller sees to that.
-    pub fn add(
-        &mut self,
-        measurement: &Measurement,
-        verdict: &Verdict,
-        submitter: Submitter,
-        context: Option<&Context>,
-    ) {
+    pub fn add(&mut self, measurement: &Measurement, verdict: &Verdict, place: Place<'_>, context: Option<&Context>) {
         if self.grid.rung == Rung::Service {
-            return self.add_to_service(measurement, verdict, submitter);
+            return self.add_to_service(measurement, verdict, place);
         }
         let Some(endpoint) = endpoint_key(&measurement.target.endpoint) else { return };
         let endpoint = self.word(&endpoint);
         let withheld = Withheld::of_target(&measurement.target);
         let name = self.word(&withheld.text(&measurement.target.name).to_lowercase());
-        self.names.entry(Arc::clone(&endpoint)).or_default().entry(name).or_default().insert(submitter);
+        self.names.entry(Arc::clone(&endpoint)).or_default().entry(name).or_default().insert(place.submitter);
         let said = Said {
             measurement: measurement.id,
             run: measurement.run,
@@ -140,14 +134,14 @@ impl Cells {
             mechanisms: verdict.mechanisms.iter().map(|mechanism| self.word(mechanism)).collect(),
         };
         if self.grid.rung != Rung::Resolver {
-            return self.put(&endpoint, measurement, submitter, None, &said);
+            return self.put(&endpoint, measurement, place, None, &said);
         }
         for answered in resolvers(measurement, verdict, context) {
             let mechanisms = answered.mechanism.iter().map(|mechanism| self.word(mechanism)).collect();
             let cause = if answered.mechanism.is_some() { Cause::Interference } else { Cause::Unknown };
             let said = Said { state: answered.state, cause, mechanisms, ..said.clone() };
             let resolver = self.word(&answered.resolver);
-            self.put(&endpoint, measurement, submitter, Some(resolver), &said);
+            self.put(&endpoint, measurement, place, Some(resolver), &said);
         }
     }
 
@@ -155,23 +149,29 @@ impl Cells {
         &mut self,
         endpoint: &Arc<str>,
         measurement: &Measurement,
-        submitter: Submitter,
+        place: Place<'_>,
         resolver: Option<Arc<str>>,
         said: &Said,
     ) {
-        let (key, network) = self.key(endpoint, measurement, resolver);
-        self.voices.entry(key).or_default().entry((network, submitter)).or_default().add(said);
+        let (key, network) = self.key(endpoint, measurement, place.began, resolver);
+        self.voices.entry(key).or_default().entry((network, place.submitter)).or_default().add(said);
     }
 
-    fn add_to_service(&mut self, measurement: &Measurement, verdict: &Verdict, submitter: Submitter) {
+    fn add_to_service(&mut self, measurement: &Measurement, verdict: &Verdict, place: Place<'_>) {
         let placed = self.services.known.place(&measurement.target);
         let Some(id) = placed.map(|placed| placed.service.to_owned()) else { return };
         let id = self.word(&id);
-        let (key, network) = self.key(&id, measurement, None);
-        self.services.add(key, (network, submitter), measurement, verdict);
+        let (key, network) = self.key(&id, measurement, place.began, None);
+        self.services.add(key, (network, place.submitter), measurement, verdict);
     }
 
-    fn key(&mut self, endpoint: &Arc<str>, of: &Measurement, resolver: Option<Arc<str>>) -> (Key, NetworkKey) {
+    fn key(
+        &mut self,
+        endpoint: &Arc<str>,
+        of: &Measurement,
+        began: Timestamp,
+        resolver: Option<Arc<str>>,
+    ) -> (Key, NetworkKey) {
         let network = NetworkKey::of(&of.network);
         let hours = self.grid.hours.max(1);
         let key = Key {
@@ -179,7 +179,7 @@ impl Cells {
             country: self.word(&network.country),
             network: (self.grid.rung != Rung::Country).then_some((network.asn, network.is_mobile)),
             resolver,
-            begin: hour(of.started_at).div_euclid(hours) * hours,
+            begin: hour(began).div_euclid(hours) * hours,
         };
         (key, network)
     }

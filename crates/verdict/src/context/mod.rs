@@ -14,7 +14,7 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use faultline_record::{Measurement, sha256};
+use faultline_record::{Measurement, Timestamp, sha256};
 
 use crate::verdict::Verdict;
 
@@ -43,6 +43,8 @@ pub struct Place<'a> {
     pub submitter: Submitter,
     /// What made it.
     pub software: &'a Software,
+    /// When it began, by a clock that is right as far as that is known.
+    pub began: Timestamp,
 }
 
 /// What a control says: others who wanted the same in the same hours.
@@ -77,17 +79,17 @@ impl Context {
         let network = self.store.network(&NetworkKey::of(&measurement.network));
         let vantage = Vantage { network, submitter: place.submitter };
         let helper = Vantage { network: Some(store::HELPER), submitter: place.submitter };
-        let hour = hour(measurement.started_at);
+        let hour = hour(place.began);
         if let Some(key) = key::endpoint(&measurement.target.endpoint) {
             let end = seen::end(measurement, verdict);
             self.store.ended(&key, hour, vantage, end, seen::refusal(measurement));
             self.store.ended(&key, hour, helper, seen::helper_end(measurement), None);
             if let Some(end) = end {
                 self.store.by_software(&key, hour, vantage, place.software, end);
-                self.store.minute(&key, measurement.started_at, vantage, end);
+                self.store.minute(&key, place.began, vantage, end);
             }
         }
-        for (name, socket, by_helper) in seen::proven(measurement, proves) {
+        for (name, socket, by_helper) in seen::proven(measurement, place.began, proves) {
             self.store.proven(&name, socket, hour, if by_helper { helper } else { vantage });
         }
         self.add_words(measurement, hour, vantage);
@@ -124,7 +126,7 @@ impl Context {
         let text = format!(
             "{} {} {} {:?} {:?} {}",
             measurement.id,
-            measurement.started_at.as_millisecond(),
+            place.began.as_millisecond(),
             verdict.state,
             NetworkKey::of(&measurement.network),
             place.software,
@@ -138,8 +140,8 @@ impl Context {
     }
 
     /// What others in other networks say of the endpoint of a measurement, in its hour and the two beside it.
-    pub fn control(&self, measurement: &Measurement, submitter: Submitter) -> ControlState {
-        let near = self.others(measurement, submitter, fire::NEAR);
+    pub fn control(&self, measurement: &Measurement, place: Place<'_>) -> ControlState {
+        let near = self.others(measurement, place, fire::NEAR);
         near.map_or(ControlState::Absent, |others| others.state())
     }
 

@@ -76,12 +76,13 @@ pub fn refusal(measurement: &Measurement) -> Option<u16> {
 /// Names and where they were proven, by whom (the helper, or the vantage).
 pub fn proven<'a>(
     measurement: &'a Measurement,
+    began: Timestamp,
     proves: Proves<'a>,
 ) -> impl Iterator<Item = (String, Socket, bool)> + 'a {
     measurement.observations.iter().filter_map(move |row| {
         let tls = row.tls().or(row.quic()).filter(|_| row.outcome.is_ok())?;
         let name = tls.sni.as_deref().map(normal_name).or_else(|| own_name(measurement))?;
-        let is_proven = !tls.chain.is_empty() && proves(&tls.chain, &name, measurement.started_at);
+        let is_proven = !tls.chain.is_empty() && proves(&tls.chain, &name, began);
         is_proven.then_some((name, Socket::of(row)?, row.purpose == Purpose::Helper))
     })
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use faultline_record::{Certificate, Measurement, Network, NetworkKind, Timestamp};
-use faultline_verdict::{Context, Fingerprints, Grounds, Place, Software, Submitter, Verdict, judge};
+use faultline_verdict::{Context, ControlState, Fingerprints, Grounds, Place, Software, Submitter, Verdict, judge};
 
 use crate::world::{World, healthy};
 
@@ -16,11 +16,6 @@ const HOUR: i64 = 3_600_000;
 #[derive(Clone, Default)]
 pub struct Many {
     pub context: Context,
-}
-
-/// The submitter of a number.
-pub fn submitter(number: u32) -> Submitter {
-    Submitter(number)
 }
 
 /// The measurement, made in that network so many hours after noon.
@@ -62,9 +57,16 @@ impl Many {
     /// The same, made by that software.
     pub fn and_with(mut self, by: u32, version: &str, measurement: Measurement) -> Self {
         let verdict = self.alone(&measurement);
-        let place = Place { submitter: Submitter(by), software: &software(version) };
+        let place = Place { submitter: Submitter(by), software: &software(version), began: measurement.started_at };
         self.context.add(&measurement, &verdict, place, &proves);
         self
+    }
+
+    /// What the context says of the endpoint, as a control.
+    pub fn control(&self, measurement: &Measurement, by: u32) -> ControlState {
+        let software = software("probe 0.1");
+        let place = Place { submitter: Submitter(by), software: &software, began: measurement.started_at };
+        self.context.control(measurement, place)
     }
 
     /// The verdict on a measurement by itself.
@@ -80,7 +82,7 @@ impl Many {
     /// The same, made by that software.
     pub fn judged_with(&self, measurement: &Measurement, by: u32, version: &str) -> Verdict {
         let software = software(version);
-        let place = Place { submitter: Submitter(by), software: &software };
+        let place = Place { submitter: Submitter(by), software: &software, began: measurement.started_at };
         Grounds::new(&Fingerprints::NONE).in_context(&self.context, place).judge(measurement, &healthy())
     }
 }

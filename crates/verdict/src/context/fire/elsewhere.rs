@@ -8,7 +8,7 @@ use super::super::independent::{Submitter, Vantage, WANTED, independent};
 use super::super::key::{self, Hour, NetworkKey};
 use super::super::seen::{self, Socket};
 use super::super::store::Tally;
-use super::super::{Context, ControlState};
+use super::super::{Context, ControlState, Place};
 use super::{Here, NEAR};
 use crate::features::Connection;
 use crate::rules::Finding;
@@ -43,17 +43,12 @@ impl Others {
 
 impl Context {
     /// Others who wanted the same endpoint in other networks, within so many hours.
-    pub(in super::super) fn others(
-        &self,
-        measurement: &Measurement,
-        submitter: Submitter,
-        hours: Hour,
-    ) -> Option<Others> {
+    pub(in super::super) fn others(&self, measurement: &Measurement, place: Place<'_>, hours: Hour) -> Option<Others> {
         let own = NetworkKey::of_measurement(measurement);
-        let at = key::hour(measurement.started_at);
+        let at = key::hour(place.began);
         let key = key::endpoint(&measurement.target.endpoint)?;
         let near = self.store.ends(&key, at.saturating_sub(hours)..=at.saturating_add(hours));
-        let tallies = near.filter(|(_, tally)| self.is_other(tally.vantage, &own, submitter));
+        let tallies = near.filter(|(_, tally)| self.is_other(tally.vantage, &own, place.submitter));
         Some(self.gathered(tallies, at, &own))
     }
 
@@ -100,7 +95,7 @@ impl Context {
     }
 
     pub(super) fn endpoint(&self, here: &Here<'_>) -> Option<Finding> {
-        let others = self.others(here.features.measurement, here.vantage.submitter, NEAR)?;
+        let others = self.others(here.features.measurement, here.place, NEAR)?;
         match others.state() {
             ControlState::Disagrees => {
                 Some(here.finding("context.reached_elsewhere", self, &others.reached, others.age))

@@ -36,7 +36,7 @@ impl Context {
     /// Nearly everything failed here in these minutes, which others in the country reach.
     pub(super) fn network(&self, here: &Here<'_>) -> Option<Finding> {
         let (mut worked, mut failed) = (BTreeSet::new(), BTreeSet::new());
-        for stretch in self.store.stretches(here.features.measurement.started_at, here.vantage) {
+        for stretch in self.store.stretches(here.place.began, here.vantage) {
             worked.extend(stretch.worked.iter().copied());
             failed.extend(stretch.failed.iter().copied());
         }
@@ -63,7 +63,7 @@ impl Context {
         let key = key::endpoint(&here.features.measurement.target.endpoint)?;
         let parts: [fn(&Software) -> &str; 2] = [|software| &software.version, |software| &software.platform];
         parts.into_iter().find_map(|part| {
-            let own = part(here.software);
+            let own = part(here.place.software);
             let rows =
                 || self.store.ends_by_software(&key, here.hour).filter(|(software, _)| !part(software).is_empty());
             let (mut failed, mut reached, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());

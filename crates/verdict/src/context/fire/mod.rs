@@ -12,7 +12,7 @@ use faultline_record::Failure;
 
 use super::independent::Vantage;
 use super::key::{self, Hour, NetworkKey};
-use super::{Context, Place, Software};
+use super::{Context, Place};
 use crate::features::Features;
 use crate::rules::{Finding, listed};
 
@@ -25,7 +25,7 @@ struct Here<'a> {
     vantage: Vantage,
     own: NetworkKey,
     hour: Hour,
-    software: &'a Software,
+    place: Place<'a>,
     /// Rows that the failure rests on.
     rows: Vec<u32>,
 }
@@ -45,8 +45,7 @@ impl Context {
         let measurement = features.measurement;
         let own = NetworkKey::of_measurement(measurement);
         let vantage = Vantage { network: self.store.find_network(&own), submitter: place.submitter };
-        let here =
-            Here { features, vantage, own, hour: key::hour(measurement.started_at), software: place.software, rows };
+        let here = Here { features, vantage, own, hour: key::hour(place.began), place, rows };
         if found.iter().any(|finding| finding.rule.id == "http.plain_refusal") {
             found.extend(self.same_refusal(&here));
         } else if !here.rows.is_empty() {
