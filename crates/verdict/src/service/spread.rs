@@ -286,15 +286,23 @@ impl<'a> Grid<'a> {
             .map(|((_, node), cell)| (*node, cell))
             .collect();
         let works_elsewhere = |node: &str| self.of_protocol(node).any(|(other, cell)| other != provider && cell.ok > 0);
-        let is_alone = own.iter().any(|(node, _)| !explained.contains(node) && works_elsewhere(node));
-        if own.is_empty() || own.iter().any(|(_, cell)| !cell.fails()) || !is_alone {
+        let fails = !own.is_empty() && own.iter().all(|(_, cell)| cell.fails());
+        // What a filter of its protocol explains says nothing of the provider.
+        let rest: Vec<(&str, &Cell)> = own.iter().copied().filter(|(node, _)| !explained.contains(node)).collect();
+        let tells = |cell: &Cell| cell.hit() + cell.down > 0 || rest.len() == own.len();
+        if !fails || !rest.iter().any(|(node, cell)| works_elsewhere(node) && tells(cell)) {
             return None;
         }
+        Some(self.alone(provider, &rest))
+    }
+
+    /// What the verdicts on a provider's servers say of it, of those that nothing else explains.
+    fn alone(&self, provider: &str, own: &[(&str, &Cell)]) -> Spread {
         let sum = |of: fn(&Cell) -> usize| own.iter().map(|(_, cell)| of(cell)).sum::<usize>();
         let (all, hit, down) = (sum(Cell::failing), sum(Cell::hit), sum(|cell| cell.down));
+        let state = if sum(|cell| cell.blocked) > 0 { State::Blocked } else { State::LikelyBlocked };
         let (pattern, said, why) = match () {
             () if 2 * hit >= all => {
-                let state = if sum(|cell| cell.blocked) > 0 { State::Blocked } else { State::LikelyBlocked };
                 (Pattern::ProviderInterference, (state, Cause::Interference), "its own verdicts say interference")
             }
             () if 2 * down >= all => (Pattern::ProviderDown, (State::Down, Cause::Target), "its servers are down"),
@@ -306,12 +314,12 @@ impl<'a> Grid<'a> {
         };
         let text = format!("{provider} fails with {all} of {all} servers by protocols that work elsewhere: {why}");
         let mechanisms: BTreeSet<&String> = own.iter().flat_map(|(_, cell)| &cell.mechanisms).collect();
-        Some(Spread {
+        Spread {
             protocols: own.iter().map(|(node, _)| (*node).to_owned()).collect(),
             providers: vec![provider.to_owned()],
             mechanisms: mechanisms.into_iter().filter(|_| said.1 == Cause::Interference).cloned().collect(),
             ..self.found(pattern, said, text)
-        })
+        }
     }
 
     fn nothing(&self) -> Spread {
@@ -456,6 +464,19 @@ mod tests {
             (&found[0].protocols[..], &found[1].providers[..]),
             (&["openvpn".to_owned()][..], &["c".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_lost_answer_beside_a_filter_is_not_the_provider_s_trouble() {
+        let (found, _) = world(
+            |provider, protocol| match (provider, protocol) {
+                ("a", VpnProtocol::Ikev2) => SILENT,
+                (_, VpnProtocol::Ikev2) => OK,
+                _ => LIKELY,
+            },
+            |_| OK,
+        );
+        assert_eq!(patterns(&found), [Pattern::ProtocolInterference; 2]);
     }
 
     #[test]
