@@ -173,3 +173,32 @@ fn what_makes_no_sense_is_refused_with_words() {
         assert!(ran.stderr.contains(words), "{args:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn no_output_tells_where_a_server_is_unless_it_is_asked_for() {
+    let folder = Folder::new();
+    let named = tunnel(1, "some-vpn/openvpn-udp", VpnProtocol::OpenvpnUdp, "198.51.100.7", false);
+    let typed = tunnel(2, "openvpn+udp:198.51.100.8:1194", VpnProtocol::OpenvpnUdp, "198.51.100.8", true);
+    let file = folder.database("a.sqlite", &[named, typed]);
+    let (whole, part) = (support::id(1).to_string(), "2222");
+    let calls: [&[&str]; 9] = [
+        &["verdicts", &file],
+        &["verdicts", &file, "--format", "csv"],
+        &["verdicts", &file, "--format", "jsonl"],
+        &["verdicts", &file, "--by", "service"],
+        &["verdicts", &file, "--by", "service", "--format", "jsonl"],
+        &["verdicts", &file, "--by", "label:registration", "--format", "jsonl"],
+        &["explain", &whole, &file],
+        &["explain", &whole, &file, "--json"],
+        &["explain", part, &file],
+    ];
+    for args in calls {
+        let ran = analyzer(args);
+        assert!(!(ran.stdout.clone() + &ran.stderr).contains("198.51.100."), "{args:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(!ran.stdout.is_empty() || ran.code == 2, "{args:?}: {}", ran.stderr);
+    }
+    for args in [["verdicts", &file, "--with-endpoints"], ["explain", &file, "--with-endpoints"]] {
+        let args = if args[0] == "explain" { vec![args[0], &whole, args[1], args[2]] } else { args.to_vec() };
+        assert!(analyzer(&args).stdout.contains("198.51.100."), "{args:?}");
+    }
+}

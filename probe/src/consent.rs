@@ -61,7 +61,7 @@ const TUNNELS: &str = "\
 This run tries servers of VPNs, proxies or Tor. Please read this, too.
 
 The program begins a conversation with each as its own clients do, without an account, and ends it before anything is sent
-through it. It uses keys only if you give it some.
+through it. It uses no key but those that you give it and those that providers publish.
 
 - Whoever watches this network can see that protocols of tunnels are spoken from here, and to which servers. That is what
   some countries look for. Some demand that VPNs be registered or licensed, and whether a mere test counts as use may not

@@ -1,11 +1,12 @@
 //! The plan of a run: fixed before anything is sent, printable, hashed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use faultline_record::{Endpoint, Network, RunId, Target, hex, sha256};
-use faultline_verdict::is_withheld;
+use faultline_verdict::{Withheld, is_withheld};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -156,7 +157,7 @@ impl Plan {
         }
         let width = self.targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0).min(40);
         for target in &self.targets {
-            let _ = writeln!(text, "{:<width$}  {:<22}  {}", target.name, steps(&target.endpoint), target.input);
+            let _ = writeln!(text, "{:<width$}  {:<22}  {}", target.name, steps(&target.endpoint), input_of(target));
         }
         text
     }
@@ -197,14 +198,22 @@ struct Printed<'a> {
 
 #[derive(Serialize)]
 struct PrintedTarget<'a> {
-    input: &'a str,
+    input: Cow<'a, str>,
     target: &'a str,
     category: Option<&'a str>,
 }
 
 impl<'a> PrintedTarget<'a> {
     fn of(target: &'a Target) -> Self {
-        Self { input: &target.input, target: &target.name, category: target.category.as_deref() }
+        Self { input: input_of(target), target: &target.name, category: target.category.as_deref() }
+    }
+}
+
+/// What is printed of an input: of a tunnel's server on a list not where it is.
+pub fn input_of(target: &Target) -> Cow<'_, str> {
+    match &target.list {
+        Some(_) => Withheld::of_target(target).text(&target.input),
+        None => Cow::Borrowed(&target.input),
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use faultline_record::{Filter, MeasurementId, Origin, Reader, RecordError, Run, Witnessed};
-use faultline_verdict::{judge_with, measurement_json};
+use faultline_verdict::{Withheld, judge_with, measurement_json};
 use serde_json::{Value, json};
 
 use crate::cli::{ExplainArgs, IdPart};
@@ -71,7 +71,9 @@ fn search(
         reader.for_each(&Filter::default(), |Witnessed { measurement, .. }| {
             progress.step();
             if part.fits(measurement.id) && candidates.len() <= CANDIDATES {
-                let words = format!("{}, {}", words::clean(&measurement.target.name), measurement.started_at);
+                let name = words::clean(&measurement.target.name);
+                let name = Withheld::of_target(&measurement.target).text(&name).into_owned();
+                let words = format!("{name}, {}", measurement.started_at);
                 candidates.entry(measurement.id).or_insert(words);
             }
             if interrupt.came() { ControlFlow::Break(Stop::Interrupted) } else { ControlFlow::Continue(()) }

@@ -118,6 +118,7 @@ impl<'a> Wide<'a> {
         let (k, n) = (seen.len(), self.networks.len());
         let what = match pattern {
             Pattern::Outage => "the vantages themselves were cut off: an outage".to_owned(),
+            Pattern::Unproven => "the vantages were not in order".to_owned(),
             Pattern::ProtocolInterference => {
                 format!("{} fails at {} unrelated providers while sites work", protocols.join(", "), providers.len())
             }

@@ -11,7 +11,7 @@ use crate::cli::{ListArgs, OutputArgs, Targets};
 use crate::error::{Exit, ProbeError};
 use crate::lists::providers::{self, Imported};
 use crate::lists::{Catalog, Categories, ListSource, Selection, load_all, read_file, select};
-use crate::plan::lists_hash;
+use crate::plan::{input_of, lists_hash};
 use crate::report::{say, stdout};
 
 /// Does what was asked.
@@ -64,9 +64,10 @@ fn list(config: &ConfigFile, lists: ListArgs, output: &OutputArgs) -> Result<Exi
     for target in &selection.targets {
         let category = target.category.as_deref();
         let line = if json {
-            json!({"target": target.name, "input": target.input, "category": category, "list": target.list}).to_string()
+            json!({"target": target.name, "input": input_of(target), "category": category, "list": target.list})
+                .to_string()
         } else {
-            format!("{}\t{}\t{}", target.name, category.unwrap_or("-"), target.input)
+            format!("{}\t{}\t{}", target.name, category.unwrap_or("-"), input_of(target))
         };
         if writeln!(out, "{line}").is_err() {
             break;

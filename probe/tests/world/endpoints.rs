@@ -38,15 +38,22 @@ fn no_server_of_a_list_is_in_any_output_or_log_or_export_or_error() {
                 let text = String::from_utf8_lossy(octets);
                 assert_eq!(betrayed(octets), None, "{args:?} {stream}: {text}");
             }
-            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+            let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+            (output.status.code(), text(&output.stdout), text(&output.stderr))
         };
+        for args in [&["targets", "list", "--list", &path, "--category", "ANON"][..], &["targets", "validate", &path]] {
+            assert_eq!(probe(args).await.0, Some(0));
+            assert_eq!(probe(&["run", "--dry-run", "--list", &path, "--category", "ANON", "--json"]).await.0, Some(0));
+            assert_eq!(probe(&["run", "--dry-run", "--list", &path, "--category", "ANON"]).await.0, Some(0));
+        }
         let run = ["run", "--list", &path, "--category", "ANON", "--no-follow-up", "--db", &file];
-        let (code, lines) = probe(&run).await;
+        let (code, lines, talk) = probe(&run).await;
         assert_eq!(code, Some(0));
         assert_eq!(lines.matches("some-vpn/").count(), 4, "results name provider and protocol: {lines}");
-        let (_, json) = probe(&[&run[..], &["--json"]].concat()).await;
+        assert!(talk.contains("some-vpn (vpn): ikev2 "), "and what they make together: {talk}");
+        let (_, json, _) = probe(&[&run[..], &["--json"]].concat()).await;
         assert!(json.contains("\"input\":\"wireguard://(withheld):51820?pubkey=(withheld)\""), "{json}");
-        let (_, export) = probe(&["results", "export", "--db", &file]).await;
+        let (_, export, _) = probe(&["results", "export", "--db", &file]).await;
         assert_eq!(export.lines().count(), 8, "two runs of four: {export}");
         let first: serde_json::Value = serde_json::from_str(export.lines().next().unwrap()).unwrap();
         let (id, run_id) = (first["id"].as_str().unwrap(), first["run"].as_str().unwrap());

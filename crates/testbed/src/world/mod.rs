@@ -239,6 +239,7 @@ impl Hosts {
 fn addresses_abroad(scenario: &Scenario, internet: &Internet) -> Vec<std::net::IpAddr> {
     let mut addresses = internet.addresses_abroad();
     addresses.extend((!scenario.vpn.is_empty()).then_some(crate::daemon::vpn::ADDRESS));
+    addresses.extend(scenario.provider.iter().map(|provider| provider.address));
     addresses.extend((scenario.resolver == ResolverMode::Recursive).then_some(ROOT_SERVER));
     addresses.into_iter().collect()
 }

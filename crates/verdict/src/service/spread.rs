@@ -32,8 +32,10 @@ named! {
         ProviderInterference = "provider_interference",
         /// One provider fails with protocols that work at others, and it cannot be told why from here.
         ProviderFails = "provider_fails",
-        /// Nothing works, or the vantage was not proven: no word on any protocol.
+        /// Nothing works, or the vantage was cut off: no word on any protocol.
         Outage = "outage",
+        /// The vantage was not in order (a portal, a clock, our own pace): no word on anything.
+        Unproven = "unproven",
         /// Nothing of the kind.
         Nothing = "nothing",
     }
@@ -227,6 +229,11 @@ impl<'a> Grid<'a> {
             return None;
         }
         let by = self.shut_by.iter().rev().max_by_key(|(_, count)| **count).map(|(cause, _)| *cause);
+        let is_cut_off = by.is_none_or(|cause| matches!(cause, Cause::Isp | Cause::LocalNetwork));
+        if is_shut && !is_cut_off {
+            let text = format!("in {shut} of {all} measurements the vantage was not in order: no word on tunnels");
+            return Some(self.found(Pattern::Unproven, (State::Insufficient, by.unwrap_or(Cause::Unknown)), text));
+        }
         let text = if is_shut {
             format!(
                 "in {shut} of {all} measurements the vantage itself was cut off or not proven: an outage, and no word on tunnels"
@@ -414,6 +421,10 @@ mod tests {
         let (found, _) = world(|_, _| shut, |_| shut);
         assert_eq!(patterns(&found), [Pattern::Outage]);
         assert_eq!((found[0].state, found[0].cause), (State::Insufficient, Cause::Isp));
+        // Our own doing is none of the network's.
+        let hurried = (State::Insufficient, Cause::Instrument);
+        let (found, _) = world(|_, _| hurried, |_| OK);
+        assert_eq!((patterns(&found), found[0].cause), (vec![Pattern::Unproven], Cause::Instrument));
         // Also where the gate noticed nothing.
         let (found, _) = world(|_, _| SILENT, |_| SILENT);
         assert_eq!(patterns(&found), [Pattern::Outage]);
