@@ -279,26 +279,25 @@ fn a_server_that_is_cut_off_for_a_time_is_blocked_and_says_so() {
 
 /// What is said of the first of these, beside the others of the run: tunnels of these providers, silent or not, and web sites.
 fn beside(tunnels: &[(&str, Outcome)], sites: usize) -> Verdict {
-    let (mut company, run, mut first) = (Company::default(), RunId::new(), None);
+    let (mut company, run) = (Company::default(), RunId::new());
     let mut note = |world: World| {
         let seen = Measurement { run, ..world.done() };
         company.note(&seen, &judge(&seen, &healthy()));
         seen
     };
-    for (input, outcome) in tunnels {
+    let tried = |(input, outcome): &(&str, Outcome)| {
         let mut world = World::measuring(input);
         for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
             world = world.tunnel(purpose, GENUINE, *outcome);
         }
-        let seen = note(world.host_alive(GENUINE, failed(Failure::ConnectionRefused)));
-        first.get_or_insert(seen);
-    }
+        world.host_alive(GENUINE, failed(Failure::ConnectionRefused))
+    };
+    let tunnels: Vec<Measurement> = tunnels.iter().map(|tunnel| note(tried(tunnel))).collect();
     for _ in 0..sites {
         let site = World::measuring("https://x.com/").system_says(GENUINE).connects(GENUINE, Outcome::Ok);
         note(site.tls(Purpose::Main, GENUINE, Outcome::Ok, heard()).responds(Purpose::Main, GENUINE, 200));
     }
-    let seen = first.unwrap();
-    Grounds::new(&Fingerprints::NONE).among(&company).judge(&seen, &healthy())
+    Grounds::new(&Fingerprints::NONE).among(&company).judge(&tunnels[0], &healthy())
 }
 
 #[test]
