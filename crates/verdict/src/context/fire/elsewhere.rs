@@ -98,9 +98,11 @@ impl Context {
         let others = self.others(here.features.measurement, here.place, NEAR)?;
         match others.state() {
             ControlState::Disagrees => {
-                Some(here.finding("context.reached_elsewhere", self, &others.reached, others.age))
+                Some(here.finding("context.reached_elsewhere", self, &others.reached, others.age.max(1)))
             }
-            ControlState::Agrees => Some(here.finding("context.fails_elsewhere", self, &others.failed, others.age)),
+            ControlState::Agrees => {
+                Some(here.finding("context.fails_elsewhere", self, &others.failed, others.age.max(1)))
+            }
             ControlState::Absent => None,
         }
     }
