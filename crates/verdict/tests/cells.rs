@@ -124,7 +124,13 @@ fn several_networks_without_internet_are_a_shutdown_and_one_is_its_providers() {
             signal.outcome = failed(Failure::GenericTimeoutError);
         }
         let check = |at| -> Option<HealthCheck> { Some(check(at, signals.clone())) };
-        Witness { before: check(4_000.0), after: check(6_500.0), during: Vec::new(), overloaded: false, run_clock_ms: None }
+        Witness {
+            before: check(4_000.0),
+            after: check(6_500.0),
+            during: Vec::new(),
+            overloaded: false,
+            run_clock_ms: None,
+        }
     };
     let of = |networks: &[u32]| {
         let mut cells = Cells::new(network(Rung::Country));

@@ -11,6 +11,7 @@ mod hostile_names;
 mod http;
 mod http3;
 mod names;
+mod proxy;
 mod questions;
 mod quic;
 mod slow;
