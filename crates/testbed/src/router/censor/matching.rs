@@ -80,10 +80,7 @@ pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
 pub fn is_about_answers(rule: &Match) -> bool {
     matches!(
         rule,
-        Match::WireguardResponse
-            | Match::OpenvpnResponse
-            | Match::Ikev2Response
-            | Match::Payload { answers: true, .. }
+        Match::WireguardResponse | Match::OpenvpnResponse | Match::Ikev2Response | Match::Payload { answers: true, .. }
     )
 }
 
