@@ -153,7 +153,9 @@ async fn a_handshake_without_a_name_that_is_reset_has_the_ladder_of_a_tunnel() {
         (of(Purpose::Main), of(Purpose::Retry), of(Purpose::JunkFirst)),
         (vec![cut], vec![cut; 2], vec![cut; 2])
     );
-    assert!(rows.of(Step::Vpn).iter().all(|row| row.outcome == Outcome::NotRun(NotRun::PreviousStepFailed)));
+    let own = |purpose| matches!(purpose, Purpose::Main | Purpose::Retry | Purpose::JunkFirst);
+    let mut exchanges = rows.of(Step::Vpn).into_iter().filter(|row| own(row.purpose));
+    assert!(exchanges.all(|row| row.outcome == Outcome::NotRun(NotRun::PreviousStepFailed)), "{:?}", rows.outline());
 }
 
 #[tokio::test]
