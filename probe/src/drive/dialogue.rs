@@ -30,6 +30,8 @@ pub struct Partner<'a> {
     pub host: &'a str,
     /// Where the dialogue is within TLS: whether the certificate was one that is trusted for the name.
     pub is_known: bool,
+    /// Whether a proxy that lets everybody through is asked for a server behind it.
+    pub leads_on: bool,
 }
 
 impl Partner<'_> {
@@ -131,8 +133,7 @@ impl Drive {
                 }
                 Turn::End { answer, farewell, .. } => {
                     (seen.answer, seen.proof) = (Some(named(answer)), Some(partner.proof()));
-                    let leads_on = partner.is_proxy() && answer == Answer::Accepted && first == FirstMessage::Plain;
-                    if leads_on {
+                    if partner.leads_on && partner.is_proxy() && answer == Answer::Accepted {
                         return self.behind(stream, &innocent, seen).await;
                     }
                     // Whether it arrives, nobody waits to see.

@@ -74,7 +74,8 @@ impl Walk {
         // The page is asked of an address that the helper found for itself: the client's may be a censor's.
         let silent = Goal { url: goal.url.clone().filter(|_| own.is_empty()), ..goal.clone() };
         let limits = &self.drive.config().limits;
-        let round = |purpose| Round::new(0, purpose, limits);
+        // For strangers nothing is sent through anybody's proxy.
+        let round = |purpose| Round { leads_on: false, ..Round::new(0, purpose, limits) };
         tokio::join!(
             self.connect_all(round(Purpose::Main), &own, &goal),
             self.connect_all(round(Purpose::Comparison), &given, &silent),

@@ -91,7 +91,7 @@ impl Walk {
                 return self.drive.proxy_by_tcp(stream, protocol, round.first, round.tls, known).await;
             }
             let tap = stream.tap();
-            self.drive.dialogue(stream, &tap, self.partner(protocol, false), round.first, round.tls).await
+            self.drive.dialogue(stream, &tap, self.partner(protocol, false, round), round.first, round.tls).await
         };
         Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
@@ -113,12 +113,13 @@ impl Walk {
         let stream = if round.first == FirstMessage::Disguised { stream.cut_after(CUT) } else { stream };
         let (stream, is_known) = self.tls_and_trust(place, stream, offer, round).await?;
         let ticket = self.log.begin();
-        let asking = self.drive.dialogue(stream, &tap, self.partner(protocol, is_known), round.first, round.tls);
+        let asking = self.drive.dialogue(stream, &tap, self.partner(protocol, is_known, round), round.first, round.tls);
         Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
 
-    fn partner(&self, protocol: VpnProtocol, is_known: bool) -> Partner<'_> {
-        Partner { protocol, host: &self.server_name, is_known }
+    fn partner(&self, protocol: VpnProtocol, is_known: bool, round: Round) -> Partner<'_> {
+        let leads_on = round.leads_on && round.first == FirstMessage::Plain;
+        Partner { protocol, host: &self.server_name, is_known, leads_on }
     }
 }
 
