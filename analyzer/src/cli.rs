@@ -34,6 +34,9 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Score verdicts against labels that say what is true
     Evaluate(EvaluateArgs),
+    /// Ask a question in SQL, over measurements and verdicts
+    #[cfg(feature = "engine")]
+    Query(QueryArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
     /// Bring another tool's measurements into a database
@@ -127,6 +130,42 @@ pub enum EvaluateFormat {
     Markdown,
     /// One JSON object
     Json,
+}
+
+/// `analyzer query`.
+#[cfg(feature = "engine")]
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The question; the tables are measurements, observations, dns_answers, health_checks and verdicts
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+    /// A database that a probe wrote, or a folder: every *.sqlite below, and tables in Parquet; several times
+    #[arg(long, value_name = "PATH", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub db: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: QueryFormat,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// How the rows of a query are printed.
+#[cfg(feature = "engine")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum QueryFormat {
+    /// A table on a terminal, else lines with tabs
+    #[default]
+    Table,
+    /// One JSON object a line
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+    /// Apache Parquet, to a file
+    Parquet,
 }
 
 /// `analyzer merge`.

@@ -47,6 +47,12 @@ pub enum AnalyzerError {
     /// A database cannot be used.
     #[error(transparent)]
     Storage(#[from] RecordError),
+    /// A file cannot be used; how has been said in words.
+    #[error("{0}")]
+    File(String),
+    /// The engine cannot go on: a bug, or this machine.
+    #[error("the query engine gave up: {0}")]
+    Engine(String),
     /// Standard output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
@@ -57,10 +63,10 @@ impl AnalyzerError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Output(_) if self.is_closed_pipe() => 0,
-            Self::Signals(_) => 1,
+            Self::Signals(_) | Self::Engine(_) => 1,
             Self::Usage(_) => 2,
             Self::Nothing(_) => 3,
-            Self::Storage(_) | Self::Output(_) => 4,
+            Self::Storage(_) | Self::File(_) | Self::Output(_) => 4,
         }
     }
 

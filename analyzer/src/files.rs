@@ -1,10 +1,11 @@
 //! The databases that a command reads: one at a time, each one that cannot be read named with its reason.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use faultline_record::{Reader, RecordError};
 
+use crate::evaluate::label::below;
 use crate::exit::{AnalyzerError, Exit};
 
 /// Why reading ended before the last file.
@@ -24,6 +25,20 @@ impl Stop {
             Self::Output(error) => Err(error.into()),
         }
     }
+}
+
+/// Databases, and those below folders.
+pub fn databases(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalyzerError> {
+    let is_database = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "sqlite");
+    let mut files = Vec::new();
+    for path in paths {
+        let found = below(path, is_database).map_err(AnalyzerError::Nothing)?;
+        if found.is_empty() {
+            return Err(AnalyzerError::Nothing(format!("no *.sqlite in {} or below", path.display())));
+        }
+        files.extend(found);
+    }
+    Ok(files)
 }
 
 /// The files of a command line.

@@ -4,6 +4,8 @@
 
 pub mod cli;
 mod commands;
+#[cfg(feature = "engine")]
+mod engine;
 mod evaluate;
 mod exit;
 mod files;
@@ -15,6 +17,7 @@ mod page;
 mod print;
 mod progress;
 mod settle;
+mod sources;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -51,6 +54,8 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
+        #[cfg(feature = "engine")]
+        Command::Query(options) => commands::query::run(options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),
     }

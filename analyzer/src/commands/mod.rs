@@ -5,4 +5,6 @@ pub mod evaluate;
 pub mod explain;
 pub mod import;
 pub mod merge;
+#[cfg(feature = "engine")]
+pub mod query;
 pub mod verdicts;

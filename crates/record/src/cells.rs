@@ -106,7 +106,7 @@ impl<'r> Cells<'r> {
 }
 
 /// A value for an error's text: escaped, since it may come from a stranger and end on a terminal.
-fn show(value: Option<ValueRef<'_>>) -> String {
+pub(crate) fn show(value: Option<ValueRef<'_>>) -> String {
     match value {
         None | Some(ValueRef::Null) => "NULL".into(),
         Some(ValueRef::Integer(number)) => number.to_string(),

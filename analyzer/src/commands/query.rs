@@ -1,0 +1,143 @@
+//! `analyzer query`: a question in SQL over the measurements of many files, and over their verdicts.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use faultline_record::RecordError;
+use faultline_verdict::Fingerprints;
+use futures_util::StreamExt;
+
+use crate::cli::{QueryArgs, QueryFormat};
+use crate::engine::write::{Csv, Jsonl, Lines, Pages, Parquet, Rows};
+use crate::engine::{Engine, TABLES, is_parquet_folder};
+use crate::exit::{AnalyzerError, Exit};
+use crate::files::databases;
+use crate::fingerprints;
+use crate::interrupt::Interrupt;
+use crate::say;
+use crate::sources::{Source, Sources};
+
+/// How often a signal is looked for while nothing comes.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Runs the query and prints what comes.
+pub fn run(options: QueryArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    if options.format == QueryFormat::Parquet && options.output.is_none() {
+        return Err(AnalyzerError::Usage("--format parquet needs a file: --output FILE".to_owned()));
+    }
+    let fingerprints = fingerprints::read(&options.fingerprints)?;
+    let (folders, files) = places(&options.db)?;
+    let sources = Sources::open(&files);
+    for error in &sources.refused {
+        say(&error.to_string());
+    }
+    if sources.sound.is_empty() && folders.is_empty() {
+        return Ok(Exit::Nothing);
+    }
+    let whole = if sources.refused.is_empty() { Exit::Done } else { Exit::Storage };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().map_err(AnalyzerError::Signals)?;
+    let end = runtime.block_on(query(&options, sources.sound, &folders, fingerprints, interrupt));
+    // Threads that still read a file are not waited for.
+    runtime.shutdown_background();
+    Ok(if end.map_err(blame)? { whole } else { Exit::Interrupted })
+}
+
+/// Folders of Parquet, and the databases that are named or stand below a folder.
+fn places(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), AnalyzerError> {
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    for path in named {
+        let holds_tables = is_parquet_folder(path);
+        match databases(std::slice::from_ref(path)) {
+            Ok(found) => files.extend(found),
+            Err(_) if holds_tables => {}
+            Err(error) => return Err(error),
+        }
+        folders.extend(holds_tables.then(|| path.clone()));
+    }
+    Ok((folders, files))
+}
+
+/// Whether it went on to the end; `false`: a signal came.
+async fn query(
+    options: &QueryArgs,
+    sources: Vec<Source>,
+    folders: &[PathBuf],
+    fingerprints: Fingerprints,
+    interrupt: &Interrupt,
+) -> Result<bool, DataFusionError> {
+    let engine = Engine::start(sources, folders, fingerprints).await?;
+    let streams = engine.query(&options.sql).await?;
+    let Some(schema) = streams.first().map(|stream| stream.schema()) else { return Ok(true) };
+    let mut rows = rows(options, &schema)?;
+    for stream in streams {
+        if !drain(stream, &mut *rows, interrupt).await? {
+            return Ok(false);
+        }
+    }
+    rows.finish()?;
+    Ok(true)
+}
+
+async fn drain(
+    mut stream: SendableRecordBatchStream,
+    rows: &mut dyn Rows,
+    interrupt: &Interrupt,
+) -> Result<bool, DataFusionError> {
+    loop {
+        let next = tokio::time::timeout(TICK, stream.next()).await;
+        if interrupt.came() {
+            return Ok(false);
+        }
+        match next {
+            Ok(Some(batch)) => rows.put(&batch?)?,
+            Ok(None) => return Ok(true),
+            Err(_) => {}
+        }
+    }
+}
+
+fn rows(options: &QueryArgs, schema: &SchemaRef) -> Result<Box<dyn Rows>, DataFusionError> {
+    let is_terminal = options.output.is_none() && io::stdout().is_terminal();
+    let out = || -> io::Result<Box<dyn Write>> {
+        Ok(match &options.output {
+            Some(file) => Box::new(BufWriter::new(File::create(file)?)),
+            None => Box::new(BufWriter::new(io::stdout())),
+        })
+    };
+    Ok(match (options.format, &options.output) {
+        (QueryFormat::Parquet, Some(file)) => Box::new(Parquet::new(file, schema)?),
+        (QueryFormat::Jsonl, _) => Box::new(Jsonl::new(out()?)),
+        (QueryFormat::Csv, _) => Box::new(Csv::new(out()?, schema)?),
+        (QueryFormat::Table, _) if is_terminal => Box::new(Pages::new(out()?, schema)),
+        (QueryFormat::Table | QueryFormat::Parquet, _) => Box::new(Lines::new(out()?, schema)?),
+    })
+}
+
+/// Whose fault it is: the query's, a file's, the output's, or ours.
+fn blame(error: DataFusionError) -> AnalyzerError {
+    let text = || error.find_root().strip_backtrace();
+    match error.find_root() {
+        DataFusionError::External(source) if source.is::<RecordError>() => AnalyzerError::File(source.to_string()),
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => AnalyzerError::File(text()),
+        DataFusionError::IoError(source) => AnalyzerError::Output(io::Error::new(source.kind(), source.to_string())),
+        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) | DataFusionError::ResourcesExhausted(_) => {
+            AnalyzerError::Engine(text())
+        }
+        _ => AnalyzerError::Usage(format!("the query cannot be answered: {}", plain(&text()))),
+    }
+}
+
+/// DataFusion's words without the names of its stages, and with the names of our tables where one is missing.
+fn plain(text: &str) -> String {
+    let text = ["Error during planning: ", "SQL error: ", "Schema error: ", "Arrow error: "]
+        .iter()
+        .fold(text, |text, stage| text.trim_start_matches(stage));
+    let parser = text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")"));
+    let text = parser.unwrap_or(text).replace("'datafusion.public.", "'");
+    if text.starts_with("table ") { format!("{text}; the tables are {TABLES}") } else { text }
+}
