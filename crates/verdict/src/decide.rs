@@ -35,12 +35,20 @@ pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witnes
     verdict.families = [Family::V4, Family::V6]
         .into_iter()
         .filter(|&family| connected_over(measurement, family))
-        .map(|family| (family.name(), judge_family(Some(family)).state))
+        .map(|family| {
+            let is_whole = measurement.observations.iter().all(|row| is_of_family(row, family));
+            (family.name(), if is_whole { verdict.state } else { judge_family(Some(family)).state })
+        })
         .collect();
     if let Some(over_quic) = quic::apart(measurement) {
         verdict.families.insert("quic", self::judge_family(fingerprints, &over_quic, &gate, None).state);
     }
     verdict
+}
+
+/// Whether a family's view keeps the row: looking at one family leaves out the connections of the other, and nothing else.
+fn is_of_family(row: &faultline_record::Observation, family: Family) -> bool {
+    row.step() == Step::Dns || row.address.is_none_or(|address| Family::of(address) == family)
 }
 
 fn connected_over(measurement: &Measurement, family: Family) -> bool {
