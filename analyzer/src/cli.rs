@@ -37,6 +37,11 @@ pub enum Command {
     /// Ask a question in SQL, over measurements and verdicts
     #[cfg(feature = "engine")]
     Query(QueryArgs),
+    /// Write measurements, observations, checks and verdicts as tables for other programs
+    #[cfg(feature = "engine")]
+    Export(ExportArgs),
+    /// Make up measurements, to find out what many of them cost
+    Generate(GenerateArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
     /// Bring another tool's measurements into a database
@@ -136,8 +141,11 @@ pub enum EvaluateFormat {
 #[cfg(feature = "engine")]
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The question; the tables are measurements, observations, dns_answers, health_checks and verdicts
-    #[arg(value_name = "SQL")]
+    /// The question
+    #[arg(
+        value_name = "SQL",
+        help = "The question; the tables are measurements, observations, dns_answers, health_checks and verdicts"
+    )]
     pub sql: String,
     /// A database that a probe wrote, or a folder: every *.sqlite below, and tables in Parquet; several times
     #[arg(long, value_name = "PATH", required = true, env = "FAULTLINE_DB", hide_env = true)]
@@ -166,6 +174,52 @@ pub enum QueryFormat {
     Csv,
     /// Apache Parquet, to a file
     Parquet,
+}
+
+/// `analyzer export`.
+#[cfg(feature = "engine")]
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to write them
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ExportFormat,
+    /// Folder that receives a folder for each table; made if it is not there
+    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: PathBuf,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// Formats of an export.
+#[cfg(feature = "engine")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Apache Parquet, which `analyzer query` reads as well
+    Parquet,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// `analyzer generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// Folder that receives the files, volunteer-0000.sqlite and so on; made if it is not there
+    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: PathBuf,
+    /// How many measurements in all
+    #[arg(long, value_name = "N", default_value_t = 10_000, env = "FAULTLINE_MEASUREMENTS", hide_env = true)]
+    pub measurements: u64,
+    /// How many files they are spread over
+    #[arg(long, value_name = "N", default_value_t = 40, env = "FAULTLINE_FILES", hide_env = true,
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub files: u64,
+    /// What decides everything: the same seed gives the same files
+    #[arg(long, value_name = "N", default_value_t = 1, env = "FAULTLINE_SEED", hide_env = true)]
+    pub seed: u64,
 }
 
 /// `analyzer merge`.

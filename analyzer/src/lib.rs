@@ -10,6 +10,7 @@ mod evaluate;
 mod exit;
 mod files;
 mod fingerprints;
+mod generate;
 mod import;
 mod interrupt;
 mod judged;
@@ -17,7 +18,9 @@ mod page;
 mod print;
 mod progress;
 mod settle;
+#[cfg(feature = "engine")]
 mod sources;
+mod threads;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -55,7 +58,10 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Explain(options) => commands::explain::run(options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         #[cfg(feature = "engine")]
-        Command::Query(options) => commands::query::run(options, &interrupt),
+        Command::Query(options) => commands::query::run(&options, &interrupt),
+        #[cfg(feature = "engine")]
+        Command::Export(options) => commands::export::run(&options, &interrupt),
+        Command::Generate(options) => commands::generate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),
     }

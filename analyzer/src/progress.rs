@@ -52,6 +52,11 @@ impl Progress {
         self.0.inc(1);
     }
 
+    /// So many more are done.
+    pub fn steps(&self, count: u64) {
+        self.0.inc(count);
+    }
+
     /// So many of a file's measurements are done.
     pub fn show(&self, file: &Path, done: u64, of: u64) {
         if done == 0 {

@@ -189,3 +189,33 @@ fn a_query_that_cannot_be_answered_says_why_and_a_file_that_cannot_be_read_is_na
     let ran = analyzer(&["query", "--db", &parquet.path(""), one]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);
 }
+
+#[test]
+fn an_export_holds_all_tables_and_answers_as_the_files_do() {
+    let folder = Folder::new();
+    let (first, second) = two_files(&folder);
+    let tables = Folder::new();
+    let out = tables.path("out");
+    let ran = analyzer(&["export", "--format", "parquet", "--output", &out, &first, &second]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("verdicts: 4 rows"), "{}", ran.stderr);
+    for sql in [
+        "SELECT * FROM measurements ORDER BY id",
+        "SELECT * FROM observations ORDER BY measurement, seq",
+        "SELECT * FROM dns_answers ORDER BY measurement, seq, position",
+        "SELECT * FROM health_checks ORDER BY id, position",
+        "SELECT * FROM verdicts ORDER BY id",
+    ] {
+        let rows = lines(&[&out], sql);
+        assert!(!rows.is_empty() && rows == lines(&[&first, &second], sql), "{sql}");
+    }
+    let again = analyzer(&["export", "--format", "parquet", "--output", &out, &first]);
+    assert_eq!(again.code, 2, "{}", again.stderr);
+    let csv = tables.path("csv");
+    let foreign = folder.foreign("foreign.txt");
+    let ran = analyzer(&["export", "--format", "csv", "--output", &csv, &first, &foreign]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    let verdicts = std::fs::read_to_string(tables.path("csv/verdicts/part-0000.csv")).unwrap();
+    assert_eq!(verdicts.lines().count(), 3);
+    assert_eq!(analyzer(&["export", "--format", "csv", "--output", &tables.path("none"), &foreign]).code, 3);
+}

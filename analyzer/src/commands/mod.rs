@@ -3,6 +3,9 @@
 mod account;
 pub mod evaluate;
 pub mod explain;
+#[cfg(feature = "engine")]
+pub mod export;
+pub mod generate;
 pub mod import;
 pub mod merge;
 #[cfg(feature = "engine")]

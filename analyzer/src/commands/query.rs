@@ -11,6 +11,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use faultline_record::RecordError;
 use faultline_verdict::Fingerprints;
 use futures_util::StreamExt;
+use tokio::runtime::Runtime;
 
 use crate::cli::{QueryArgs, QueryFormat};
 use crate::engine::write::{Csv, Jsonl, Lines, Pages, Parquet, Rows};
@@ -26,25 +27,51 @@ use crate::sources::{Source, Sources};
 const TICK: Duration = Duration::from_millis(50);
 
 /// Runs the query and prints what comes.
-pub fn run(options: QueryArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+pub fn run(options: &QueryArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     if options.format == QueryFormat::Parquet && options.output.is_none() {
         return Err(AnalyzerError::Usage("--format parquet needs a file: --output FILE".to_owned()));
     }
     let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let (folders, files) = places(&options.db)?;
-    let sources = Sources::open(&files);
-    for error in &sources.refused {
-        say(&error.to_string());
-    }
-    if sources.sound.is_empty() && folders.is_empty() {
-        return Ok(Exit::Nothing);
-    }
-    let whole = if sources.refused.is_empty() { Exit::Done } else { Exit::Storage };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().map_err(AnalyzerError::Signals)?;
-    let end = runtime.block_on(query(&options, sources.sound, &folders, fingerprints, interrupt));
+    let Some(opened) = Opened::of(&options.db)? else { return Ok(Exit::Nothing) };
+    let whole = opened.exit();
+    let runtime = runtime()?;
+    let end = runtime.block_on(query(options, opened, fingerprints, interrupt));
     // Threads that still read a file are not waited for.
     runtime.shutdown_background();
-    Ok(if end.map_err(blame)? { whole } else { Exit::Interrupted })
+    Ok(if end.map_err(|error| blame(&error))? { whole } else { Exit::Interrupted })
+}
+
+/// What a command line names, opened and checked.
+pub(super) struct Opened {
+    /// Sound files.
+    pub(super) sources: Vec<Source>,
+    /// Folders of Parquet.
+    pub(super) folders: Vec<PathBuf>,
+    refused: usize,
+}
+
+impl Opened {
+    /// Opens all; says what is wrong with those that cannot be read. `None`: nothing is left.
+    pub(super) fn of(named: &[PathBuf]) -> Result<Option<Self>, AnalyzerError> {
+        let (folders, files) = places(named)?;
+        let Sources { sound, refused } = Sources::open(&files);
+        for error in &refused {
+            say(&error.to_string());
+        }
+        let is_empty = sound.is_empty() && folders.is_empty();
+        Ok((!is_empty).then_some(Self { sources: sound, folders, refused: refused.len() }))
+    }
+
+    /// How a command ends that has read all that is left.
+    pub(super) fn exit(&self) -> Exit {
+        if self.refused == 0 { Exit::Done } else { Exit::Storage }
+    }
+}
+
+/// What the engine runs on.
+pub(super) fn runtime() -> Result<Runtime, AnalyzerError> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_time().build();
+    built.map_err(|error| AnalyzerError::Engine(error.to_string()))
 }
 
 /// Folders of Parquet, and the databases that are named or stand below a folder.
@@ -65,17 +92,16 @@ fn places(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), AnalyzerErr
 /// Whether it went on to the end; `false`: a signal came.
 async fn query(
     options: &QueryArgs,
-    sources: Vec<Source>,
-    folders: &[PathBuf],
+    opened: Opened,
     fingerprints: Fingerprints,
     interrupt: &Interrupt,
 ) -> Result<bool, DataFusionError> {
-    let engine = Engine::start(sources, folders, fingerprints).await?;
+    let engine = Engine::start(opened.sources, &opened.folders, fingerprints).await?;
     let streams = engine.query(&options.sql).await?;
     let Some(schema) = streams.first().map(|stream| stream.schema()) else { return Ok(true) };
     let mut rows = rows(options, &schema)?;
     for stream in streams {
-        if !drain(stream, &mut *rows, interrupt).await? {
+        if drain(stream, &mut *rows, interrupt).await?.is_none() {
             return Ok(false);
         }
     }
@@ -83,27 +109,33 @@ async fn query(
     Ok(true)
 }
 
-async fn drain(
+/// Takes a stream to its end: how many rows it had. `None`: a signal came.
+pub(super) async fn drain(
     mut stream: SendableRecordBatchStream,
-    rows: &mut dyn Rows,
+    rows: &mut (dyn Rows + Send),
     interrupt: &Interrupt,
-) -> Result<bool, DataFusionError> {
+) -> Result<Option<u64>, DataFusionError> {
+    let mut count = 0;
     loop {
         let next = tokio::time::timeout(TICK, stream.next()).await;
         if interrupt.came() {
-            return Ok(false);
+            return Ok(None);
         }
         match next {
-            Ok(Some(batch)) => rows.put(&batch?)?,
-            Ok(None) => return Ok(true),
+            Ok(Some(batch)) => {
+                let batch = batch?;
+                count += batch.num_rows() as u64;
+                rows.put(&batch)?;
+            }
+            Ok(None) => return Ok(Some(count)),
             Err(_) => {}
         }
     }
 }
 
-fn rows(options: &QueryArgs, schema: &SchemaRef) -> Result<Box<dyn Rows>, DataFusionError> {
+fn rows(options: &QueryArgs, schema: &SchemaRef) -> Result<Box<dyn Rows + Send>, DataFusionError> {
     let is_terminal = options.output.is_none() && io::stdout().is_terminal();
-    let out = || -> io::Result<Box<dyn Write>> {
+    let out = || -> io::Result<Box<dyn Write + Send>> {
         Ok(match &options.output {
             Some(file) => Box::new(BufWriter::new(File::create(file)?)),
             None => Box::new(BufWriter::new(io::stdout())),
@@ -119,7 +151,7 @@ fn rows(options: &QueryArgs, schema: &SchemaRef) -> Result<Box<dyn Rows>, DataFu
 }
 
 /// Whose fault it is: the query's, a file's, the output's, or ours.
-fn blame(error: DataFusionError) -> AnalyzerError {
+pub(super) fn blame(error: &DataFusionError) -> AnalyzerError {
     let text = || error.find_root().strip_backtrace();
     match error.find_root() {
         DataFusionError::External(source) if source.is::<RecordError>() => AnalyzerError::File(source.to_string()),

@@ -26,7 +26,7 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     let mut printer = printer(options.format, io::stdout().lock())?;
     let mut tally = Tally::default();
     let end = files.each(|reader| {
-        judged.read(reader, |witnessed, verdict| {
+        judged.read_abreast(reader, |witnessed, verdict| {
             if !options.state.is_empty() && !options.state.contains(&verdict.state) {
                 return Ok(());
             }

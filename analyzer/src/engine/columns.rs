@@ -55,7 +55,7 @@ fn data_type(of: Type) -> DataType {
 #[derive(Debug)]
 pub struct Columns {
     schema: SchemaRef,
-    columns: Vec<Column>,
+    made: Vec<Column>,
     rows: usize,
 }
 
@@ -73,7 +73,7 @@ enum Column {
 impl Columns {
     /// Without rows.
     pub fn new(schema: SchemaRef, types: impl Iterator<Item = Type>) -> Self {
-        Self { schema, columns: types.map(Column::new).collect(), rows: 0 }
+        Self { schema, made: types.map(Column::new).collect(), rows: 0 }
     }
 
     /// How many rows there are.
@@ -83,7 +83,7 @@ impl Columns {
 
     /// Adds a row: one value for each column. A value of another kind than the column's is missing.
     pub fn push<'v>(&mut self, values: impl IntoIterator<Item = Value<'v>>) {
-        for (column, value) in self.columns.iter_mut().zip(values) {
+        for (column, value) in self.made.iter_mut().zip(values) {
             column.push(value);
         }
         self.rows += 1;
@@ -91,7 +91,7 @@ impl Columns {
 
     /// Takes the rows out.
     pub fn take(&mut self) -> Result<RecordBatch> {
-        let arrays = self.columns.iter_mut().map(Column::finish).collect();
+        let arrays = self.made.iter_mut().map(Column::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
     }

@@ -74,11 +74,14 @@ fn choices(filter: &Expr) -> Option<(&str, Vec<&ScalarValue>)> {
         },
         Expr::InList(InList { expr, list, negated: false }) => {
             let Expr::Column(column) = &**expr else { return None };
-            let literal = |item| if let &Expr::Literal(ref value, _) = item { Some(value) } else { None };
             Some((&column.name, list.iter().map(literal).collect::<Option<_>>()?))
         }
         _ => None,
     }
+}
+
+fn literal(item: &Expr) -> Option<&ScalarValue> {
+    if let Expr::Literal(value, _) = item { Some(value) } else { None }
 }
 
 /// Bounds are taken as if they belonged to the range: the second look is exact.
@@ -153,6 +156,7 @@ mod tests {
             col("target").eq(lit("x/web")).and(col("state").eq(lit("blocked"))),
         ];
         let expected = Scope {
+            run: None,
             from: Some(Timestamp::from_millisecond(5)),
             until: Some(Timestamp::from_millisecond(9)),
             asns: Some(vec![64500]),

@@ -62,23 +62,23 @@ impl TableProvider for FlatTable {
         let schema = Arc::new(self.schema.project(&wanted)?);
         let rows = Rows { table: self.table, wanted, scope: filters::scope(filters), schema: Arc::clone(&schema) };
         let partitions = self.units.partitions(self.table.sliced, session.config().target_partitions());
-        plan(schema, rows, partitions, limit)
+        plan(&schema, rows, partitions, limit)
     }
 }
 
 /// A plan of partitions that are read side by side.
 pub fn plan<B: Batches>(
-    schema: SchemaRef,
+    schema: &SchemaRef,
     batches: B,
     partitions: impl Iterator<Item = Vec<Unit>>,
     limit: Option<usize>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let batches = Arc::new(batches);
     let part = |units| -> Arc<dyn datafusion::physical_plan::streaming::PartitionStream> {
-        Arc::new(Part { schema: Arc::clone(&schema), batches: Arc::clone(&batches), units })
+        Arc::new(Part { schema: Arc::clone(schema), batches: Arc::clone(&batches), units })
     };
     let parts = partitions.map(part).collect();
-    Ok(Arc::new(StreamingTableExec::try_new(Arc::clone(&schema), parts, None, [], false, limit)?))
+    Ok(Arc::new(StreamingTableExec::try_new(Arc::clone(schema), parts, None, [], false, limit)?))
 }
 
 /// What is wanted of a table.

@@ -22,7 +22,8 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use faultline_record::flat::FLAT;
 use faultline_verdict::Fingerprints;
 
-use crate::sources::{Source, threads};
+use crate::sources::Source;
+use crate::threads::threads;
 use flat::FlatTable;
 use folders::Folders;
 use parts::Units;

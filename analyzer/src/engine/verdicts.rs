@@ -125,7 +125,7 @@ impl TableProvider for VerdictTable {
         let fingerprints = Arc::clone(&self.fingerprints);
         let judged = Judged { columns, scope: filters::scope(filters), schema: Arc::clone(&schema), fingerprints };
         let partitions = self.units.partitions(Sliced::Measurements, session.config().target_partitions());
-        plan(schema, judged, partitions, limit)
+        plan(&schema, judged, partitions, limit)
     }
 }
 
@@ -158,14 +158,12 @@ impl Batches for Judged {
                 end => ControlFlow::Break(end),
             }
         });
-        match stopped.map_err(external)? {
-            Some(end) => end.map(drop),
-            None => {
-                if columns.rows() > 0 {
-                    take(columns.take()?);
-                }
-                Ok(())
-            }
+        if let Some(end) = stopped.map_err(external)? {
+            return end.map(|_| ());
         }
+        if columns.rows() > 0 {
+            take(columns.take()?);
+        }
+        Ok(())
     }
 }

@@ -77,13 +77,6 @@ impl<'r> Cells<'r> {
         if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(self.bad()) }
     }
 
-    /// Goes on at the column of that name.
-    pub(crate) fn skip_to(&mut self, name: &str) {
-        let found = self.table.columns.iter().position(|column| *column == name);
-        debug_assert!(found.is_some(), "{} has no column {name}", self.table.name);
-        self.next = found.unwrap_or(self.table.columns.len());
-    }
-
     pub(crate) fn skip(&mut self, columns: usize) {
         self.next += columns;
     }

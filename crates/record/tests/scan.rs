@@ -118,6 +118,7 @@ fn a_scope_leaves_what_fits_it_and_an_id_left_out_is_left_out() {
     let wanted = sample().measurements.remove(0);
     let count = |scope: Scope| ids(&reader, &scope, &Slice::default(), &HashSet::new()).len();
     let scope = Scope {
+        run: Some(wanted.run),
         from: Some(wanted.started_at),
         until: Some(wanted.started_at),
         targets: Some(vec!["nobody".into(), wanted.target.name.clone()]),
@@ -127,6 +128,7 @@ fn a_scope_leaves_what_fits_it_and_an_id_left_out_is_left_out() {
     assert_eq!(ids(&reader, &scope, &Slice::default(), &HashSet::new()), [wanted.id]);
     assert_eq!(count(Scope { targets: Some(Vec::new()), ..Scope::default() }), 0, "none of no names");
     assert_eq!(count(Scope { asns: Some(vec![1]), ..Scope::default() }), 0);
+    assert_eq!(count(Scope { run: Some(faultline_record::RunId::from_bytes([9; 16])), ..Scope::default() }), 0);
     assert_eq!(count(Scope::default()), 13);
     let without = HashSet::from([*wanted.id.as_bytes()]);
     assert!(!ids(&reader, &Scope::default(), &Slice::default(), &without).contains(&wanted.id));

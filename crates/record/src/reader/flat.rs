@@ -262,8 +262,8 @@ impl Reader {
     ///
     /// # Errors
     /// A file that cannot be read, or a value that is not of this format, with its place.
-    pub fn scan<'r>(
-        &'r self,
+    pub fn scan(
+        &self,
         table: &Flat,
         wanted: &[usize],
         scope: &Scope,

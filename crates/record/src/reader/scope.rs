@@ -7,11 +7,13 @@ use rusqlite::types::Value;
 
 use super::Reader;
 use crate::error::RecordError;
-use crate::model::Timestamp;
+use crate::model::{RunId, Timestamp};
 
 /// Conditions on measurements: all of them hold together, and one that is not given holds for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
+    /// Of this run.
+    pub run: Option<RunId>,
     /// Begun at this moment or later.
     pub from: Option<Timestamp>,
     /// Begun at this moment or earlier.
@@ -79,6 +81,10 @@ impl Conditions {
         let mut conditions = Self::default();
         conditions.place(">=", slice.from);
         conditions.place("<", slice.before);
+        if let Some(run) = scope.run {
+            conditions.and(format_args!("m.run = ?"));
+            conditions.values.push(Value::Blob(run.as_bytes().to_vec()));
+        }
         conditions.stamp(">=", scope.from);
         conditions.stamp("<=", scope.until);
         conditions.any("n.asn", scope.asns.iter().flatten().map(|&asn| Value::from(asn)), scope.asns.is_some());
