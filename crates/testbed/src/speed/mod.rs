@@ -7,6 +7,7 @@ pub mod files;
 pub mod local;
 pub mod path;
 pub mod router;
+pub mod scale;
 
 use std::fmt;
 use std::fmt::Write as _;
