@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -11,13 +12,14 @@ use faultline_verdict::Fingerprints;
 use faultline_verdict::words::counted;
 use tokio::task::JoinSet;
 
-use super::query::{Opened, blame, drain, runtime};
+use super::query::{Opened, ROWS, Watch, blame, drain, runtime};
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::engine::write::{Csv, Parquet, Rows};
 use crate::engine::{Engine, TABLES};
 use crate::exit::{AnalyzerError, Exit};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
+use crate::progress::Progress;
 use crate::say;
 
 /// Writes all tables.
@@ -29,7 +31,9 @@ pub fn run(options: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
     let Some(opened) = Opened::of(&options.files)? else { return Ok(Exit::Nothing) };
     let whole = opened.exit();
     let runtime = runtime()?;
-    let end = runtime.block_on(tables(options, opened, fingerprints, interrupt));
+    let watch = Arc::new(Watch { interrupt: interrupt.clone(), progress: Progress::counting(ROWS) });
+    let end = runtime.block_on(tables(options, opened, fingerprints, &watch));
+    drop(watch);
     runtime.shutdown_background();
     Ok(if end.map_err(|error| blame(&error))? { whole } else { Exit::Interrupted })
 }
@@ -39,7 +43,7 @@ async fn tables(
     options: &ExportArgs,
     opened: Opened,
     fingerprints: Fingerprints,
-    interrupt: &Interrupt,
+    watch: &Arc<Watch>,
 ) -> Result<bool, DataFusionError> {
     let engine = Engine::start(opened.sources, &opened.folders, fingerprints).await?;
     for table in TABLES.split(", ") {
@@ -47,7 +51,7 @@ async fn tables(
         std::fs::create_dir_all(&folder)?;
         let mut parts = JoinSet::new();
         for (number, stream) in engine.query(&format!("SELECT * FROM {table}")).await?.into_iter().enumerate() {
-            parts.spawn(part(options.format, folder.clone(), number, stream, interrupt.clone()));
+            parts.spawn(part(options.format, folder.clone(), number, stream, Arc::clone(watch)));
         }
         let mut rows = 0;
         while let Some(written) = parts.join_next().await {
@@ -56,7 +60,7 @@ async fn tables(
                 None => return Ok(false),
             }
         }
-        say(&format!("{table}: {}", counted(rows, "row")));
+        watch.progress.aside(|| say(&format!("{table}: {}", counted(rows, "row"))));
     }
     Ok(true)
 }
@@ -67,10 +71,10 @@ async fn part(
     folder: std::path::PathBuf,
     number: usize,
     stream: SendableRecordBatchStream,
-    interrupt: Interrupt,
+    watch: Arc<Watch>,
 ) -> Result<Option<u64>, DataFusionError> {
     let mut rows = rows(format, &folder, number, &stream)?;
-    let count = drain(stream, &mut *rows, &interrupt).await?;
+    let count = drain(stream, &mut *rows, &watch).await?;
     if count.is_some() {
         rows.finish()?;
     }

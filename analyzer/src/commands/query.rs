@@ -20,9 +20,12 @@ use crate::exit::{AnalyzerError, Exit};
 use crate::files::databases;
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
+use crate::progress::Progress;
 use crate::say;
 use crate::sources::{Source, Sources};
 
+/// What is counted.
+pub(super) const ROWS: &str = "rows";
 /// How often a signal is looked for while nothing comes.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -35,10 +38,20 @@ pub fn run(options: &QueryArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     let Some(opened) = Opened::of(&options.db)? else { return Ok(Exit::Nothing) };
     let whole = opened.exit();
     let runtime = runtime()?;
-    let end = runtime.block_on(query(options, opened, fingerprints, interrupt));
+    let progress =
+        if options.output.is_some() { Progress::counting(ROWS) } else { Progress::beside_results_counting(ROWS) };
+    let watch = Watch { interrupt: interrupt.clone(), progress };
+    let end = runtime.block_on(query(options, opened, fingerprints, &watch));
+    drop(watch);
     // Threads that still read a file are not waited for.
     runtime.shutdown_background();
     Ok(if end.map_err(|error| blame(&error))? { whole } else { Exit::Interrupted })
+}
+
+/// Whether to go on, and who is told how far it went.
+pub(super) struct Watch {
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
 }
 
 /// What a command line names, opened and checked.
@@ -94,14 +107,14 @@ async fn query(
     options: &QueryArgs,
     opened: Opened,
     fingerprints: Fingerprints,
-    interrupt: &Interrupt,
+    watch: &Watch,
 ) -> Result<bool, DataFusionError> {
     let engine = Engine::start(opened.sources, &opened.folders, fingerprints).await?;
     let streams = engine.query(&options.sql).await?;
     let Some(schema) = streams.first().map(|stream| stream.schema()) else { return Ok(true) };
     let mut rows = rows(options, &schema)?;
     for stream in streams {
-        if drain(stream, &mut *rows, interrupt).await?.is_none() {
+        if drain(stream, &mut *rows, watch).await?.is_none() {
             return Ok(false);
         }
     }
@@ -113,18 +126,19 @@ async fn query(
 pub(super) async fn drain(
     mut stream: SendableRecordBatchStream,
     rows: &mut (dyn Rows + Send),
-    interrupt: &Interrupt,
+    watch: &Watch,
 ) -> Result<Option<u64>, DataFusionError> {
     let mut count = 0;
     loop {
         let next = tokio::time::timeout(TICK, stream.next()).await;
-        if interrupt.came() {
+        if watch.interrupt.came() {
             return Ok(None);
         }
         match next {
             Ok(Some(batch)) => {
                 let batch = batch?;
                 count += batch.num_rows() as u64;
+                watch.progress.steps(batch.num_rows() as u64);
                 rows.put(&batch)?;
             }
             Ok(None) => return Ok(Some(count)),
