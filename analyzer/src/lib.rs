@@ -60,7 +60,7 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         #[cfg(feature = "engine")]
         Command::Query(options) => commands::query::run(&options, &interrupt),
         #[cfg(feature = "engine")]
-        Command::Export(options) => commands::export::run(&options, &interrupt),
+        Command::Export(options) => commands::tables::run(&options, &interrupt),
         Command::Generate(options) => commands::generate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),

@@ -3,11 +3,11 @@
 mod account;
 pub mod evaluate;
 pub mod explain;
-#[cfg(feature = "engine")]
-pub mod export;
 pub mod generate;
 pub mod import;
 pub mod merge;
 #[cfg(feature = "engine")]
 pub mod query;
+#[cfg(feature = "engine")]
+pub mod tables;
 pub mod verdicts;

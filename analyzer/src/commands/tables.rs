@@ -1,4 +1,4 @@
-//! `analyzer export`: every table of [`TABLES`] as files that other programs read, one file for each partition, written side by
+//! `analyzer export --format parquet|csv`: every table of [`TABLES`] as files that other programs read, one file for each partition, written side by
 //! side. A folder of Parquet is what `analyzer query` takes back.
 
 use std::fs::File;
