@@ -31,15 +31,13 @@ pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
 pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witness: &Witness) -> Verdict {
     let gate = Gate::of(measurement, witness);
     let judge_family = |family| judge_family(fingerprints, measurement, &gate, family);
-    let mut verdict = judge_family(None);
-    verdict.families = [Family::V4, Family::V6]
-        .into_iter()
-        .filter(|&family| connected_over(measurement, family))
-        .map(|family| {
-            let is_whole = measurement.observations.iter().all(|row| is_of_family(row, family));
-            (family.name(), if is_whole { verdict.state } else { judge_family(Some(family)).state })
-        })
-        .collect();
+    let whole = judge_family(None);
+    // Only where parts are judged on the same grounds as the whole is one family's view, if nothing is left out, the whole's.
+    let is_whole = |family| measurement.observations.iter().all(|row| is_of_family(row, family));
+    let state_over = |family| if is_whole(family) { whole.state } else { judge_family(Some(family)).state };
+    let tried = [Family::V4, Family::V6].into_iter().filter(|&family| connected_over(measurement, family));
+    let families = tried.map(|family| (family.name(), state_over(family))).collect();
+    let mut verdict = Verdict { families, ..whole };
     if let Some(over_quic) = quic::apart(measurement) {
         verdict.families.insert("quic", self::judge_family(fingerprints, &over_quic, &gate, None).state);
     }
