@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use faultline_record::{MeasurementId, RunId, hex};
-use faultline_verdict::State;
+use faultline_verdict::{Rung, State};
 
 use faultline_record::Pattern;
+
+use crate::group::{By, Window};
 
 /// Words under the help text.
 const AFTER_HELP: &str = "\
@@ -32,20 +34,29 @@ pub enum Command {
     Verdicts(VerdictsArgs),
     /// Show how one verdict comes about, down to the rows it rests on
     Explain(ExplainArgs),
+    /// Bring verdicts together by target, network and hour, each judged in the light of all others
+    Cells(CellsArgs),
+    /// List the verdicts that another ruleset changes
+    Diff(DiffArgs),
+    /// Fit the weights of rules to labels, and check what probabilities are worth
+    Calibrate(CalibrateArgs),
     /// Score verdicts against labels that say what is true
     Evaluate(EvaluateArgs),
     /// Ask a question in SQL, over measurements and verdicts
     #[cfg(feature = "engine")]
     Query(QueryArgs),
-    /// Write measurements, observations, checks and verdicts as tables for other programs
-    #[cfg(feature = "engine")]
-    Export(ExportArgs),
     /// Make up measurements, to find out what many of them cost
     Generate(GenerateArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
-    /// Bring another tool's measurements into a database
+    /// Bring other tools' measurements, or feeds of outages and demand, into a database
     Import(ImportArgs),
+    /// Write measurements in another tool's format, or as tables for other programs
+    Export(ExportArgs),
+    /// List what others publish of places: series, outages
+    Feeds(FeedsArgs),
+    /// List what came into a database from which file
+    Ledger(LedgerArgs),
 }
 
 /// `analyzer verdicts`.
@@ -63,12 +74,36 @@ pub struct VerdictsArgs {
     /// Print only targets whose name or URL matches: * stands for any text, ? for one character
     #[arg(long, value_name = "GLOB", env = "FAULTLINE_TARGET", hide_env = true)]
     pub target: Option<Pattern>,
+    /// Judge each in the light of all others: the files are read twice
+    #[arg(long, env = "FAULTLINE_CONTEXT", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub context: Option<bool>,
+    /// How other measurements are taken into account, with --context
+    #[command(flatten)]
+    pub others: ContextArgs,
     /// Print only measurements of this run
     #[arg(long, value_name = "ID", env = "FAULTLINE_RUN", hide_env = true)]
     pub run: Option<RunId>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
+    /// Tell where servers of tunnels are: their addresses, names and public keys, which are otherwise left out
+    #[arg(long, env = "FAULTLINE_WITH_ENDPOINTS", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub with_endpoints: Option<bool>,
+    /// Put together what belongs together: service, or label:registration
+    #[arg(long, value_name = "WHAT", env = "FAULTLINE_BY", hide_env = true, conflicts_with = "state")]
+    pub by: Option<By>,
+    /// With --by: over which time, as in 15m or 1h, or run for each run apart
+    #[arg(long, value_name = "TIME", env = "FAULTLINE_WINDOW", hide_env = true, requires = "by", default_value_t = Window::HOUR)]
+    pub window: Window,
+    /// With --by: service files beside our own, such as lists of servers; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true, requires = "by")]
+    pub services: Vec<PathBuf>,
+    /// With --by: labels of providers beside our own, in the columns of test-lists/vpn/registration-pk.csv; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_LABEL_FILE", hide_env = true, requires = "by")]
+    pub label_file: Vec<PathBuf>,
 }
 
 /// How verdicts are printed.
@@ -81,6 +116,78 @@ pub enum Format {
     Jsonl,
     /// Comma-separated values with a header
     Csv,
+}
+
+/// `analyzer cells`.
+#[derive(Debug, Args)]
+pub struct CellsArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Bring together by network, by resolver (what was said of names), by service (all its endpoints) or by country
+    #[arg(long, env = "FAULTLINE_BY", hide_env = true, default_value = "network", value_parser = rungs())]
+    pub by: Rung,
+    /// Length of a cell in hours
+    #[arg(long, value_name = "N", env = "FAULTLINE_HOURS", hide_env = true, default_value_t = 1,
+          value_parser = clap::value_parser!(i64).range(1..=8_784))]
+    pub hours: i64,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: Format,
+    /// Say nothing of a cell with fewer independent submitters; 1 only for files that are all your own
+    #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
+          value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub floor: u8,
+    /// With --by service: service files beside our own, such as lists of servers; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
+    pub services: Vec<PathBuf>,
+    /// How other measurements are taken into account
+    #[command(flatten)]
+    pub context: ContextArgs,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// What a context is made by.
+#[derive(Debug, Args)]
+pub struct ContextArgs {
+    /// Who counts as one submitter: who handed in a file; what the ledger of a file says was merged into it, only where you
+    /// merged it yourself; or a run, only where you know that runs are of different people, as in an import of your own making
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_SUBMITTERS", hide_env = true)]
+    pub submitters: Submitters,
+    /// Trust these certificate authorities as well when chains are verified anew (PEM); several times
+    #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
+    pub ca_file: Vec<PathBuf>,
+}
+
+/// Who counts as one submitter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Submitters {
+    /// Whoever handed in a file
+    #[default]
+    File,
+    /// Whoever handed in a file that was merged into one, by its ledger
+    Ledger,
+    /// Whoever made a run
+    Run,
+}
+
+/// `analyzer diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// The two rulesets: files in the form of crates/verdict/rules.toml, or the version that is built in
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, required = true)]
+    pub ruleset: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: Format,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// `analyzer explain`.
@@ -96,6 +203,11 @@ pub struct ExplainArgs {
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub json: Option<bool>,
+    /// Tell where servers of tunnels are: their addresses, names and public keys, which are otherwise left out
+    #[arg(long, env = "FAULTLINE_WITH_ENDPOINTS", hide_env = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
+          hide_possible_values = true)]
+    pub with_endpoints: Option<bool>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
@@ -122,6 +234,23 @@ pub struct EvaluateArgs {
     /// Write the figures for --check; tolerances of a file that is there are kept
     #[arg(long, value_name = "FILE", env = "FAULTLINE_WRITE_CHECK", hide_env = true, conflicts_with = "check")]
     pub write_check: Option<PathBuf>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// `analyzer calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Labels, one JSON object a line, or a folder: every labels.jsonl below; several times
+    #[arg(long, value_name = "FILE", required = true, env = "FAULTLINE_LABELS", hide_env = true)]
+    pub labels: Vec<PathBuf>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
@@ -176,34 +305,6 @@ pub enum QueryFormat {
     Parquet,
 }
 
-/// `analyzer export`.
-#[cfg(feature = "engine")]
-#[derive(Debug, Args)]
-pub struct ExportArgs {
-    /// Databases that probes wrote, or folders: every *.sqlite below
-    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
-    pub files: Vec<PathBuf>,
-    /// How to write them
-    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
-    pub format: ExportFormat,
-    /// Folder that receives a folder for each table; made if it is not there
-    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
-    pub output: PathBuf,
-    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
-    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
-    pub fingerprints: Vec<PathBuf>,
-}
-
-/// Formats of an export.
-#[cfg(feature = "engine")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// Apache Parquet, which `analyzer query` reads as well
-    Parquet,
-    /// Comma-separated values with a header
-    Csv,
-}
-
 /// `analyzer generate`.
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
@@ -231,7 +332,7 @@ pub struct MergeArgs {
     /// Databases to take them from; they are not changed
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Name inputs that cannot be read, and go on with the next
+    /// Exit with 0 though an input was refused; it is named all the same
     #[arg(long, env = "FAULTLINE_SKIP_BAD", hide_env = true, num_args = 0..=1, require_equals = true,
           value_name = "BOOL", default_missing_value = "true", value_parser = BoolishValueParser::new(),
           hide_possible_values = true)]
@@ -241,15 +342,38 @@ pub struct MergeArgs {
 /// `analyzer import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Files, folders with all that is below them, or - for standard input: JSON, one or many, also in gzip, zstd or tar
+    /// Files, folders with all that is below them, or - for standard input: JSON, one or many (feeds: also CSV), also in gzip, zstd or
+    /// tar; with --again, databases
     #[arg(value_name = "FILE", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Whose measurements they are
-    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
-    pub format: ImportFormat,
+    /// What they are
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true, required_unless_present = "again")]
+    pub format: Option<ImportFormat>,
     /// Database that receives them; made if it is not there
     #[arg(long, value_name = "OUT", env = "FAULTLINE_DB", hide_env = true)]
     pub db: PathBuf,
+    /// Read again the texts of measurements that the databases FILE keep, into a new database
+    #[arg(long, conflicts_with = "format")]
+    pub again: bool,
+    /// Leave out the texts of measurements, which are kept so that a better importer can read them again
+    #[arg(long, env = "FAULTLINE_NO_RAW", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub no_raw: Option<bool>,
+    /// Feeds: who publishes it, where it does not say so itself
+    #[arg(long, value_name = "NAME", help_heading = "What a feed does not say of itself")]
+    pub source: Option<String>,
+    /// Feeds: the country it is of, as two letters
+    #[arg(long, value_name = "CODE", value_parser = country, help_heading = "What a feed does not say of itself")]
+    pub country: Option<String>,
+    /// Feeds: the part of the country it is of
+    #[arg(long, value_name = "NAME", help_heading = "What a feed does not say of itself")]
+    pub region: Option<String>,
+    /// Feeds: the network it is of
+    #[arg(long, value_name = "NUMBER", help_heading = "What a feed does not say of itself")]
+    pub asn: Option<u32>,
+    /// Feeds: what its values count
+    #[arg(long, value_name = "WORDS", help_heading = "What a feed does not say of itself")]
+    pub unit: Option<String>,
     /// Print the account as one JSON object to standard output, too
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
@@ -261,6 +385,81 @@ pub struct ImportArgs {
 pub enum ImportFormat {
     /// OONI Probe's measurements, of every test since 2015
     Ooni,
+    /// Censored Planet's: Quack and Hyperquack (v1, v2), Satellite (v1, v2)
+    CensoredPlanet,
+    /// Signals of connectivity and announcements of outages: IODA's, Cloudflare Radar's, or a table
+    Outages,
+    /// Dated numbers of what is wanted, such as sign-ups for VPNs, with or without a baseline
+    Demand,
+}
+
+fn country(text: &str) -> Result<String, &'static str> {
+    let code = text.to_ascii_uppercase();
+    let fits = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if fits { Ok(code) } else { Err("a country is two letters, as in PK") }
+}
+
+/// `analyzer export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Databases that probes wrote
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// Which format
+    #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ExportFormat,
+    /// Folder that receives the files (of tables, a folder for each); made if it is not there
+    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: PathBuf,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own, for the table of verdicts; several times
+    #[cfg(feature = "engine")]
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// Formats that measurements can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// OONI's JSON, one measurement a line (ooni.jsonl), without the addresses of tunnels' servers
+    Ooni,
+    /// Tables in Apache Parquet, which `analyzer query` reads as well
+    #[cfg(feature = "engine")]
+    Parquet,
+    /// Tables as comma-separated values with a header
+    #[cfg(feature = "engine")]
+    Csv,
+}
+
+/// `analyzer feeds`.
+#[derive(Debug, Args)]
+pub struct FeedsArgs {
+    /// Databases into which feeds were imported
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ListFormat,
+}
+
+/// `analyzer ledger`.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// Databases into which others were merged or imported
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: ListFormat,
+}
+
+/// How lists are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Plain lines
+    #[default]
+    Table,
+    /// One JSON object a line
+    Jsonl,
 }
 
 /// The beginning or the end of an id, as lower-case hexadecimal digits without hyphens; all 32 of them name one id.
@@ -288,6 +487,11 @@ impl std::str::FromStr for IdPart {
         let fits = (1..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if fits { Ok(Self(digits)) } else { Err("an id is at most 32 hexadecimal digits, with or without hyphens") }
     }
+}
+
+fn rungs() -> impl TypedValueParser<Value = Rung> {
+    let names = PossibleValuesParser::new(Rung::ALL.iter().map(|rung| rung.name()));
+    names.try_map(|name| Rung::from_name(&name).ok_or("there is no such rung"))
 }
 
 fn states() -> impl TypedValueParser<Value = State> {

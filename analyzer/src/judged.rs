@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 
-use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, Witnessed};
-use faultline_verdict::{Fingerprints, Verdict, judge_with};
+use faultline_record::{Filter, MeasurementId, Pattern, Reader, RecordError, RunId, Witnessed};
+use faultline_verdict::{Company, Fingerprints, Grounds, Verdict, judge_with};
 
 use crate::files::Stop;
 use crate::interrupt::Interrupt;
@@ -19,6 +19,7 @@ pub struct Judged<'a> {
     filter: Filter,
     target: Option<Pattern>,
     seen: HashSet<MeasurementId>,
+    with_repeats: bool,
     again: u64,
     progress: Progress,
     interrupt: &'a Interrupt,
@@ -32,6 +33,7 @@ impl<'a> Judged<'a> {
             filter,
             target,
             seen: HashSet::new(),
+            with_repeats: false,
             again: 0,
             progress: Progress::beside_results(),
             interrupt,
@@ -44,6 +46,41 @@ impl<'a> Judged<'a> {
         reader: &Reader,
         mut visit: impl FnMut(&Witnessed, Verdict) -> io::Result<()>,
     ) -> Result<Option<Stop>, RecordError> {
+        self.read_on(reader, |grounds, witnessed| {
+            visit(witnessed, grounds.judge(&witnessed.measurement, &witnessed.witness))
+        })
+    }
+
+    /// The same, to be judged by the visitor on these grounds.
+    pub fn read_on(
+        &mut self,
+        reader: &Reader,
+        mut visit: impl FnMut(Grounds<'_>, &Witnessed) -> io::Result<()>,
+    ) -> Result<Option<Stop>, RecordError> {
+        let company = company(reader, &self.fingerprints, self.filter.run)?;
+        let fingerprints = std::mem::take(&mut self.fingerprints);
+        let end = self.read_by(reader, |witnessed| visit(Grounds::new(&fingerprints).among(&company), witnessed));
+        self.fingerprints = fingerprints;
+        end
+    }
+
+    /// The same; what has an id that was met is handed over all the same, for a visitor who tells by more than that.
+    #[must_use]
+    pub fn with_repeats(self) -> Self {
+        Self { with_repeats: true, ..self }
+    }
+
+    /// What verdicts are held against.
+    pub fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
+    }
+
+    /// Hands over one by one what a file has that no earlier one had, without a verdict.
+    pub fn read_by(
+        &mut self,
+        reader: &Reader,
+        mut visit: impl FnMut(&Witnessed) -> io::Result<()>,
+    ) -> Result<Option<Stop>, RecordError> {
         self.progress.begin(reader.file(), reader.count(&self.filter)?);
         let filter = self.filter;
         reader.for_each(&filter, |witnessed| {
@@ -54,9 +91,7 @@ impl<'a> Judged<'a> {
             if !self.is_wanted(&witnessed) {
                 return ControlFlow::Continue(());
             }
-            let verdict = judge_with(&self.fingerprints, &witnessed.measurement, &witnessed.witness);
-            visit(&witnessed, verdict)
-                .map_or_else(|error| ControlFlow::Break(Stop::Output(error)), ControlFlow::Continue)
+            visit(&witnessed).map_or_else(|error| ControlFlow::Break(Stop::Output(error)), ControlFlow::Continue)
         })
     }
 
@@ -67,11 +102,24 @@ impl<'a> Judged<'a> {
         }
         let is_new = self.seen.insert(measurement.id);
         self.again += u64::from(!is_new);
-        is_new
+        is_new || self.with_repeats
     }
 
     /// Ends the reading: how many measurements were met again.
     pub fn again(self) -> u64 {
         self.again
     }
+}
+
+/// What the measurements of a run (or of each run of a file) say of each other; nothing where none went to a tunnel.
+pub fn company(reader: &Reader, fingerprints: &Fingerprints, run: Option<RunId>) -> Result<Company, RecordError> {
+    let mut company = Company::default();
+    if reader.has_tunnels()? {
+        reader.for_each(&Filter { run, ..Filter::default() }, |witnessed| {
+            let measurement = &witnessed.measurement;
+            company.note(measurement, &judge_with(fingerprints, measurement, &witnessed.witness));
+            ControlFlow::<()>::Continue(())
+        })?;
+    }
+    Ok(company)
 }

@@ -2,6 +2,8 @@
 //!
 //! Verdicts are computed anew from the facts every time; nothing of them is stored.
 
+mod calibrate;
+mod chains;
 pub mod cli;
 mod commands;
 #[cfg(feature = "engine")]
@@ -11,12 +13,15 @@ mod exit;
 mod files;
 mod fingerprints;
 mod generate;
+mod group;
 mod import;
+mod in_context;
 mod interrupt;
 mod judged;
 mod page;
 mod print;
 mod progress;
+mod same;
 mod settle;
 #[cfg(feature = "engine")]
 mod sources;
@@ -56,13 +61,17 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
     match command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Calibrate(options) => commands::calibrate::run(&options, &interrupt),
+        Command::Cells(options) => commands::cells::run(&options, &interrupt),
+        Command::Diff(options) => commands::diff::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         #[cfg(feature = "engine")]
         Command::Query(options) => commands::query::run(&options, &interrupt),
-        #[cfg(feature = "engine")]
-        Command::Export(options) => commands::tables::run(&options, &interrupt),
         Command::Generate(options) => commands::generate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),
+        Command::Export(options) => commands::export::run(options, &interrupt),
+        Command::Feeds(options) => commands::feeds::run(options),
+        Command::Ledger(options) => commands::ledger::run(options),
     }
 }

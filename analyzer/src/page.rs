@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::Table;
+use faultline_verdict::Withheld;
 
 /// Width where there is no terminal, so that the same input gives the same bytes.
 const WIDTH: usize = 100;
@@ -15,6 +16,7 @@ const NARROWEST: usize = 40;
 pub struct Page<W> {
     out: W,
     width: usize,
+    withheld: Withheld,
 }
 
 impl<W: Write> Page<W> {
@@ -24,7 +26,12 @@ impl<W: Write> Page<W> {
     }
 
     fn of_width(out: W, width: usize) -> Self {
-        Self { out, width: width.max(NARROWEST) }
+        Self { out, width: width.max(NARROWEST), withheld: Withheld::default() }
+    }
+
+    /// The same sheet, on which these are not told.
+    pub fn without(self, withheld: Withheld) -> Self {
+        Self { withheld, ..self }
     }
 
     /// A headline, after an empty line.
@@ -35,6 +42,7 @@ impl<W: Write> Page<W> {
 
     /// A text; lines after its first are indented by two more.
     pub fn say(&mut self, indent: usize, text: &str) -> io::Result<()> {
+        let text = self.withheld.text(text);
         let mut line = " ".repeat(indent);
         let mut is_empty = true;
         for word in text.split_whitespace() {

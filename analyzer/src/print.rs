@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
-use faultline_record::Witnessed;
-use faultline_verdict::{State, Verdict, state_words, summary_sentence, verdict_json};
+use faultline_record::{Measurement, Witnessed};
+use faultline_verdict::{State, Verdict, Withheld, sentence_of, state_words, verdict_json};
 use serde_json::Value;
 
 use faultline_verdict::words;
@@ -15,6 +15,34 @@ const PAGE: usize = 200;
 
 /// How much of an id a table shows: its end, since a `UUIDv7` begins with the time.
 const SHORT_ID: usize = 8;
+
+/// How much is told of the servers of tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Provider and protocol.
+    Names,
+    /// Their addresses, too.
+    Endpoints,
+}
+
+/// What `--with-endpoints` asks for.
+pub fn told(with_endpoints: Option<bool>) -> Told {
+    if with_endpoints.unwrap_or_default() { Told::Endpoints } else { Told::Names }
+}
+
+impl Told {
+    /// What is left out of a measurement.
+    pub fn withheld(self, measurement: &Measurement) -> Withheld {
+        match self {
+            Self::Names => Withheld::of(measurement),
+            Self::Endpoints => Withheld::default(),
+        }
+    }
+
+    fn json(self, witnessed: &Witnessed, verdict: &Verdict) -> Value {
+        self.withheld(&witnessed.measurement).value(verdict_json(witnessed, verdict))
+    }
+}
 
 /// Prints verdicts.
 pub trait Printer {
@@ -26,21 +54,26 @@ pub trait Printer {
 }
 
 /// One JSON object a line (design, section 6).
-pub struct Jsonl<W>(pub W);
+pub struct Jsonl<W> {
+    /// Where to.
+    pub out: W,
+    /// How much.
+    pub told: Told,
+}
 
 impl<W: Write> Printer for Jsonl<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
-        serde_json::to_writer(&mut self.0, &verdict_json(witnessed, verdict))?;
-        self.0.write_all(b"\n")
+        serde_json::to_writer(&mut self.out, &self.told.json(witnessed, verdict))?;
+        self.out.write_all(b"\n")
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush()
     }
 }
 
 /// Columns of the CSV and where their values stand in the JSON of a verdict.
-const COLUMNS: [(&str, &str); 21] = [
+const COLUMNS: [(&str, &str); 24] = [
     ("id", "/id"),
     ("run", "/run"),
     ("started_at", "/started_at"),
@@ -62,37 +95,45 @@ const COLUMNS: [(&str, &str); 21] = [
     ("state_ipv6", "/verdict/families/ipv6"),
     ("local_health", "/local_health/state"),
     ("ruleset", "/verdict/ruleset"),
+    ("tunnel", "/tunnel/protocol"),
+    ("tunnel_kind", "/tunnel/kind"),
+    ("tunnel_payload", "/tunnel/payload"),
 ];
 
 /// Comma-separated values: [`COLUMNS`], then the rules that fired and the sentence.
-pub struct Csv<W: Write>(csv::Writer<W>);
+pub struct Csv<W: Write> {
+    rows: csv::Writer<W>,
+    told: Told,
+}
 
 impl<W: Write> Csv<W> {
     /// Begins with the header.
-    pub fn new(out: W) -> io::Result<Self> {
+    pub fn new(out: W, told: Told) -> io::Result<Self> {
         let mut rows = csv::Writer::from_writer(out);
         rows.write_record(COLUMNS.iter().map(|(name, _)| *name).chain(["rules", "summary"]))?;
-        Ok(Self(rows))
+        Ok(Self { rows, told })
     }
 }
 
 impl<W: Write> Printer for Csv<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
-        let json = verdict_json(witnessed, verdict);
+        let json = self.told.json(witnessed, verdict);
         let mut cells: Vec<String> =
             COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, cell)).collect();
         cells.push(verdict.evidence.iter().map(|evidence| evidence.rule.as_str()).collect::<Vec<_>>().join(";"));
-        cells.push(summary_sentence(verdict));
-        Ok(self.0.write_record(cells)?)
+        cells.push(
+            self.told.withheld(&witnessed.measurement).text(&sentence_of(&witnessed.measurement, verdict)).into_owned(),
+        );
+        Ok(self.rows.write_record(cells)?)
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.rows.flush()
     }
 }
 
 /// A value in a flat cell: nothing for null, a list with semicolons.
-fn cell(value: &Value) -> String {
+pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -103,7 +144,12 @@ fn cell(value: &Value) -> String {
 
 /// One line a verdict, fields separated by tabs: target, state, mechanisms, confidence, id, start, network, words. The
 /// same first five, and the words last, as the probe's own lines.
-pub struct Lines<W>(pub W);
+pub struct Lines<W> {
+    /// Where to.
+    pub out: W,
+    /// How much.
+    pub told: Told,
+}
 
 impl<W: Write> Printer for Lines<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
@@ -114,15 +160,15 @@ impl<W: Write> Printer for Lines<W> {
             or_dash(verdict.mechanisms.join(" ")),
             or_dash(percent(verdict)),
             measurement.id.to_string(),
-            measurement.started_at.to_string(),
+            witnessed.began().to_string(),
             words::network(&measurement.network),
-            words::clean(&summary_sentence(verdict)),
+            words::clean(&sentence_of(measurement, verdict)),
         ];
-        writeln!(self.0, "{}", fields.join("\t"))
+        writeln!(self.out, "{}", self.told.withheld(measurement).text(&fields.join("\t")))
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush()
     }
 }
 
@@ -133,14 +179,15 @@ fn or_dash(text: String) -> String {
 /// A table for a terminal, page by page.
 pub struct Pages<W> {
     out: W,
+    told: Told,
     width: Option<u16>,
     page: Option<Table>,
 }
 
 impl<W: Write> Pages<W> {
     /// As wide as the terminal unless a width is given.
-    pub fn new(out: W, width: Option<u16>) -> Self {
-        Self { out, width, page: None }
+    pub fn new(out: W, told: Told, width: Option<u16>) -> Self {
+        Self { out, told, width, page: None }
     }
 
     fn fresh(&self) -> Table {
@@ -157,17 +204,18 @@ impl<W: Write> Pages<W> {
 impl<W: Write> Printer for Pages<W> {
     fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
         let measurement = &witnessed.measurement;
-        let started = measurement.started_at.to_string();
+        let started = witnessed.began().to_string();
         let started = started.get(..16).unwrap_or(&started).replace('T', " ");
         let id = measurement.id.to_string();
         let id = id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(&id);
         let mut page = self.page.take().unwrap_or_else(|| self.fresh());
+        let withheld = self.told.withheld(measurement);
         page.add_row([
-            Cell::new(format!("{}\n{id}", words::clean(&measurement.target.name))),
+            Cell::new(format!("{}\n{id}", withheld.text(&words::clean(&measurement.target.name)))),
             Cell::new(state_words(verdict.state)).fg(colour(verdict.state)).add_attribute(Attribute::Bold),
             Cell::new(or_dash(percent(verdict))),
             Cell::new(format!("{started}\n{}", words::network(&measurement.network))),
-            Cell::new(why(verdict)),
+            Cell::new(withheld.text(&why(measurement, verdict))),
         ]);
         self.page = Some(page);
         if self.page.as_ref().is_some_and(|page| page.row_count() >= PAGE) { self.finish() } else { Ok(()) }
@@ -190,6 +238,13 @@ fn colour(state: State) -> Color {
     }
 }
 
+/// How far a clock was ahead or behind, in hours, minutes and seconds.
+pub fn clock_words(ahead_ms: i64) -> String {
+    let seconds = ahead_ms.unsigned_abs().div_ceil(1_000);
+    let side = if ahead_ms > 0 { "ahead" } else { "behind" };
+    format!("{}:{:02}:{:02} h {side}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
 /// How sure the verdict is of its state; nothing where it says nothing.
 pub fn percent(verdict: &Verdict) -> String {
     match verdict.state {
@@ -199,16 +254,14 @@ pub fn percent(verdict: &Verdict) -> String {
     }
 }
 
-fn why(verdict: &Verdict) -> String {
-    let sentence = words::clean(&summary_sentence(verdict));
+fn why(measurement: &Measurement, verdict: &Verdict) -> String {
+    let sentence = words::clean(&sentence_of(measurement, verdict));
     if verdict.mechanisms.is_empty() { sentence } else { format!("{}: {sentence}", verdict.mechanisms.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{
-        Availability, Endpoint, Measurement, MeasurementId, Network, RunId, Target, Timestamp, Witness,
-    };
+    use faultline_record::{Availability, Endpoint, MeasurementId, Network, RunId, Target, Timestamp, Witness};
     use faultline_verdict::judge;
 
     use super::*;
@@ -238,7 +291,7 @@ mod tests {
 
     fn printed(count: usize, width: u16) -> String {
         let mut out = Vec::new();
-        let mut pages = Pages::new(&mut out, Some(width));
+        let mut pages = Pages::new(&mut out, Told::Names, Some(width));
         for number in 0..count {
             let witnessed = witnessed(&format!("site{number}.example"));
             pages.put(&witnessed, &judge(&witnessed.measurement, &witnessed.witness)).unwrap();

@@ -70,3 +70,22 @@ fn scenarios_and_healthy_services_are_judged_as_their_labels_say() {
         assert_eq!(share(pointer), expected, "{what}");
     }
 }
+
+#[test]
+fn tunnels_and_resolvers_get_verdicts_too() {
+    let Some(shared) = shared("tunnels") else { return };
+    let folder = Folder::new();
+    let samples = ["ts-040-openvpn_1.json", "ts-028-dnscheck_1.json", "ts-035-dnsping_1.json"];
+    let samples = samples.map(|name| shared.join("ooni-measurements").join(name));
+    imported(&folder, &samples.each_ref().map(PathBuf::as_path));
+    let ran = analyzer(&["verdicts", "--state", "ok", "--format", "jsonl", &folder.path("out.sqlite")]);
+    let targets: Vec<String> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["target"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(targets.contains(&"riseup/openvpn-tcp".to_owned()), "{targets:?}");
+    for resolver in ["example.org@8.8.8.8", "example.org@8.8.4.4"] {
+        assert!(targets.contains(&resolver.to_owned()), "{targets:?}");
+    }
+}

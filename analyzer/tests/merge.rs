@@ -4,7 +4,9 @@
 
 mod support;
 
-use faultline_record::{Failure, Filter, Outcome, Reader};
+use faultline_record::{
+    Database, Failure, Filter, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Outcome, Reader, SignalKind,
+};
 use support::{Folder, Ran, analyzer, blocked, command, ran, reachable, silent, unproven};
 
 /// Three files with five different measurements in seven places.
@@ -75,19 +77,19 @@ fn the_merged_file_gives_the_same_verdicts_as_its_inputs() {
 }
 
 #[test]
-fn a_bad_input_ends_the_merge_unless_it_may_be_skipped() {
+fn a_bad_input_is_named_and_the_others_go_on() {
     let folder = Folder::new();
     let [a, b, _] = three_files(&folder);
     let (foreign, out) = (folder.foreign("f.sqlite"), folder.path("out.sqlite"));
     let strict = merged(&out, &[&a, &foreign, &b]);
     assert_eq!(strict.code, 4);
-    assert!(strict.stderr.contains(&format!("{foreign}: this is not a Faultline database")), "{}", strict.stderr);
-    assert!(strict.stderr.ends_with("analyzer: 1 input not merged\n"), "{}", strict.stderr);
-    assert_eq!(held(&out), 2, "what was merged before stays, what comes after is not touched");
-    let skipping = merged(&out, &[&a, &foreign, &b, "--skip-bad"]);
-    assert_eq!(skipping.code, 0);
-    assert!(skipping.stderr.contains(&foreign), "{}", skipping.stderr);
+    let lines: Vec<&str> = strict.stderr.lines().collect();
+    let [line] = lines.as_slice() else { panic!("{}", strict.stderr) };
+    assert!(line.starts_with(&format!("analyzer: {foreign}: this is not a Faultline database")), "{line}");
     assert_eq!(held(&out), 4);
+    let lenient = merged(&out, &[&a, &foreign, &b, "--skip-bad"]);
+    assert_eq!(lenient.code, 0);
+    assert!(lenient.stderr.contains(&foreign), "{}", lenient.stderr);
 }
 
 #[test]
@@ -127,4 +129,82 @@ fn the_same_id_with_other_content_is_named_and_not_taken() {
     assert!(ran.stdout.contains("2 measurements read, 1 new, 0 already there, 1 conflicting\n"), "{}", ran.stdout);
     assert!(ran.stderr.contains("differs from what is there under this id"), "{}", ran.stderr);
     assert_eq!(held(&out), 2);
+}
+
+#[test]
+fn a_wrong_clock_is_named_by_the_merge_and_taken_off_by_whoever_reads() {
+    let folder = Folder::new();
+    let (file, out) = (folder.database("a.sqlite", &[reachable(1, "a")]), folder.path("out.sqlite"));
+    let clock = |operator: &str| HealthSignal {
+        kind: SignalKind::Clock,
+        name: operator.into(),
+        provider: Some(operator.into()),
+        family: None,
+        address: None,
+        outcome: Outcome::Ok,
+        value: Some(-3_600.0),
+        duration_ms: 1.0,
+        detail: None,
+    };
+    let check = HealthCheck {
+        id: HealthCheckId::from_bytes([7; 16]),
+        run: support::run_id(1),
+        reason: HealthReason::During,
+        offset_ms: 4_000.0,
+        duration_ms: 10.0,
+        signals: vec![clock("google"), clock("mozilla")],
+    };
+    Database::open_or_create(file.as_ref()).unwrap().insert_health(&check).unwrap();
+    let ran = merged(&out, &[&file]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stderr.contains("was 1:00:00 h behind, by the word of 2 operators"), "{}", ran.stderr);
+    let line = analyzer(&["verdicts", "--format", "jsonl", &out]).stdout;
+    let verdict: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(verdict["started_at"], "2026-11-22T11:00:05.001Z");
+    assert_eq!(verdict["local_health"]["clock_ahead_ms"], -3_600_000);
+    let id = verdict["id"].as_str().unwrap();
+    let told = analyzer(&["explain", id, &out]).stdout;
+    assert!(told.contains("its clock was 1:00:00 h behind; recorded as 2026-11-22T10:00:05.001Z"), "{told}");
+}
+
+#[test]
+fn whatever_an_input_is_it_costs_one_line_and_the_good_ones_are_all_there() {
+    let folder = Folder::new();
+    let [a, b, c] = three_files(&folder);
+    let bytes = std::fs::read(&a).unwrap();
+    let made = |name: &str, bytes: &[u8]| {
+        let path = folder.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    // Offsets in the header of a database: https://sqlite.org/fileformat2.html, 1.3.
+    let with = |at: usize, value: u32| [&bytes[..at], &value.to_be_bytes(), &bytes[at + 4..]].concat();
+    let bad = [
+        (made("empty", b""), "is not a Faultline database"),
+        (made("cut", &bytes[..bytes.len() / 2]), "damaged"),
+        (made("noise", &[0xa5; 9_000]), "is not a Faultline database"),
+        (made("newer", &with(60, 99)), "format 99 is newer"),
+        (made("another", &with(68, 0x1234)), "is not a Faultline database"),
+        (made("huge", &with(28, 25_000_000)), "damaged"),
+        (folder.path("absent"), "there is no such file"),
+        (folder.path("."), "a directory"),
+    ];
+    let out = folder.path("out.sqlite");
+    let mut inputs: Vec<&str> = bad.iter().map(|(path, _)| path.as_str()).collect();
+    inputs.insert(0, &a);
+    inputs.insert(4, &b);
+    inputs.push(&c);
+    let ran = merged(&out, &inputs);
+    assert_eq!((ran.code, held(&out)), (4, 5));
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), bad.len(), "{}", ran.stderr);
+    for ((path, words), line) in bad.iter().zip(lines) {
+        assert!(line.contains(path) && line.contains(words), "{path}, {words}: {line}");
+    }
+    let ledger = analyzer(&["ledger", "--format", "jsonl", &out]).stdout;
+    let names: Vec<String> =
+        ledger.lines().map(|line| line.split("\"name\":\"").nth(1).unwrap()[..8].to_owned()).collect();
+    assert_eq!(names, ["a.sqlite", "b.sqlite", "c.sqlite"]);
+    let none = merged(&folder.path("none.sqlite"), &[&bad[0].0, &bad[1].0]);
+    assert_eq!(none.code, 3, "{}", none.stderr);
 }

@@ -11,6 +11,6 @@ fuzz_target!(|bytes: &[u8]| {
         Answer::Notified(kind) => assert_eq!(rest[34..36], kind.to_be_bytes()),
         Answer::Other => {}
     }
-    let own = request(*spi, &[bytes[0]; 256], &[bytes[7]; 32]);
+    let own = request(*spi, &[bytes[0]; 256], &[bytes[7]; 32], &[[bytes[1]; 20]; 2]);
     assert_eq!(answer(&own, *spi), Answer::Other);
 });

@@ -1,10 +1,12 @@
 //! The plan of a run: fixed before anything is sent, printable, hashed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use faultline_record::{Endpoint, Network, RunId, Target, hex, sha256};
+use faultline_verdict::{Withheld, is_withheld};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -14,7 +16,7 @@ use crate::cli::config::MeasureOptions;
 use crate::follow_up::FollowUps;
 use crate::helper::HelperClient;
 use crate::limits::Limits;
-use crate::lists::{Controls, LoadedList, Selection};
+use crate::lists::{Controls, LoadedList, Selection, VPN_LIST};
 
 /// What a run will do.
 #[derive(Clone, Debug)]
@@ -90,6 +92,13 @@ impl Plan {
         }
     }
 
+    /// Whether it speaks protocols of tunnels, or to what only serves them.
+    pub fn tries_tunnels(&self) -> bool {
+        let is_site = |target: &Target| matches!(target.endpoint, Endpoint::Web(_));
+        let serves_them = |target: &Target| target.list.as_deref() == Some(VPN_LIST) && !is_site(target);
+        self.targets.iter().any(|target| is_withheld(target) || serves_them(target))
+    }
+
     /// How many rows were left out.
     pub fn left_out_rows(&self) -> u32 {
         self.left_out.iter().map(|(_, count)| count).sum()
@@ -148,7 +157,7 @@ impl Plan {
         }
         let width = self.targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0).min(40);
         for target in &self.targets {
-            let _ = writeln!(text, "{:<width$}  {:<22}  {}", target.name, steps(&target.endpoint), target.input);
+            let _ = writeln!(text, "{:<width$}  {:<22}  {}", target.name, steps(&target.endpoint), input_of(target));
         }
         text
     }
@@ -189,14 +198,22 @@ struct Printed<'a> {
 
 #[derive(Serialize)]
 struct PrintedTarget<'a> {
-    input: &'a str,
+    input: Cow<'a, str>,
     target: &'a str,
     category: Option<&'a str>,
 }
 
 impl<'a> PrintedTarget<'a> {
     fn of(target: &'a Target) -> Self {
-        Self { input: &target.input, target: &target.name, category: target.category.as_deref() }
+        Self { input: input_of(target), target: &target.name, category: target.category.as_deref() }
+    }
+}
+
+/// What is printed of an input: of a tunnel's server on a list not where it is.
+pub fn input_of(target: &Target) -> Cow<'_, str> {
+    match &target.list {
+        Some(_) => Withheld::of_target(target).text(&target.input),
+        None => Cow::Borrowed(&target.input),
     }
 }
 
@@ -251,6 +268,7 @@ fn steps(endpoint: &Endpoint) -> &'static str {
         Endpoint::Tls { .. } => "dns, tcp, tls",
         Endpoint::Quic { path: Some(_), .. } => "dns, quic, http",
         Endpoint::Quic { .. } => "dns, quic",
+        Endpoint::Vpn { protocol, .. } if protocol.has_tls_step() => "dns, tcp, tls, vpn",
         Endpoint::Vpn { protocol, .. } if protocol.is_tcp() => "dns, tcp, vpn",
         Endpoint::Vpn { .. } => "dns, vpn",
         Endpoint::Dns { .. } => "dns",
@@ -292,6 +310,17 @@ mod tests {
         assert_eq!(sorted(names(&one)), sorted(names(&other)));
         assert_eq!(one.lists_sha256, other.lists_sha256);
         assert_ne!(one.sha256(), other.sha256());
+    }
+
+    #[test]
+    fn a_plan_with_a_server_of_tunnels_in_it_says_so() {
+        let with = |input: &str, list: Option<&str>| {
+            let target = Catalog::embedded().unwrap().target(input, Endpoint::parse(input).unwrap(), None, list);
+            Plan { targets: vec![target], ..plan() }.tries_tunnels()
+        };
+        assert!(with("wireguard://vpn.example:51820", None) && with("tls://128.31.0.39:9201", Some("vpn")));
+        assert!(!with("https://x.com/", None) && !with("https://mullvad.net/", Some("vpn")));
+        assert!(!plan().tries_tunnels(), "what is measured unasked has no tunnels in it");
     }
 
     #[test]

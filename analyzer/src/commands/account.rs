@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use faultline_record::{HealthCheck, Measurement, Observation, Origin, Run, RunSummary, Witnessed, hex};
+use faultline_record::{Endpoint, HealthCheck, Measurement, Observation, Origin, Run, RunSummary, Witnessed, hex};
 use faultline_verdict::words::{self, clean};
-use faultline_verdict::{Evidence, State, Verdict, local_health, state_words, summary_sentence, table};
+use faultline_verdict::{
+    Company, Evidence, State, Verdict, local_health, state_words, summary_sentence, table, tunnel_words,
+};
 
 use crate::page::Page;
-use crate::print::percent;
+use crate::print::{clock_words, percent};
 use crate::settle::advice;
 
 /// A measurement and where it was found.
@@ -27,6 +29,8 @@ pub struct Found {
     pub end: Option<RunSummary>,
     /// Where it comes from, if another tool made it.
     pub origin: Option<Origin>,
+    /// What the others of its run say of it.
+    pub company: Company,
 }
 
 /// What an explanation is made from.
@@ -58,9 +62,17 @@ impl<'a> Account<'a> {
         let (measurement, verdict) = (self.measurement, self.verdict);
         let target = &measurement.target;
         page.say(0, &clean(&format!("{} ({})", target.name, target.input)))?;
+        if let Endpoint::Vpn { protocol, .. } = target.endpoint {
+            page.say(0, &tunnel_words(protocol))?;
+        }
         let from = words::network(&measurement.network);
         let took = words::span(measurement.duration_ms);
-        page.say(0, &format!("measured {} from {from}, in {took}", measurement.started_at))?;
+        let witnessed = &self.found.witnessed;
+        page.say(0, &format!("measured {} from {from}, in {took}", witnessed.began()))?;
+        if let Some(ahead_ms) = witnessed.witness.clock_ahead_ms() {
+            let clock = clock_words(ahead_ms);
+            page.say(2, &format!("(its clock was {clock}; recorded as {})", measurement.started_at))?;
+        }
         let sure = match percent(verdict) {
             sure if sure.is_empty() => sure,
             sure => format!(", {sure} sure"),

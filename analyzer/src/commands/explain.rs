@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use faultline_record::{Filter, MeasurementId, Origin, Reader, RecordError, Run, Witnessed};
-use faultline_verdict::{judge_with, measurement_json};
+use faultline_verdict::{Fingerprints, Grounds, Withheld, measurement_json};
 use serde_json::{Value, json};
 
 use crate::cli::{ExplainArgs, IdPart};
@@ -14,7 +14,9 @@ use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
+use crate::judged::company;
 use crate::page::Page;
+use crate::print::told;
 use crate::progress::Progress;
 use faultline_verdict::words;
 
@@ -35,18 +37,20 @@ pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
         },
     };
     let mut found = None;
-    if let Err(stop) = files.each(|reader| look(reader, id, &mut found).map(|()| None)) {
+    if let Err(stop) = files.each(|reader| look(reader, id, &fingerprints, &mut found).map(|()| None)) {
         return stop.end();
     }
     let Some(found) = found else { return missing(&files, &id.to_string()) };
-    let verdict = judge_with(&fingerprints, &found.witnessed.measurement, &found.witnessed.witness);
+    let Witnessed { measurement, witness } = &found.witnessed;
+    let verdict = Grounds::new(&fingerprints).among(&found.company).judge(measurement, witness);
     let out = io::BufWriter::new(io::stdout().lock());
+    let withheld = told(options.with_endpoints).withheld(&found.witnessed.measurement);
     if options.json.unwrap_or_default() {
-        let mut object = measurement_json(&found.witnessed, &verdict);
+        let mut object = withheld.value(measurement_json(&found.witnessed, &verdict));
         object["provenance"] = provenance(&found);
         print_json(out, &object)?;
     } else {
-        Account::new(&found, &verdict).print(Page::new(out))?;
+        Account::new(&found, &verdict).print(Page::new(out).without(withheld))?;
     }
     Ok(files.exit())
 }
@@ -69,7 +73,9 @@ fn search(
         reader.for_each(&Filter::default(), |Witnessed { measurement, .. }| {
             progress.step();
             if part.fits(measurement.id) && candidates.len() <= CANDIDATES {
-                let words = format!("{}, {}", words::clean(&measurement.target.name), measurement.started_at);
+                let name = words::clean(&measurement.target.name);
+                let name = Withheld::of_target(&measurement.target).text(&name).into_owned();
+                let words = format!("{name}, {}", measurement.started_at);
                 candidates.entry(measurement.id).or_insert(words);
             }
             if interrupt.came() { ControlFlow::Break(Stop::Interrupted) } else { ControlFlow::Continue(()) }
@@ -105,7 +111,12 @@ fn missing(files: &Files, id: &str) -> Result<Exit, AnalyzerError> {
 }
 
 /// Looks into one file; the first that holds the measurement counts, later ones are compared with it.
-fn look(reader: &Reader, id: MeasurementId, found: &mut Option<Found>) -> Result<(), RecordError> {
+fn look(
+    reader: &Reader,
+    id: MeasurementId,
+    fingerprints: &Fingerprints,
+    found: &mut Option<Found>,
+) -> Result<(), RecordError> {
     let Some(witnessed) = reader.measurement(id)? else { return Ok(()) };
     let file = reader.file().to_path_buf();
     if let Some(first) = found {
@@ -120,6 +131,7 @@ fn look(reader: &Reader, id: MeasurementId, found: &mut Option<Found>) -> Result
         run: reader.runs()?.into_iter().find(|candidate| candidate.id == run),
         end: reader.run_end(run)?,
         origin: reader.origin(id)?,
+        company: company(reader, fingerprints, Some(run))?,
         witnessed,
     });
     Ok(())

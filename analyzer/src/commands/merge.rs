@@ -1,14 +1,15 @@
-//! `analyzer merge`: many databases into one. Merging the same file again adds nothing.
+//! `analyzer merge`: many databases into one. Merging the same file again adds nothing; one that cannot be read is named, and the others go on.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use faultline_record::{Filter, InputReport, MergeReport, Merged, Progress as Step, Reader, merge};
+use faultline_record::{Filter, InputReport, MergeReport, Merged, Progress as Step, Reader, WrongClock, merge};
 
 use crate::cli::MergeArgs;
 use crate::exit::{AnalyzerError, Exit};
 use crate::interrupt::Interrupt;
+use crate::print::clock_words;
 use crate::progress::Progress;
 use crate::say;
 use faultline_verdict::words::{clean, counted};
@@ -27,7 +28,7 @@ pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
             Step::Input(input) => {
                 let line = progress.aside(|| print_input(input));
                 printed = std::mem::replace(&mut printed, Ok(())).and(line);
-                skip_bad || input.outcome.is_ok()
+                true
             }
         };
         if go_on && !interrupt.came() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -51,6 +52,7 @@ fn print_input(input: &InputReport) -> io::Result<()> {
     match &input.outcome {
         Ok(merged) => {
             name_conflicts(input, merged);
+            name_clocks(input, merged);
             writeln!(io::stdout(), "{}: {}", clean(&input.file.display().to_string()), figures(merged))
         }
         Err(error) => {
@@ -61,12 +63,23 @@ fn print_input(input: &InputReport) -> io::Result<()> {
 }
 
 fn figures(merged: &Merged) -> String {
-    let Merged { measurements, new, already, conflicting, .. } = merged;
+    let Merged { measurements, new, already, conflicting, known, .. } = merged;
     let mut text = format!("{} read, {new} new, {already} already there", counted(*measurements, "measurement"));
     if *conflicting > 0 {
         text = format!("{text}, {conflicting} conflicting");
     }
+    if *known {
+        text += "; this very file was merged before";
+    }
     text
+}
+
+fn name_clocks(input: &InputReport, merged: &Merged) {
+    for WrongClock { run, ahead_ms, operators } in &merged.clocks {
+        let (file, clock) = (input.file.display(), clock_words(*ahead_ms));
+        let what = format!("the clock of run {run} was {clock}, by the word of {operators} operators");
+        say(&format!("{file}: {what}; what was recorded stays, times are corrected where they are read"));
+    }
 }
 
 fn name_conflicts(input: &InputReport, merged: &Merged) {

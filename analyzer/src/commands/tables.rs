@@ -90,7 +90,7 @@ fn rows(
     let schema = stream.schema();
     Ok(match format {
         ExportFormat::Parquet => Box::new(Parquet::new(&folder.join(format!("part-{number:04}.parquet")), &schema)?),
-        ExportFormat::Csv => {
+        ExportFormat::Csv | ExportFormat::Ooni => {
             let file = File::create_new(folder.join(format!("part-{number:04}.csv")))?;
             Box::new(Csv::new(BufWriter::new(file), &schema)?)
         }

@@ -1,5 +1,5 @@
 //! The table of verdicts: each measurement is read whole and judged as it passes, by the one judgement that probe and
-//! analyzer share. Nothing of it is stored.
+//! analyzer share: by itself, without what others of its run say. Nothing of it is stored.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use faultline_record::flat::{Cell, Kind};
 use faultline_record::{Measurement, Reader, Scope, Sliced};
-use faultline_verdict::{Fingerprints, Verdict, judge_with, summary_sentence};
+use faultline_verdict::{Fingerprints, Verdict, Withheld, judge_with, sentence_of};
 
 use super::columns::{Columns, Type, Value, field};
 use super::flat::plan;
@@ -36,9 +36,9 @@ static COLUMNS: [Column; 25] = [
     ("run", ID, |m, _| Value::Plain(Cell::Id(*m.run.as_bytes()))),
     ("started_at", Type::Plain(Kind::Time), |m, _| Value::Plain(Cell::Integer(m.started_at.as_millisecond()))),
     ("duration_ms", REAL, |m, _| real(m.duration_ms)),
-    ("target", TEXT, |m, _| text(&m.target.name)),
-    ("input", TEXT, |m, _| text(&m.target.input)),
-    ("endpoint", TEXT, |m, _| Value::Made(m.target.endpoint.to_string())),
+    ("target", TEXT, |m, _| told(m, &m.target.name)),
+    ("input", TEXT, |m, _| told(m, &m.target.input)),
+    ("endpoint", TEXT, |m, _| told(m, &m.target.endpoint.to_string())),
     ("category", TEXT, |m, _| perhaps(m.target.category.as_deref())),
     ("list", TEXT, |m, _| perhaps(m.target.list.as_deref())),
     ("asn", Type::Plain(Kind::Integer), |m, _| {
@@ -58,8 +58,13 @@ static COLUMNS: [Column; 25] = [
     ("state_quic", TEXT, |_, v| family(v, "quic")),
     ("ruleset", TEXT, |_, v| text(&v.ruleset)),
     ("rules", Type::Words, |_, v| Value::Words(v.evidence.iter().map(|evidence| evidence.rule.as_str()).collect())),
-    ("summary", TEXT, |_, v| Value::Made(summary_sentence(v))),
+    ("summary", TEXT, |m, v| told(m, &sentence_of(m, v))),
 ];
+
+/// Without what tells where a tunnel's server is.
+fn told<'m>(measurement: &Measurement, text: &str) -> Value<'m> {
+    Value::Made(Withheld::of(measurement).text(text).into_owned())
+}
 
 fn text(text: &str) -> Value<'_> {
     Value::Plain(Cell::Text(text))

@@ -129,6 +129,11 @@ impl Label {
         }
     }
 
+    /// Whether interference is the only cause that is right to say: that it is there can be known from this place.
+    pub fn shows_interference(&self) -> bool {
+        self.accept_causes.iter().all(|&cause| cause == Cause::Interference)
+    }
+
     /// Whether an outage holds, and nobody interferes.
     pub fn is_plain_outage(&self) -> bool {
         self.has_outage() && !self.causes.contains(&Cause::Interference)

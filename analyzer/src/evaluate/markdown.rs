@@ -153,8 +153,8 @@ fn families(families: &[FamilyScores]) -> String {
         "sensitivity",
         "specificity",
         "outage called blocking",
-        "layer",
         "mechanism",
+        "mechanism where it can be known",
         "interference found",
         "healthy called blocked",
         "laid to the site",
@@ -164,7 +164,8 @@ fn families(families: &[FamilyScores]) -> String {
         let told = &of.detection;
         let shares = [told.accept, told.accept_cause, told.sensitivity, told.specificity, told.outage_called_blocking];
         let who = [told.interference_found, told.healthy_called_blocking, told.site_side_named];
-        let shares = shares.into_iter().chain([of.mechanisms.layer, of.mechanisms.prefix]).chain(who).map(brief);
+        let shares =
+            shares.into_iter().chain([of.mechanisms.prefix, of.mechanisms.prefix_knowable]).chain(who).map(brief);
         [cell(&of.family), split].into_iter().chain(shares).collect()
     });
     let table = table(&names.map(String::from), rows);
@@ -193,13 +194,16 @@ fn mechanisms(sets: &Sets) -> String {
     let line = |name: &str, share: fn(&Scores) -> String| {
         std::iter::once(name.to_owned()).chain(sets.iter().map(|(_, scores)| share(scores))).collect()
     };
-    let rows: [Vec<String>; 6] = [
+    let rows: [Vec<String>; 7] = [
         line("hierarchical precision", |of| shown(of.mechanisms.precision)),
         line("the same to the label's depth", |of| shown(of.mechanisms.precision_to_depth)),
         line("hierarchical recall", |of| shown(of.mechanisms.recall)),
         line("F1", |of| of.mechanisms_f1.map_or_else(|| "-".into(), |f1| format!("{f1:.3}"))),
         line("right layer, of labels with a mechanism", |of| shown(of.mechanisms.layer)),
         line("right mechanism or a prefix of it beyond the layer", |of| shown(of.mechanisms.prefix)),
+        line("the same, where the label accepts interference alone as the cause", |of| {
+            shown(of.mechanisms.prefix_knowable)
+        }),
     ];
     let head = header("nodes with their ancestors", sets);
     format!("\n## Mechanisms\n\n{}", table(&head, rows.into_iter()))

@@ -9,7 +9,7 @@ use super::row::Row;
 use super::share::Share;
 
 /// How well mechanisms are named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Mechanisms {
     /// Nodes said that are true, of nodes said; each node with its ancestors.
     pub precision: Share,
@@ -21,20 +21,21 @@ pub struct Mechanisms {
     pub layer: Share,
     /// Of the same, those of which a node of the label was said, or one below or above it that names more than the layer.
     pub prefix: Share,
+    /// The same, of those whose label accepts no other cause than interference: where it can be known from there.
+    pub prefix_knowable: Share,
 }
 
 impl Mechanisms {
     /// Over these rows.
     pub fn of(rows: &[&Row]) -> Self {
-        let mut sums =
-            Self { precision: none(), precision_to_depth: none(), recall: none(), layer: none(), prefix: none() };
+        let mut sums = Self::default();
         for row in rows {
-            sums.add(&row.label.mechanisms, &row.said.mechanisms);
+            sums.add(&row.label.mechanisms, &row.said.mechanisms, row.label.shows_interference());
         }
         sums
     }
 
-    fn add(&mut self, truth: &[String], said: &[String]) {
+    fn add(&mut self, truth: &[String], said: &[String], is_knowable: bool) {
         let (true_nodes, said_nodes) = (closure(truth), closure(said));
         let is_right = |node: &&&str| true_nodes.contains(**node);
         let goes_deeper = |node: &str| truth.iter().any(|leaf| is_below(node, leaf));
@@ -47,7 +48,11 @@ impl Mechanisms {
         if !truth.is_empty() {
             self.layer = plus(self.layer, Share { k: is_layer_right.into(), n: 1 });
             let is_prefix_right = said.iter().any(|node| truth.iter().any(|leaf| is_on_one_line(node, leaf)));
-            self.prefix = plus(self.prefix, Share { k: is_prefix_right.into(), n: 1 });
+            let one = Share { k: is_prefix_right.into(), n: 1 };
+            self.prefix = plus(self.prefix, one);
+            if is_knowable {
+                self.prefix_knowable = plus(self.prefix_knowable, one);
+            }
         }
     }
 
@@ -56,10 +61,6 @@ impl Mechanisms {
         let (precision, recall) = (self.precision.value()?, self.recall.value()?);
         (precision + recall > 0.0).then(|| 2.0 * precision * recall / (precision + recall))
     }
-}
-
-fn none() -> Share {
-    Share::default()
 }
 
 fn plus(a: Share, b: Share) -> Share {
@@ -86,8 +87,8 @@ mod tests {
 
     fn of(truth: &[&str], said: &[&str]) -> Mechanisms {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let mut sums = Mechanisms::of(&[]);
-        sums.add(&owned(truth), &owned(said));
+        let mut sums = Mechanisms::default();
+        sums.add(&owned(truth), &owned(said), true);
         sums
     }
 
@@ -117,7 +118,17 @@ mod tests {
     #[test]
     fn a_mechanism_where_there_is_none_costs_precision_and_has_no_layer() {
         let sums = of(&[], &["dns.nxdomain"]);
-        assert_eq!((sums.precision, sums.recall, sums.layer), (Share { k: 0, n: 2 }, none(), none()));
+        assert_eq!(
+            (sums.precision, sums.recall, sums.layer),
+            (Share { k: 0, n: 2 }, Share::default(), Share::default())
+        );
         assert_eq!(of(&["dns.nxdomain"], &["tls.reset"]).layer, Share { k: 0, n: 1 });
+    }
+
+    #[test]
+    fn what_cannot_be_known_from_there_is_counted_apart() {
+        let mut sums = of(&["tcp.timeout"], &["tcp.timeout"]);
+        sums.add(&["tls.throttle".to_owned()], &[], false);
+        assert_eq!((sums.prefix, sums.prefix_knowable), (Share { k: 1, n: 2 }, Share { k: 1, n: 1 }));
     }
 }

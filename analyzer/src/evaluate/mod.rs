@@ -10,9 +10,11 @@ pub mod markdown;
 mod matrix;
 mod mechanisms;
 mod risk;
-mod row;
+pub(crate) mod row;
 mod scores;
-mod share;
+pub mod share;
 
+pub use calibration::Calibration;
 pub use row::Row;
 pub use scores::{Basis, Evaluation};
+pub use share::float;

@@ -1,102 +1,102 @@
-//! Measurements of other tools', from files and archives of any layout, into a database of ours. Streaming: one measurement and one
-//! batch are in memory, whatever the size of the input.
+//! Other tools' data, from files and archives of any layout, into a database of ours. Streaming: one measurement and one batch are in
+//! memory, whatever the size of the input; a feed, which is small, is read whole.
 
-mod ledger;
+mod account;
+mod feeds;
+mod measurements;
 mod sources;
 mod values;
 
-use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use faultline_record::{Database, Import, RecordError, ooni};
+use faultline_record::feed_text::Hints;
+use faultline_record::{Database, Intake, IntakeKind, Reader, RecordError, Timestamp};
 
 use crate::interrupt::Interrupt;
-use crate::progress::Progress;
 
-pub use ledger::Ledger;
-use sources::Sink;
-use values::Found;
+pub use account::Account;
+use measurements::Importer;
+use sources::Content;
 
-/// Measurements that are stored in one transaction.
-const BATCH: usize = 256;
-/// Bytes of text whose measurements are stored in one transaction.
-const BATCH_BYTES: usize = 16 << 20;
+/// What is imported, and how.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// OONI Probe's measurements.
+    Ooni,
+    /// Censored Planet's.
+    CensoredPlanet,
+    /// A feed of somebody's, with what its texts do not say.
+    Feed(&'static str, Hints),
+}
 
-/// Reads all inputs into a database. What was stored before an error or a signal stays.
-pub fn import(database: &mut Database, inputs: &[PathBuf], interrupt: &Interrupt) -> Result<Ledger, RecordError> {
+impl Format {
+    /// Its name, as it stands in origins and in the ledger.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ooni => "ooni",
+            Self::CensoredPlanet => "censored-planet",
+            Self::Feed(name, _) => name,
+        }
+    }
+
+    /// The format of measurements of that name.
+    fn of_measurements(name: &str) -> Option<Self> {
+        [Self::Ooni, Self::CensoredPlanet].into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// Reads all inputs into a database. What was stored before an error or a signal stays. `keeps` says whether texts of measurements are kept.
+pub fn import(
+    database: &mut Database,
+    inputs: &[PathBuf],
+    format: &Format,
+    keeps: bool,
+    interrupt: &Interrupt,
+) -> Result<Account, RecordError> {
     let begun = Instant::now();
-    let mut importer = Importer {
-        database,
-        interrupt,
-        progress: Progress::counting("measurements read"),
-        ledger: Ledger::new(),
-        batch: Vec::new(),
-        bytes: 0,
-        failed: None,
+    let mut account = if let Format::Feed(name, hints) = format {
+        feeds::import(database, inputs, name, hints, interrupt)?
+    } else {
+        let mut importer = Importer::new(database, format.clone(), keeps, interrupt);
+        let _ = inputs.iter().try_for_each(|input| sources::read(input, &mut importer));
+        importer.finish()?
     };
-    let _ = inputs.iter().try_for_each(|input| sources::read(input, &mut importer));
-    let _ = importer.flush();
-    let Importer { mut ledger, failed, .. } = importer;
-    ledger.took_time(begun.elapsed());
-    failed.map_or(Ok(ledger), Err)
+    account.took_time(begun.elapsed());
+    Ok(account)
 }
 
-struct Importer<'a> {
-    database: &'a mut Database,
-    interrupt: &'a Interrupt,
-    progress: Progress,
-    ledger: Ledger,
-    batch: Vec<Import>,
-    bytes: usize,
-    failed: Option<RecordError>,
+/// Reads again, with the importers of this version, the texts that databases keep; what those made of them then is left as it was.
+pub fn again(database: &mut Database, inputs: &[PathBuf], interrupt: &Interrupt) -> Result<Account, RecordError> {
+    let begun = Instant::now();
+    let mut importer = Importer::new(database, Format::Ooni, true, interrupt);
+    let _ = inputs.iter().try_for_each(|input| {
+        let name = input.display().to_string();
+        match Reader::open(input).and_then(|reader| reader.each_raw_text(|raw| importer.kept(&name, &raw))) {
+            Ok(()) => importer.read_again(&name),
+            Err(error) => importer.unreadable_again(&name, &error.to_string()),
+        }
+    });
+    let mut account = importer.finish()?;
+    account.took_time(begun.elapsed());
+    Ok(account)
 }
 
-impl Importer<'_> {
-    fn flush(&mut self) -> ControlFlow<()> {
-        let stored = if self.failed.is_none() { self.database.insert_imports(&self.batch) } else { Ok(0) };
-        self.batch.clear();
-        self.bytes = 0;
-        match stored {
-            Ok(new) => {
-                self.ledger.new += new;
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                self.failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    }
-}
-
-impl Sink for Importer<'_> {
-    fn found(&mut self, input: &str, found: Found<'_>) -> ControlFlow<()> {
-        if self.interrupt.came() {
-            return ControlFlow::Break(());
-        }
-        let (line, text) = match found {
-            Found::Object(line, text) => (line, text),
-            Found::Bad(line, why) => {
-                self.ledger.refuse(input, Some(line), &why);
-                return ControlFlow::Continue(());
-            }
-        };
-        self.ledger.bytes += text.len() as u64;
-        match ooni::read(text) {
-            Ok(read) => {
-                self.progress.step();
-                self.ledger.took(&read.import);
-                self.ledger.odd.extend(read.oddities);
-                self.batch.push(read.import);
-                self.bytes += text.len();
-            }
-            Err(refusal) => self.ledger.refuse(input, Some(line), &refusal.to_string()),
-        }
-        if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { ControlFlow::Continue(()) }
-    }
-
-    fn unreadable(&mut self, input: &str, why: &str) {
-        self.ledger.refuse(input, None, why);
+/// What the ledger is to say of one file.
+fn intake(kind: IntakeKind, format: &str, name: &str, content: Content) -> Intake {
+    let last = Path::new(name).file_name().map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned());
+    Intake {
+        kind,
+        format: format.to_owned(),
+        name: last,
+        sha256: content.sha256,
+        bytes: content.bytes,
+        at: Timestamp::now(),
+        software_version: env!("CARGO_PKG_VERSION").into(),
+        found: 0,
+        added: 0,
+        conflicting: 0,
+        refused: 0,
+        runs: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use sha2::{Digest, Sha256};
 
 use super::values::{self, Found};
 use crate::evaluate::label::below;
@@ -20,6 +21,8 @@ const DEEPEST: u32 = 5;
 const HEAD: usize = 512;
 /// Bytes that are read at once.
 const CHUNK: usize = 256 * 1024;
+/// What may follow the end of an archive and still counts as part of the file, bytes.
+const TRAILER: u64 = 1 << 20;
 /// What the headers before one file of an archive may take up (long names, extended attributes).
 const HEADERS: u64 = 1 << 20;
 
@@ -27,6 +30,12 @@ const HEADERS: u64 = 1 << 20;
 pub trait Sink {
     /// Something was found in that input.
     fn found(&mut self, input: &str, found: Found<'_>) -> ControlFlow<()>;
+    /// A stream of text begins: see [`objects`] for what wants its objects.
+    fn text(&mut self, name: &str, input: &mut dyn BufRead) -> io::Result<ControlFlow<()>>;
+    /// An argument's file was read to its end: its hash, and how many bytes it has.
+    fn ended(&mut self, _name: &str, _content: Content) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
     /// An input, or the rest of it, cannot be read.
     fn unreadable(&mut self, input: &str, why: &str);
 }
@@ -34,7 +43,7 @@ pub trait Sink {
 /// Reads one argument of the command line: a file, a folder with all that is below it, or `-`.
 pub fn read(path: &Path, sink: &mut dyn Sink) -> ControlFlow<()> {
     if path == Path::new("-") {
-        return stream(&mut BufReader::with_capacity(CHUNK, io::stdin().lock()), "standard input", 0, sink);
+        return whole(io::stdin().lock(), "standard input", sink);
     }
     let name = path.display().to_string();
     match below(path, |_| true) {
@@ -49,11 +58,46 @@ pub fn read(path: &Path, sink: &mut dyn Sink) -> ControlFlow<()> {
 fn read_file(path: &Path, sink: &mut dyn Sink) -> ControlFlow<()> {
     let name = path.display().to_string();
     match File::open(path) {
-        Ok(file) => stream(&mut BufReader::with_capacity(CHUNK, file), &name, 0, sink),
+        Ok(file) => whole(file, &name, sink),
         Err(error) => {
             sink.unreadable(&name, &error.to_string());
             ControlFlow::Continue(())
         }
+    }
+}
+
+/// What a file holds: its SHA-256, and how many bytes were hashed.
+#[derive(Clone, Copy, Debug)]
+pub struct Content {
+    /// The hash.
+    pub sha256: [u8; 32],
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Reads a file, and what the reading of its text leaves of it.
+fn whole(input: impl Read, name: &str, sink: &mut dyn Sink) -> ControlFlow<()> {
+    let mut input = BufReader::with_capacity(CHUNK, Hashed { input, hash: Sha256::new(), bytes: 0 });
+    stream(&mut input, name, 0, sink)?;
+    // Behind an archive's end; behind an error there can be anything, as much as it likes.
+    let _ = io::copy(&mut input.by_ref().take(TRAILER), &mut io::sink());
+    let Hashed { hash, bytes, .. } = input.into_inner();
+    sink.ended(name, Content { sha256: hash.finalize().into(), bytes })
+}
+
+/// Hashes what is read.
+struct Hashed<R> {
+    input: R,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        self.bytes += count as u64;
+        Ok(count)
     }
 }
 
@@ -121,6 +165,11 @@ fn text(input: &mut dyn BufRead, name: &str, sink: &mut dyn Sink) -> io::Result<
     let start = input.fill_buf()?;
     let mark = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     input.consume(mark);
+    sink.text(name, input)
+}
+
+/// Hands over the objects of a text one by one.
+pub fn objects(name: &str, input: &mut dyn BufRead, sink: &mut dyn Sink) -> io::Result<ControlFlow<()>> {
     values::each(input, values::LIMIT, &mut |found| sink.found(name, found))
 }
 
@@ -238,6 +287,10 @@ mod tests {
                 Found::Bad(..) => self.bad += 1,
             }
             ControlFlow::Continue(())
+        }
+
+        fn text(&mut self, name: &str, input: &mut dyn BufRead) -> io::Result<ControlFlow<()>> {
+            objects(name, input, self)
         }
 
         fn unreadable(&mut self, _: &str, _: &str) {

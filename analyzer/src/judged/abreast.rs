@@ -5,9 +5,9 @@ use std::io;
 use std::ops::ControlFlow;
 
 use faultline_record::{Checked, MeasurementId, Pattern, Reader, RecordError, Scope, Slice, Sliced, Witnessed};
-use faultline_verdict::{Fingerprints, Verdict, judge_with};
+use faultline_verdict::{Company, Fingerprints, Grounds, Verdict};
 
-use super::Judged;
+use super::{Judged, company};
 use crate::files::Stop;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -23,12 +23,14 @@ impl Judged<'_> {
         reader: &Reader,
         mut visit: impl FnMut(&Witnessed, Verdict) -> io::Result<()>,
     ) -> Result<Option<Stop>, RecordError> {
+        let company = company(reader, &self.fingerprints, self.filter.run)?;
         self.progress.begin(reader.file(), reader.count(&self.filter)?);
         let slices = reader.slices(Sliced::Measurements, SLICE)?;
         let work = Work {
             file: reader.checked(),
             scope: Scope { run: self.filter.run, ..Scope::default() },
             fingerprints: &self.fingerprints,
+            company: &company,
             target: self.target.as_ref(),
             interrupt: self.interrupt,
         };
@@ -89,6 +91,7 @@ struct Work<'w> {
     file: Checked,
     scope: Scope,
     fingerprints: &'w Fingerprints,
+    company: &'w Company,
     target: Option<&'w Pattern>,
     interrupt: &'w Interrupt,
 }
@@ -118,7 +121,8 @@ impl Work<'_> {
         let read = reader.for_each_in(&self.scope, slice, &HashSet::new(), |witnessed| {
             part.passed += 1;
             if self.target.is_none_or(|glob| glob.matches(&witnessed.measurement.target)) {
-                let verdict = judge_with(self.fingerprints, &witnessed.measurement, &witnessed.witness);
+                let grounds = Grounds::new(self.fingerprints).among(self.company);
+                let verdict = grounds.judge(&witnessed.measurement, &witnessed.witness);
                 part.judged.push((witnessed, verdict));
             }
             if self.interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 use faultline_record::{
     Availability, Database, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Failure, HealthCheck, HealthCheckId,
     HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NetworkKind, NotRun, Observation, Outcome,
-    Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, StepData, Target, Timestamp, Tls, sha256,
+    Purpose, QueryType, Run, RunEnd, RunId, RunSummary, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnAnswer,
+    VpnProtocol, sha256,
 };
 use tempfile::TempDir;
 
@@ -284,4 +285,33 @@ pub fn unproven(number: u8, name: &str) -> Measurement {
 /// The one address does not answer, though the vantage works.
 pub fn silent(number: u8, name: &str) -> Measurement {
     Measurement { offset_ms: 6_000.0 + f64::from(number), ..unproven(number, name) }
+}
+
+/// The server of a provider of tunnels, at this address: it answers, or it answers behind noise only, as where somebody filters
+/// first messages.
+pub fn tunnel(number: u8, name: &str, protocol: VpnProtocol, host: &str, passes: bool) -> Measurement {
+    let mut measurement = bare(number, name, &format!("{protocol}://{host}:1194"));
+    let silent = Outcome::Failed(Failure::GenericTimeoutError);
+    let plain = if passes { Outcome::Ok } else { silent };
+    let mut exchange = |purpose: Purpose, outcome: Outcome| {
+        let answer = outcome.is_ok().then_some(VpnAnswer::ServerReset);
+        let data =
+            StepData::Vpn(Vpn { bytes_received: 26 * u64::from(outcome.is_ok()), answer, ..Vpn::planned(protocol) });
+        push(&mut measurement, purpose, outcome, data);
+        if let Some(row) = measurement.observations.last_mut() {
+            (row.address, row.port) = (host.parse().ok(), Some(1194));
+        }
+    };
+    exchange(Purpose::Main, plain);
+    for _ in 0..if passes { 0 } else { 2 } {
+        exchange(Purpose::JunkFirst, Outcome::Ok);
+        exchange(Purpose::Retry, plain);
+    }
+    measurement
+}
+
+/// The same measurement of a network with this number.
+pub fn at_network(asn: u32, measurement: Measurement) -> Measurement {
+    let network = Network { asn: Some(asn), as_name: None, ..measurement.network.clone() };
+    Measurement { network, ..measurement }
 }

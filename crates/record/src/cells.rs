@@ -77,6 +77,17 @@ impl<'r> Cells<'r> {
         if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(self.bad()) }
     }
 
+    /// The next column, a number: finite.
+    pub(crate) fn finite(&mut self) -> Result<f64, RecordError> {
+        self.finite_or_null()?.ok_or_else(|| self.bad())
+    }
+
+    /// The next column, a number: finite, or NULL.
+    pub(crate) fn finite_or_null(&mut self) -> Result<Option<f64>, RecordError> {
+        let value: Option<f64> = self.read()?;
+        if value.is_none_or(f64::is_finite) { Ok(value) } else { Err(self.bad()) }
+    }
+
     pub(crate) fn skip(&mut self, columns: usize) {
         self.next += columns;
     }

@@ -1,5 +1,6 @@
 //! The probe's own file, read and written.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -11,7 +12,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use crate::error::RecordError;
 use crate::insert;
-use crate::model::{HealthCheck, Measurement, Origin, PaceMark, Run, RunId, RunSummary};
+use crate::ledger;
+use crate::model::{HealthCheck, Measurement, Origin, PaceMark, RawText, Run, RunId, RunSummary};
 use crate::schema::{self, APPLICATION_ID, MIGRATIONS, Migration};
 use crate::tables::{HEALTH_CHECKS, MEASUREMENTS, RUNS};
 use crate::uri::uri;
@@ -43,6 +45,17 @@ pub struct Import {
     pub measurements: Vec<Measurement>,
     /// Where it comes from.
     pub origin: Origin,
+    /// Its text, if that is to be kept.
+    pub raw: Option<RawText>,
+}
+
+/// What was added to a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Measurements.
+    pub measurements: u64,
+    /// How many of which run.
+    pub runs: BTreeMap<RunId, u64>,
 }
 
 /// Held by the one run that may write to a file. The kernel releases it when the process ends, however it ends.
@@ -134,14 +147,14 @@ impl Database {
         self.transaction(|connection| insert::measurement(connection, measurement))
     }
 
-    /// Stores imports in one transaction, leaving what is there already as it is; gives back how many measurements were new.
-    pub fn insert_imports(&mut self, imports: &[Import]) -> Result<u64, RecordError> {
-        let mut new = 0;
+    /// Stores imports in one transaction, leaving what is there already as it is; gives back what was new.
+    pub fn insert_imports(&mut self, imports: &[Import]) -> Result<Added, RecordError> {
+        let mut added = Added::default();
         self.transaction(|connection| {
-            new = 0;
-            imports.iter().try_for_each(|import| insert_import(connection, import).map(|count| new += count))
+            added = Added::default();
+            imports.iter().try_for_each(|import| insert_import(connection, import, &mut added))
         })?;
-        Ok(new)
+        Ok(added)
     }
 
     /// Stores a check of the vantage.
@@ -160,7 +173,10 @@ impl Database {
     }
 
     /// One transaction: all of it or none.
-    fn transaction(&mut self, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), RecordError> {
+    pub(crate) fn transaction(
+        &mut self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), RecordError> {
         self.sqlite(|connection| {
             let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
             write(&transaction)?;
@@ -180,8 +196,7 @@ impl Database {
     }
 }
 
-fn insert_import(connection: &Connection, import: &Import) -> rusqlite::Result<u64> {
-    let mut new = 0;
+fn insert_import(connection: &Connection, import: &Import, added: &mut Added) -> rusqlite::Result<()> {
     if !insert::has(connection, &RUNS, import.run.id.as_bytes())? {
         insert::run(connection, &import.run, schema::newest(MIGRATIONS))?;
     }
@@ -194,10 +209,11 @@ fn insert_import(connection: &Connection, import: &Import) -> rusqlite::Result<u
         if !insert::has(connection, &MEASUREMENTS, measurement.id.as_bytes())? {
             insert::measurement(connection, measurement)?;
             insert::origin(connection, measurement.id, &import.origin)?;
-            new += 1;
+            added.measurements += 1;
+            *added.runs.entry(measurement.run).or_default() += 1;
         }
     }
-    Ok(new)
+    import.raw.as_ref().map_or(Ok(()), |raw| ledger::keep(connection, raw))
 }
 
 /// Refuses what the header says is not ours, or newer than we are.

@@ -12,17 +12,17 @@ use crate::model::{
 use crate::tables::{DNS_COLUMNS, HTTP_COLUMNS, INSERTS, TIMING_COLUMNS, TLS_COLUMNS, Table, VPN_COLUMNS};
 
 /// A row in the making: values are bound in the order of the table's columns.
-struct NewRow<'c> {
+pub(crate) struct NewRow<'c> {
     statement: CachedStatement<'c>,
     bound: usize,
 }
 
 impl<'c> NewRow<'c> {
-    fn of(connection: &'c Connection, insert: &str) -> Result<Self> {
+    pub(crate) fn of(connection: &'c Connection, insert: &str) -> Result<Self> {
         Ok(Self { statement: connection.prepare_cached(insert)?, bound: 0 })
     }
 
-    fn put(&mut self, values: &[&dyn ToSql]) -> Result<()> {
+    pub(crate) fn put(&mut self, values: &[&dyn ToSql]) -> Result<()> {
         for value in values {
             self.bound += 1;
             self.statement.raw_bind_parameter(self.bound, value)?;
@@ -34,14 +34,19 @@ impl<'c> NewRow<'c> {
         (0..count).try_for_each(|_| self.put(params![None::<i64>]))
     }
 
-    fn store(mut self) -> Result<()> {
+    pub(crate) fn store(self) -> Result<()> {
+        self.store_new().map(drop)
+    }
+
+    /// The same, and whether the row was not there.
+    pub(crate) fn store_new(mut self) -> Result<bool> {
         debug_assert_eq!(self.bound, self.statement.parameter_count());
-        self.statement.raw_execute().map(drop)
+        self.statement.raw_execute().map(|rows| rows > 0)
     }
 }
 
 /// SQLite's integers are signed: a count above 2^63 - 1 (8 EiB) is stored as that.
-fn count(value: u64) -> i64 {
+pub(crate) fn count(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

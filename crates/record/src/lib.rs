@@ -4,14 +4,22 @@
 
 mod bogon;
 mod cells;
+pub mod censored_planet;
+mod clock;
+mod content;
 mod database;
 mod error;
 pub mod failure;
+pub mod feed_text;
+mod feeds;
+pub mod foreign;
 mod insert;
+mod ledger;
 mod merge;
 mod model;
 mod names;
 pub mod ooni;
+mod packed;
 mod reader;
 mod schema;
 mod tables;
@@ -19,7 +27,8 @@ mod uri;
 mod writer;
 
 pub use bogon::is_bogon;
-pub use database::{Database, Import, RunLock};
+pub use clock::WrongClock;
+pub use database::{Added, Database, Import, RunLock};
 pub use error::RecordError;
 pub use failure::{Failure, Layer, Operation};
 pub use merge::{Conflict, InputReport, MergeReport, Merged, Progress, merge};

@@ -169,9 +169,48 @@ pub(crate) static HEALTH_SIGNALS: Table = Table {
     ],
 };
 
+pub(crate) static FEED_SERIES: Table = Table {
+    name: "feed_series",
+    key: 1,
+    columns: &["id", "kind", "source", "signal", "unit", "step_ms", "country", "region", "asn"],
+};
+
+pub(crate) static FEED_POINTS: Table =
+    Table { name: "feed_points", key: 2, columns: &["series", "at", "value", "baseline"] };
+
+pub(crate) static FEED_EVENTS: Table = Table {
+    name: "feed_events",
+    key: 1,
+    columns: &["id", "source", "kind", "country", "region", "asn", "from_at", "to_at", "cause", "score", "words"],
+};
+
+pub(crate) static INTAKES: Table = Table {
+    name: "intakes",
+    key: 1,
+    columns: &[
+        "id",
+        "kind",
+        "format",
+        "name",
+        "sha256",
+        "bytes",
+        "at",
+        "software_version",
+        "found",
+        "added",
+        "conflicting",
+        "refused",
+    ],
+};
+
+pub(crate) static INTAKE_RUNS: Table = Table { name: "intake_runs", key: 2, columns: &["intake", "run", "added"] };
+
+pub(crate) static RAW_TEXTS: Table =
+    Table { name: "raw_texts", key: 3, columns: &["sha256", "format", "place", "length", "deflated"] };
+
 /// Every table, parents before children.
 #[cfg(test)]
-pub(crate) static ALL: [&Table; 14] = [
+pub(crate) static ALL: [&Table; 20] = [
     &RUNS,
     &RUN_ENDS,
     &PACE_MARKS,
@@ -186,6 +225,12 @@ pub(crate) static ALL: [&Table; 14] = [
     &TLS_CHAINS,
     &HEALTH_CHECKS,
     &HEALTH_SIGNALS,
+    &FEED_SERIES,
+    &FEED_POINTS,
+    &FEED_EVENTS,
+    &INTAKES,
+    &INTAKE_RUNS,
+    &RAW_TEXTS,
 ];
 
 impl Table {
@@ -227,6 +272,12 @@ pub(crate) struct Inserts {
     pub(crate) body: String,
     pub(crate) health_check: String,
     pub(crate) health_signal: String,
+    pub(crate) feed_series: String,
+    pub(crate) feed_point: String,
+    pub(crate) feed_event: String,
+    pub(crate) intake: String,
+    pub(crate) intake_run: String,
+    pub(crate) raw_text: String,
 }
 
 /// See [`Inserts`]. What is unique by content is left as it is where it is there already.
@@ -245,6 +296,12 @@ pub(crate) static INSERTS: LazyLock<Inserts> = LazyLock::new(|| Inserts {
     body: BODIES.insert_new(),
     health_check: HEALTH_CHECKS.insert(),
     health_signal: HEALTH_SIGNALS.insert(),
+    feed_series: FEED_SERIES.insert_new(),
+    feed_point: FEED_POINTS.insert_new(),
+    feed_event: FEED_EVENTS.insert_new(),
+    intake: INTAKES.insert(),
+    intake_run: INTAKE_RUNS.insert(),
+    raw_text: RAW_TEXTS.insert_new(),
 });
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! File names as SQLite's URIs, so that no name can be taken for one by accident.
+//! File names as SQLite's URIs, so that no name can be taken for one by accident, and the names of what SQLite keeps beside a file.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A URI file name (<https://sqlite.org/uri.html>): every byte that could mean something else is escaped.
 pub(crate) fn uri(file: &Path, query: &str) -> String {
@@ -13,6 +13,13 @@ pub(crate) fn uri(file: &Path, query: &str) -> String {
         }
     }
     format!("{uri}?{query}")
+}
+
+/// What SQLite keeps beside a file (`-wal`, `-shm`).
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 #[cfg(test)]

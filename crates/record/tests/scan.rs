@@ -181,3 +181,20 @@ fn a_value_that_is_not_of_this_format_is_named_with_its_place() {
         }
     }
 }
+
+#[test]
+fn nothing_tells_where_a_tunnels_server_is() {
+    let (_folder, file) = file();
+    let whereabouts = ["146.70.12.4", "vpn.example.net"];
+    let endpoint = "openvpn+udp://146.70.12.4:1194";
+    let change = "UPDATE targets SET name = ?1, input = ?1, endpoint = ?1";
+    Connection::open(&file).unwrap().execute(change, [endpoint]).unwrap();
+    for table in [&flat::MEASUREMENTS, &flat::OBSERVATIONS, &flat::DNS_ANSWERS] {
+        let rows = all(&file, table);
+        let of = |name| table.columns.iter().position(|column| column.name == name).into_iter();
+        for column in ["target", "input", "endpoint", "address", "dns_hostname", "cname", "tls_sni", "http_url"] {
+            assert!(of(column).all(|at| rows.iter().all(|row| row[at] == "Missing")), "{}.{column}", table.name);
+        }
+        assert!(!whereabouts.iter().any(|place| format!("{rows:?}").contains(place)), "{}", table.name);
+    }
+}

@@ -33,9 +33,22 @@ const SOME: &[(&str, &str)] = &[
     ("caddy", "caddy"),
     ("gtlsserver", "ngtcp2-server"),
     ("openvpn", "openvpn"),
+    ("ss-server", "shadowsocks-libev"),
+    ("tor", "tor"),
+    ("obfs4proxy", "obfs4proxy"),
+    ("trojan", "trojan"),
     ("wireguard-go", "wireguard-go"),
     ("wg", "wireguard-tools"),
     ("charon-systemd", "charon-systemd"),
+    ("pptpd", "pptpd"),
+    ("xl2tpd", "xl2tpd"),
+    ("sstpd", "sstp-server, of PyPI (scripts/install-packages)"),
+    ("ocserv", "ocserv"),
+    ("vpnserver", "softether-vpnserver"),
+    ("microsocks", "microsocks"),
+    ("tinyproxy", "tinyproxy"),
+    ("squid", "squid"),
+    ("turnserver", "coturn"),
 ];
 
 /// The files that some worlds need: below `/usr/lib`, or in a folder there (that of the processor's architecture).
@@ -51,6 +64,10 @@ const JUDGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("perl", "perl-base"),
     ("gtlsclient", "ngtcp2-client"),
+    ("sstpc", "sstp-client"),
+    ("openconnect", "openconnect"),
+    ("ike-scan", "ike-scan"),
+    ("vpncmd", "softether-vpncmd"),
 ];
 
 /// Looks at everything.

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::daemon::vpn::{WIREGUARD_CLIENT_KEYS, WIREGUARD_FIRST_CLIENT};
 use crate::scenario::{Scenario, Vantage};
 use crate::truth::Truth;
 use crate::world::World;
@@ -115,14 +116,29 @@ fn check(
     let mut command = world.client_command_at(vantage, "timeout")?;
     command.args(["--kill-after=5", LONGEST_RUN]).arg(probe).arg("check");
     command.args(truth.measure.iter().map(|expectation| &expectation.input)).args(&scenario.arguments);
-    command.arg("--yes").arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
+    let declared = scenario.vantage.iter().find(|own| own.name == vantage);
+    if let Some(asn) = declared.and_then(|own| own.asn) {
+        command.arg("--asn").arg(asn.to_string());
+    }
+    if let Some(country) = declared.and_then(|own| own.country.as_ref()) {
+        command.args(["--country", country]);
+    }
+    command.args(["--yes", "--yes-vpn"]).arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
     if let Some(keys) = &scenario.vpn_keys {
         let file = database.with_extension("keys.toml");
-        std::fs::write(&file, keys).context("write the keys")?;
+        std::fs::write(&file, own_keys(scenario, vantage, keys)).context("write the keys")?;
         command.arg("--vpn-keys").arg(file);
     }
     if let Some(helper) = world.helper_url() {
         command.args(["--helper", &helper]);
     }
     Ok(command)
+}
+
+/// The keys of a vantage: two clients with one key would shut each other out.
+fn own_keys(scenario: &Scenario, vantage: &str, keys: &str) -> String {
+    let number = scenario.vantage.iter().position(|own| own.name == vantage).unwrap_or_default();
+    let client = (number + WIREGUARD_FIRST_CLIENT).to_string();
+    let key = WIREGUARD_CLIENT_KEYS.get(number).copied().unwrap_or_default();
+    keys.replace("{client-key}", key).replace("{client}", &client)
 }

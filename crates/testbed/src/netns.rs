@@ -1,9 +1,10 @@
 //! Network namespaces: making them, working in them, and the TUN device that joins each to the router.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -124,4 +125,14 @@ impl Namespace {
         }
         Ok(())
     }
+}
+
+/// A command in a namespace whose `/etc/resolv.conf` is the file at `resolvers`.
+pub fn with_resolvers(namespace: &Namespace, resolvers: &Path, program: &OsStr) -> Result<Command> {
+    let names = Path::new("/etc/resolv.conf").canonicalize().context("find /etc/resolv.conf")?;
+    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+    let mut command = namespace.command("unshare");
+    command.args(["--mount", "--propagation=private", "--", "sh", "-c", script, "sh"]);
+    command.arg(resolvers).arg(names).arg(program);
+    Ok(command)
 }

@@ -72,7 +72,8 @@ impl Round<'_> {
 
     fn vantage(self, world: &World, vantage: &Vantage, phase: &Phase) -> Result<Run> {
         let before = self.acted(world);
-        let said = measure(world, self.scenario, vantage, &phase.name, self.probe, &self.database(world, vantage))?;
+        let said =
+            measure(world, self.scenario, vantage, &phase.name, self.probe, &self.database(world, vantage, phase))?;
         let after = self.acted(world);
         let truth =
             self.scenario.truth.at(&vantage.name, &phase.name).given(|name| before.get(name) != after.get(name));
@@ -91,8 +92,8 @@ impl Round<'_> {
         censors.filter_map(|(n, censor)| Some((censor.name.clone()?, world.router().acted(n)))).collect()
     }
 
-    fn database(self, world: &World, vantage: &Vantage) -> PathBuf {
-        self.out.unwrap_or(world.folder()).join(format!("{}.sqlite", vantage.name))
+    fn database(self, world: &World, vantage: &Vantage, phase: &Phase) -> PathBuf {
+        self.out.unwrap_or(world.folder()).join(database_name(self.scenario, vantage, phase))
     }
 
     fn origin(self, vantage: &Vantage, phase: &Phase) -> Origin {
@@ -105,6 +106,12 @@ impl Round<'_> {
             phase: phase.name.clone(),
         }
     }
+}
+
+/// The file of a vantage; of its phase, where each is looked at by itself.
+pub fn database_name(scenario: &Scenario, vantage: &Vantage, phase: &Phase) -> String {
+    let is_apart = !scenario.together.is_empty();
+    if is_apart { format!("{}-{}.sqlite", vantage.name, phase.name) } else { format!("{}.sqlite", vantage.name) }
 }
 
 /// Leaves what the probe printed and the labels beside the databases.

@@ -71,6 +71,10 @@ pub struct Expectation {
     /// Where the trouble is.
     #[serde(default)]
     pub locus: Option<Locus>,
+    /// How far the exchange with a tunnel's server has to have got, in the words of the probe's rows (`first_answer`,
+    /// `handshake`, `server_identity`, `data`).
+    #[serde(default)]
+    pub proof: Option<String>,
     /// All this is true only if the censor of this name acted on the run; otherwise the target is `ok`.
     #[serde(default)]
     pub if_acted: Option<String>,
@@ -238,6 +242,10 @@ impl Truth {
         if !expectation.allows_mechanisms(&verdict["mechanisms"]) {
             differences.push(difference(&about("mechanisms"), &expectation.mechanism, &verdict["mechanisms"]));
         }
+        let proofs = proofs(line);
+        if expectation.proof.as_ref().is_some_and(|proof| !proofs.contains(&proof.as_str())) {
+            differences.push(difference(&about("proof"), &expectation.proof, proofs));
+        }
         differences
     }
 }
@@ -264,6 +272,12 @@ impl Expectation {
     fn is_at_work(&self, found: &str) -> bool {
         self.mechanisms.iter().any(|known| is_below(found, known) || is_below(known, found))
     }
+}
+
+/// What the measurement proper proved of a tunnel's server.
+fn proofs(line: &Value) -> Vec<&str> {
+    let rows = line["observations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rows.iter().filter(|row| row["purpose"] == "main").filter_map(|row| row["proof"].as_str()).collect()
 }
 
 /// Whether `node` of the tree of mechanisms is `ancestor` or below it.
@@ -309,6 +323,16 @@ mod tests {
         assert_eq!(differences(&said("blocked", "interference", &["tls.resets"])), about("mechanisms"));
         assert_eq!(differences(&said("blocked", "interference", &[])), about("mechanisms"));
         assert_eq!(differences(&said("BLOCKED", "interference", &["tls.reset"])), about("state"));
+    }
+
+    #[test]
+    fn how_far_a_tunnel_got_is_compared_where_it_is_said() {
+        let mut truth = truth();
+        truth.measure[0].proof = Some("handshake".into());
+        let mut line = said("blocked", "interference", &["tls.reset"]);
+        assert_eq!(truth.compare(Some(0), &line.to_string())[0].about, "https://x.com/ proof");
+        line["observations"] = json!([{"purpose": "main", "proof": "handshake"}]);
+        assert!(truth.compare(Some(0), &line.to_string()).is_empty());
     }
 
     #[test]

@@ -141,6 +141,32 @@ fn variations_by_seed_leave_a_label_for_every_measurement() {
 }
 
 #[test]
+fn what_looks_dead_from_one_network_is_likely_blocked_where_three_others_reach_it() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["address-dropped-at-one-of-four", "--out", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let round = folder.path().join("address-dropped-at-one-of-four-1");
+    let file = |vantage: &str| round.join(format!("{vantage}.sqlite")).to_str().unwrap().to_owned();
+    let others = [file("home"), file("office"), file("abroad")];
+    let of_mobile = |lines: &str| {
+        let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let mut own =
+            lines.filter(|line| line["network"]["asn"] == 64_501 && line["target"] == "gardenclub.example.org");
+        own.next().unwrap()["verdict"].clone()
+    };
+    let alone = of_mobile(&analyzer(&["verdicts", "--format", "jsonl"], file("mobile").as_ref()));
+    assert_eq!(alone["state"], "impaired", "{alone}");
+    let arguments: Vec<&str> =
+        ["verdicts", "--context", "--format", "jsonl"].into_iter().chain(others.iter().map(String::as_str)).collect();
+    let in_context = of_mobile(&analyzer(&arguments, file("mobile").as_ref()));
+    assert_eq!(in_context["state"], "likely_blocked", "{in_context}");
+    assert!(in_context["evidence"].to_string().contains("context."), "{in_context}");
+}
+
+#[test]
 fn a_family_that_is_nowhere_is_named() {
     let output = run(&["--family", "no-such-family"]);
     assert!(!output.status.success());

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_record::{Endpoint, Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
+use crate::company::Company;
+use crate::context::{Context, Place};
 use crate::features::Features;
 use crate::fingerprint::Fingerprints;
 use crate::fuse::{fuse, is_beside};
@@ -11,7 +13,7 @@ use crate::gate::Gate;
 use crate::health::HealthState;
 use crate::quic;
 use crate::rules::{Finding, Known, findings};
-use crate::table::table;
+use crate::table::{Table, table};
 use crate::verdict::{Cause, Evidence, Probabilities, State, Verdict};
 
 /// Causes less likely than this are not listed.
@@ -29,17 +31,78 @@ pub fn judge(measurement: &Measurement, witness: &Witness) -> Verdict {
 
 /// The same, with what these fingerprints say of answers and of pages in the clear.
 pub fn judge_with(fingerprints: &Fingerprints, measurement: &Measurement, witness: &Witness) -> Verdict {
+    Grounds::new(fingerprints).judge(measurement, witness)
+}
+
+/// What measurements are judged by: the evidence table, known pages and answers, and what other measurements say: of other
+/// networks, and of the same run.
+#[derive(Clone, Copy, Debug)]
+pub struct Grounds<'a> {
+    fingerprints: &'a Fingerprints,
+    table: &'static Table,
+    context: Option<(&'a Context, Place<'a>)>,
+    company: Option<&'a Company>,
+}
+
+impl<'a> Grounds<'a> {
+    /// The table that is compiled in, and no context: what one vantage point knows.
+    pub fn new(fingerprints: &'a Fingerprints) -> Self {
+        Self { fingerprints, table: table(), context: None, company: None }
+    }
+
+    /// Another table's figures. A finding that it does not know counts for nothing.
+    #[must_use]
+    pub fn with_table(self, table: &'static Table) -> Self {
+        Self { table, ..self }
+    }
+
+    /// What other measurements say of one that was made and handed in there.
+    #[must_use]
+    pub fn in_context(self, context: &'a Context, place: Place<'a>) -> Self {
+        Self { context: Some((context, place)), ..self }
+    }
+
+    /// What other measurements of its run say.
+    #[must_use]
+    pub fn among(self, company: &'a Company) -> Self {
+        Self { company: Some(company), ..self }
+    }
+
+    /// Judges one measurement. Pure: the same facts and grounds give the same verdict, byte for byte.
+    pub fn judge(&self, measurement: &Measurement, witness: &Witness) -> Verdict {
+        judge_on(self, measurement, witness)
+    }
+
+    fn references(&self) -> BTreeMap<&'static str, String> {
+        let fingerprints = Some(("fingerprints", self.fingerprints.snapshot().to_owned()));
+        let context = self.context.map(|(context, _)| ("context", context.snapshot()));
+        fingerprints.into_iter().filter(|(_, name)| !name.is_empty()).chain(context).collect()
+    }
+
+    /// The finding with the figures of this table.
+    fn weighed(&self, finding: Finding) -> Option<Finding> {
+        if std::ptr::eq(self.table, table()) {
+            return Some(finding);
+        }
+        Some(Finding { rule: self.table.find(&finding.rule.id)?, ..finding })
+    }
+}
+
+fn judge_on(grounds: &Grounds<'_>, measurement: &Measurement, witness: &Witness) -> Verdict {
     let gate = Gate::of(measurement, witness);
-    let judge_family = |family| judge_family(fingerprints, measurement, &gate, family);
-    let whole = judge_family(None);
+    // Parts of a measurement are judged by what the vantage saw of them alone: other networks do not tell them apart.
+    let alone = Grounds { context: None, ..*grounds };
+    let judge_family = |family| judge_family(&alone, measurement, &gate, family);
+    let whole = self::judge_family(grounds, measurement, &gate, None);
     // Only where parts are judged on the same grounds as the whole is one family's view, if nothing is left out, the whole's.
-    let is_whole = |family| measurement.observations.iter().all(|row| is_of_family(row, family));
+    let is_whole =
+        |family| grounds.context.is_none() && measurement.observations.iter().all(|row| is_of_family(row, family));
     let state_over = |family| if is_whole(family) { whole.state } else { judge_family(Some(family)).state };
     let tried = [Family::V4, Family::V6].into_iter().filter(|&family| connected_over(measurement, family));
     let families = tried.map(|family| (family.name(), state_over(family))).collect();
     let mut verdict = Verdict { families, ..whole };
     if let Some(over_quic) = quic::apart(measurement) {
-        verdict.families.insert("quic", self::judge_family(fingerprints, &over_quic, &gate, None).state);
+        verdict.families.insert("quic", self::judge_family(&alone, &over_quic, &gate, None).state);
     }
     verdict
 }
@@ -56,35 +119,40 @@ fn connected_over(measurement: &Measurement, family: Family) -> bool {
     rows.any(|row| row.address.is_some_and(|address| Family::of(address) == family))
 }
 
-fn judge_family(
-    fingerprints: &Fingerprints,
-    measurement: &Measurement,
-    gate: &Gate,
-    family: Option<Family>,
-) -> Verdict {
+fn judge_family(grounds: &Grounds<'_>, measurement: &Measurement, gate: &Gate, family: Option<Family>) -> Verdict {
+    let table = grounds.table;
     let mut features = Features::of(measurement, family);
-    features.known = Known::of(&features, fingerprints);
+    features.known = Known::of(&features, grounds.fingerprints);
+    features.silent_operators = gate.silent_operators;
     if gate.state == Some(HealthState::Ipv6Broken) {
         features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
     }
-    let found = findings(&features);
+    let mut found = findings(&features);
+    if let Some((context, place)) = grounds.context {
+        context.fire(&features, place, &mut found);
+    }
+    let is_failed = !found.iter().any(|finding| finding.rule.group == "response");
+    found.extend(grounds.company.and_then(|company| company.finding(measurement)).filter(|_| is_failed));
+    let found: Vec<Finding> = found.into_iter().filter_map(|finding| grounds.weighed(finding)).collect();
     let (beside, about): (Vec<Finding>, Vec<Finding>) = found.iter().cloned().partition(is_beside);
-    let p = fuse(&about);
+    let p = fuse(table, &about);
     let stands_alone = found.iter().any(|finding| finding.rule.determinate && finding.rule.group == "response");
     let shut = closed(gate, &found).filter(|_| !stands_alone);
     let (state, cause) = match &shut {
         Some((cause, _)) => (State::Insufficient, *cause),
         None if !enough(measurement, &found) => (State::Insufficient, Cause::Unknown),
-        None => with_beside(state_and_cause(&about, p), &beside),
+        None => with_beside(state_and_cause(table, &about, p), &beside),
     };
     Verdict {
         state,
         cause,
-        causes: causes(state, cause, &found, p, gate),
-        mechanisms: mechanisms(state, cause, &found, p),
+        causes: causes(table, (state, cause), &found, p, gate),
+        mechanisms: mechanisms(table, (state, cause), &found, p),
         p: if state == State::Insufficient { Probabilities::UNKNOWN } else { p },
         families: BTreeMap::new(),
-        ruleset: table().version.clone(),
+        ruleset: table.version.clone(),
+        weights: table.weights.clone(),
+        references: grounds.references(),
         evidence: evidence(measurement, gate, shut.as_ref(), &found),
     }
 }
@@ -102,7 +170,7 @@ fn closed(gate: &Gate, found: &[Finding]) -> Option<(Cause, String)> {
 /// outcome was known.
 fn enough(measurement: &Measurement, found: &[Finding]) -> bool {
     let works = found.iter().any(|finding| finding.rule.group == "response");
-    if found.iter().any(|finding| finding.rule.id == "vpn.unanswerable") {
+    if found.iter().any(|finding| matches!(finding.rule.id.as_str(), "vpn.unanswerable" | "vpn.no_credentials")) {
         return works;
     }
     let cut = |row: &faultline_record::Observation| {
@@ -122,19 +190,22 @@ fn enough(measurement: &Measurement, found: &[Finding]) -> bool {
     works || (!found.is_empty() && !measurement.observations.iter().any(cut))
 }
 
-fn state_and_cause(found: &[Finding], p: Probabilities) -> (State, Cause) {
-    let threshold = table().threshold;
+fn state_and_cause(table: &Table, found: &[Finding], p: Probabilities) -> (State, Cause) {
+    let threshold = table.threshold;
     let fired = |id: &str| found.iter().any(|finding| finding.rule.id == id);
     let determinate = found.iter().any(|finding| finding.rule.determinate && finding.rule.likelihoods.weight() > 0.0);
     let works = found.iter().any(|finding| finding.rule.group == "response");
     match p {
         _ if fired("http.server_refuses") => (State::Ok, Cause::ServerSide),
         p if fired("control.same_refusal") && p.ok >= threshold.ok => (State::Ok, Cause::ServerSide),
+        p if fired("context.same_refusal") && p.ok >= threshold.ok => (State::Ok, Cause::ServerSide),
         _ if fired("http.small_segments_pass") => (State::Impaired, Cause::Isp),
         p if works && p.ok >= threshold.ok => (State::Ok, Cause::None),
         p if determinate && p.blocked >= threshold.blocked => (State::Blocked, Cause::Interference),
+        _ if fired("context.follows_software") => (State::Insufficient, Cause::Instrument),
         p if p.blocked >= threshold.likely_blocked => (State::LikelyBlocked, Cause::Interference),
         p if p.down >= threshold.down => (State::Down, Cause::Target),
+        _ if fired("context.network_fails") => (State::Impaired, Cause::Isp),
         _ => (State::Impaired, Cause::Unknown),
     }
 }
@@ -151,7 +222,13 @@ fn with_beside((state, cause): (State, Cause), beside: &[Finding]) -> (State, Ca
     }
 }
 
-fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities, gate: &Gate) -> BTreeMap<Cause, f64> {
+fn causes(
+    table: &Table,
+    (state, cause): (State, Cause),
+    found: &[Finding],
+    p: Probabilities,
+    gate: &Gate,
+) -> BTreeMap<Cause, f64> {
     let mut causes = BTreeMap::new();
     if state == State::Insufficient {
         if cause != Cause::Unknown {
@@ -159,11 +236,11 @@ fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities, gate:
         }
         return causes;
     }
-    causes.insert(Cause::Interference, interference(state, found, p));
+    causes.insert(Cause::Interference, interference(table, state, found, p));
     causes.insert(Cause::Target, p.down);
     causes.insert(if matches!(cause, Cause::ServerSide | Cause::Isp) { cause } else { Cause::None }, p.ok);
     if state != State::Ok {
-        for (other, probability) in at_once(found, gate) {
+        for (other, probability) in at_once(table, found, gate) {
             causes.entry(other).and_modify(|known| *known = known.max(probability)).or_insert(probability);
         }
     }
@@ -173,9 +250,9 @@ fn causes(state: State, cause: Cause, found: &[Finding], p: Probabilities, gate:
 
 /// What is out of order beside whatever the state says: causes do not exclude each other (design, section 4). The target
 /// itself, as far as the helper's word alone makes it likely; and what the probe's own checks found of its network and clock.
-fn at_once(found: &[Finding], gate: &Gate) -> Vec<(Cause, f64)> {
+fn at_once(table: &Table, found: &[Finding], gate: &Gate) -> Vec<(Cause, f64)> {
     let by_helper: Vec<Finding> = found.iter().filter(|finding| finding.rule.group == "control").cloned().collect();
-    let target = if by_helper.is_empty() { 0.0 } else { fuse(&by_helper).down };
+    let target = if by_helper.is_empty() { 0.0 } else { fuse(table, &by_helper).down };
     let own = match gate.state {
         Some(HealthState::ClockWrong) => Some((Cause::Instrument, CHECKED)),
         Some(HealthState::Ipv6Broken) => Some((Cause::Isp, CHECKED)),
@@ -185,22 +262,22 @@ fn at_once(found: &[Finding], gate: &Gate) -> Vec<(Cause, f64)> {
 }
 
 /// Interference can be proven beside a target that works all the same (an injector on the way to another resolver).
-fn interference(state: State, found: &[Finding], p: Probabilities) -> f64 {
+fn interference(table: &Table, state: State, found: &[Finding], p: Probabilities) -> f64 {
     let pointing = |finding: &&Finding| finding.rule.determinate && finding.mechanism.is_some();
     let counts = |finding: &&Finding| match state {
         State::Ok => true,
         _ => is_beside(finding),
     };
     let beside: Vec<Finding> = found.iter().filter(pointing).filter(counts).cloned().collect();
-    if beside.is_empty() { p.blocked } else { fuse(&beside).blocked.max(p.blocked) }
+    if beside.is_empty() { p.blocked } else { fuse(table, &beside).blocked.max(p.blocked) }
 }
 
 /// The deepest nodes that the findings point at; none where interference is not what the verdict says.
-fn mechanisms(state: State, cause: Cause, found: &[Finding], p: Probabilities) -> Vec<String> {
+fn mechanisms(table: &Table, (state, cause): (State, Cause), found: &[Finding], p: Probabilities) -> Vec<String> {
     let shown = match state {
         _ if cause == Cause::Interference => true,
         State::Blocked | State::LikelyBlocked => true,
-        State::Ok => interference(state, found, p) > table().threshold.blocked,
+        State::Ok => interference(table, state, found, p) > table.threshold.blocked,
         State::Impaired | State::Down | State::Insufficient => false,
     };
     let settled = |finding: &Finding| finding.rule.determinate && finding.mechanism.is_some();

@@ -57,10 +57,22 @@ pub struct Tunnel<'a> {
     pub row: &'a Observation,
 }
 
-/// Those that were sent, by their rows.
+/// Those that were sent, by their rows. Within TLS that offers no name, the handshake is the first message that can fail.
 fn tunnels_of<'a>(rows: &[&'a Observation], family: Option<Family>) -> Vec<Tunnel<'a>> {
-    let of = |row: &&'a Observation| row.vpn().and(row.address).map(|address| Tunnel { address, row });
-    let sent = rows.iter().filter_map(of).filter(|tunnel| tunnel.row.outcome.not_run().is_none());
+    let nameless = |row: &&&'a Observation| row.tls().is_some_and(|tls| tls.sni.is_none() && tls.chain.is_empty());
+    let handshake = |row: &'a Observation| {
+        let mut of_connection = rows.iter().filter(|other| other.connection == row.connection);
+        of_connection.find(|other| nameless(other) && other.outcome.failure().is_some()).copied()
+    };
+    let sent = |row: &'a Observation| match row.outcome.not_run() {
+        Some(_) => handshake(row).filter(|_| row.connection.is_some()),
+        None => Some(row),
+    };
+    let of = |row: &&'a Observation| {
+        let address = row.vpn().and(row.address)?;
+        sent(row).map(|row| Tunnel { address, row })
+    };
+    let sent = rows.iter().filter_map(of);
     sent.filter(|tunnel| family.is_none_or(|wanted| Family::of(tunnel.address) == wanted)).collect()
 }
 
@@ -145,6 +157,8 @@ pub struct Features<'a> {
     pub plain_pages: Vec<PlainPage<'a>>,
     /// What fingerprints know of its answers and pages; nothing, until they are held against it.
     pub known: Known<'a>,
+    /// Operators of ordinary servers that were as silent in the same minute; 0 until the gate is asked.
+    pub silent_operators: usize,
 }
 
 /// An unencrypted response, and the same request over TLS.
@@ -229,6 +243,7 @@ impl<'a> Features<'a> {
             nobody: lookups(Purpose::NoResolver).filter(Lookup::tried).collect(),
             plain_pages: PlainPage::of(measurement, last),
             known: Known::default(),
+            silent_operators: 0,
             system: last_words(
                 lookups(Purpose::Main).filter(Lookup::tried),
                 &lookups(Purpose::Retry).collect::<Vec<_>>(),

@@ -1,7 +1,7 @@
 //! Fusion: findings to probabilities, with correlated findings capped.
 
 use crate::rules::Finding;
-use crate::table::{Likelihoods, table};
+use crate::table::{Likelihoods, Rule, Table};
 use crate::verdict::Probabilities;
 
 /// Share of a group's second finding that still counts (science reference, section 4.1: strongest plus half the next).
@@ -14,32 +14,36 @@ const BESIDE: [&str; 3] = ["proxy", "throttle", "now_and_then"];
 
 /// Whether a finding stands beside the state.
 pub fn is_beside(finding: &Finding) -> bool {
-    BESIDE.contains(&finding.rule.group.as_str())
+    stands_beside(finding.rule)
+}
+
+/// Whether a rule's findings do.
+pub fn stands_beside(rule: &Rule) -> bool {
+    BESIDE.contains(&rule.group.as_str())
 }
 
 /// Prior times likelihoods, normalised.
-pub fn fuse(findings: &[Finding]) -> Probabilities {
-    let prior = table().prior;
-    let start = Likelihoods { blocked: prior.blocked.log10(), down: prior.down.log10(), ok: prior.ok.log10() };
-    let sum = groups(findings).into_iter().fold(start, |sum, group| {
-        let scaled = group.iter().zip([1.0, SECOND]);
-        scaled.fold(sum, |sum, (likelihoods, scale)| sum.plus(*likelihoods, scale))
-    });
-    normalised(sum)
+pub fn fuse(table: &Table, findings: &[Finding]) -> Probabilities {
+    let counted = shares(findings.iter().map(|finding| finding.rule));
+    weigh(table.prior, counted.into_iter().map(|(rule, share)| (rule.likelihoods, share)))
 }
 
-/// Each group's likelihoods, the most telling first.
-fn groups(findings: &[Finding]) -> Vec<Vec<Likelihoods>> {
-    let mut names: Vec<&str> = findings.iter().map(|finding| finding.rule.group.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let members = |name: &str| {
-        let own = findings.iter().filter(|finding| finding.rule.group == name);
-        let mut members: Vec<Likelihoods> = own.map(|finding| finding.rule.likelihoods).collect();
-        members.sort_by(|a, b| b.spread().total_cmp(&a.spread()));
-        members
-    };
-    names.into_iter().map(members).collect()
+/// Prior (no logarithms) times likelihoods, each as often as its share says, normalised.
+pub fn weigh(prior: Likelihoods, counted: impl IntoIterator<Item = (Likelihoods, f64)>) -> Probabilities {
+    let start = Likelihoods { blocked: prior.blocked.log10(), down: prior.down.log10(), ok: prior.ok.log10() };
+    normalised(counted.into_iter().fold(start, |sum, (likelihoods, share)| sum.plus(likelihoods, share)))
+}
+
+/// What of the rules that fired counts, and how much of it: of each group the most telling whole, and the next by half. Of equals,
+/// those that come first.
+pub fn shares<'a>(fired: impl IntoIterator<Item = &'a Rule>) -> Vec<(&'a Rule, f64)> {
+    let mut fired: Vec<&Rule> = fired.into_iter().collect();
+    fired.sort_by(|a, b| {
+        let spread = |rule: &Rule| rule.likelihoods.spread();
+        a.group.cmp(&b.group).then(spread(b).total_cmp(&spread(a)))
+    });
+    let counts = |group: &[&'a Rule]| group.iter().copied().zip([1.0, SECOND]).collect::<Vec<_>>();
+    fired.chunk_by(|a, b| a.group == b.group).flat_map(counts).collect()
 }
 
 fn normalised(log10: Likelihoods) -> Probabilities {
@@ -53,6 +57,11 @@ fn normalised(log10: Likelihoods) -> Probabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::table;
+
+    fn fuse(findings: &[Finding]) -> Probabilities {
+        super::fuse(table(), findings)
+    }
 
     fn found(ids: &[&str]) -> Vec<Finding> {
         ids.iter().map(|id| Finding::new(id, Vec::new(), &[])).collect()

@@ -4,9 +4,13 @@
 //! that only the target can give (a certificate that is valid for the name) proves the network by itself and stands. Imports
 //! have no checks; what answered in the same measurement stands in for them, for imports alone.
 
-use faultline_record::{Endpoint, HealthCheck, HealthReason, HealthSignal, Measurement, SignalKind, Witness};
+use std::collections::BTreeSet;
 
-use crate::health::{HealthState, LocalHealth, local_health};
+use faultline_record::{
+    Endpoint, Failure, HealthCheck, HealthReason, HealthSignal, Measurement, Outcome, SignalKind, Witness,
+};
+
+use crate::health::{HealthState, LocalHealth, PROVIDERS_WANTED, local_health, provider};
 use crate::verdict::{Cause, Evidence};
 use crate::words::counted;
 
@@ -25,6 +29,9 @@ pub struct Gate {
     pub controls: Option<(usize, usize)>,
     /// Whether it is an import's, which has no controls: then they are whoever answered in it.
     pub imported: bool,
+    /// Operators of ordinary servers that no check near the measurement reached, while public resolvers answered; 0 if one was
+    /// reached, or if there are fewer than two.
+    pub silent_operators: usize,
 }
 
 impl Gate {
@@ -44,7 +51,8 @@ impl Gate {
             _ if witness.overloaded => Some((Cause::Instrument, OVERLOADED.to_owned())),
             _ => unproven(measurement, witness).map(|why| (Cause::Unknown, why)),
         };
-        Self { state: worst.map(|(state, _)| state), closed, controls, imported: false }
+        let silent_operators = silent_operators(near.iter().map(|(_, check)| *check));
+        Self { state: worst.map(|(state, _)| state), closed, controls, imported: false, silent_operators }
     }
 
     /// The gate of a measurement that another tool made, and that no check of ours stands beside: what answered in that very
@@ -62,6 +70,7 @@ impl Gate {
                 closed: Some((Cause::Unknown, NOTHING_ANSWERED.to_owned())),
                 controls: None,
                 imported: true,
+                silent_operators: 0,
             });
         }
         let touches =
@@ -78,6 +87,7 @@ impl Gate {
             closed: (!is_open).then(|| (Cause::Unknown, NOTHING_ANSWERED.to_owned())),
             controls: Some((health.controls_ok, health.controls_tried)),
             imported: true,
+            silent_operators: 0,
         })
     }
 
@@ -120,6 +130,19 @@ fn near<'a>(measurement: &Measurement, witness: &'a Witness) -> Vec<&'a HealthCh
     let before = witness.before.iter().filter(|check| measurement.offset_ms - check.end_ms() <= NEAR_MS);
     let after = witness.after.iter().filter(|check| check.offset_ms - measurement.end_ms() <= NEAR_MS);
     before.chain(after).chain(&witness.during).collect()
+}
+
+/// Operators of controls by name of which these checks reached none, if there are two at least.
+fn silent_operators<'a>(checks: impl Iterator<Item = &'a HealthCheck>) -> usize {
+    let tried = checks.flat_map(|check| &check.signals).filter(|signal| signal.kind == SignalKind::ControlByName);
+    let mut silent = BTreeSet::new();
+    for signal in tried.filter(|signal| signal.outcome.not_run().is_none()) {
+        match signal.outcome {
+            Outcome::Failed(Failure::GenericTimeoutError | Failure::TimedOut) => silent.insert(provider(signal)),
+            _ => return 0,
+        };
+    }
+    if silent.len() >= PROVIDERS_WANTED { silent.len() } else { 0 }
 }
 
 /// Why the minute is not proven although nothing bad was seen in it.

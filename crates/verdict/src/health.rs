@@ -6,7 +6,7 @@ use faultline_record::{Failure, Family, HealthCheck, HealthReason, HealthSignal,
 
 /// Providers whose controls must answer before the vantage counts as connected. One can be down or be blocked; two of
 /// independent operators at the same minute seldom are (science reference, section 4: several controls, different ASes).
-const PROVIDERS_WANTED: usize = 2;
+pub(crate) const PROVIDERS_WANTED: usize = 2;
 
 /// A clock further off than this makes certificate dates and rows' times doubtful, seconds. Ours: far above the drift of
 /// a clock that is kept, below what makes a fresh certificate look not yet valid.
@@ -123,7 +123,7 @@ fn providers_ok(check: &HealthCheck, kinds: &[SignalKind], family: Option<Family
 }
 
 /// Who operates what a signal looked at.
-fn provider(signal: &HealthSignal) -> &str {
+pub(crate) fn provider(signal: &HealthSignal) -> &str {
     signal.provider.as_deref().unwrap_or(&signal.name)
 }
 

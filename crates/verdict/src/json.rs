@@ -1,6 +1,6 @@
 //! The JSON object of one measurement (design, section 6): the same from the probe and from the analyzer.
 
-use faultline_record::{DnsRecord, HealthCheck, Measurement, Observation, StepData, Witness, Witnessed, hex};
+use faultline_record::{DnsRecord, Endpoint, HealthCheck, Measurement, Observation, StepData, Witness, Witnessed, hex};
 use serde_json::{Map, Value, json};
 
 use crate::gate::Gate;
@@ -9,7 +9,7 @@ use crate::verdict::Verdict;
 
 /// `faultline/measurement/1`: a measurement with its verdict, its vantage and everything it saw.
 pub fn measurement_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
-    let mut object = head(&witnessed.measurement, verdict);
+    let mut object = head(witnessed, verdict);
     object.insert("schema".into(), "faultline/measurement/1".into());
     object.insert("local_health".into(), health_json(&witnessed.measurement, &witnessed.witness));
     let rows: Vec<Value> = witnessed.measurement.observations.iter().map(observation_json).collect();
@@ -19,20 +19,28 @@ pub fn measurement_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
 
 /// `faultline/verdict/1`: the same without the rows.
 pub fn verdict_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
-    let mut object = head(&witnessed.measurement, verdict);
+    let mut object = head(witnessed, verdict);
     object.insert("schema".into(), "faultline/verdict/1".into());
     object.insert("local_health".into(), health_json(&witnessed.measurement, &witnessed.witness));
     Value::Object(object)
 }
 
-fn head(measurement: &Measurement, verdict: &Verdict) -> Map<String, Value> {
+fn head(witnessed: &Witnessed, verdict: &Verdict) -> Map<String, Value> {
+    let measurement = &witnessed.measurement;
     let object = json!({
         "id": measurement.id, "run": measurement.run, "input": measurement.target.input,
         "target": measurement.target.name, "category": measurement.target.category,
-        "started_at": measurement.started_at, "duration_ms": rounded(measurement.duration_ms),
+        "started_at": witnessed.began(), "duration_ms": rounded(measurement.duration_ms),
         "network": measurement.network, "verdict": verdict,
     });
-    if let Value::Object(map) = object { map } else { Map::new() }
+    let mut map = if let Value::Object(map) = object { map } else { Map::new() };
+    if let Endpoint::Vpn { protocol, .. } = measurement.target.endpoint {
+        map.insert(
+            "tunnel".into(),
+            json!({"protocol": protocol, "kind": protocol.kind(), "payload": protocol.payload()}),
+        );
+    }
+    map
 }
 
 fn health_json(measurement: &Measurement, witness: &Witness) -> Value {
@@ -41,10 +49,15 @@ fn health_json(measurement: &Measurement, witness: &Witness) -> Value {
         let health = local_health(check);
         json!({"state": health.state, "controls": {"ok": health.controls_ok, "total": health.controls_tried}})
     };
-    json!({
+    let mut health = json!({
         "state": gate.state, "before": witness.before.as_ref().map(brief), "after": witness.after.as_ref().map(brief),
         "overloaded": witness.overloaded,
-    })
+    });
+    // `started_at` is corrected by it.
+    if let Some(ahead) = witness.clock_ahead_ms() {
+        health["clock_ahead_ms"] = ahead.into();
+    }
+    health
 }
 
 fn observation_json(row: &Observation) -> Value {

@@ -3,6 +3,9 @@
 //!
 //! What each finding is worth stands in `rules.toml`; the methodology page of the documentation explains it.
 
+mod cells;
+mod company;
+mod context;
 mod decide;
 mod features;
 mod fingerprint;
@@ -11,21 +14,31 @@ mod gate;
 pub mod goodput;
 mod health;
 mod json;
+pub mod label;
 pub mod paired;
 mod quic;
 mod rules;
+pub mod service;
 mod table;
 mod text;
 mod verdict;
+mod withheld;
 pub mod words;
 
-pub use decide::{judge, judge_with};
+pub use cells::{Answered, Cell, Cells, Counts, Existence, Grid, Prevalence, Profile, Rung, resolvers};
+pub use company::Company;
+pub use context::{
+    Context, ControlState, Hour, NetworkKey, Place, Proves, Software, Submitter, begin, endpoint_key, hour,
+};
+pub use decide::{Grounds, judge, judge_with};
 pub use fingerprint::{
     Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
     no_regexps,
 };
+pub use fuse::{shares, stands_beside, weigh};
 pub use health::{HealthState, LocalHealth, local_health};
 pub use json::{measurement_json, verdict_json};
-pub use table::{Likelihoods, Rule, Table, Threshold, table};
-pub use text::{state_words, summary_sentence};
+pub use table::{Likelihoods, Rule, Table, TableError, Threshold, table};
+pub use text::{sentence_of, state_words, summary_sentence, tunnel_words};
 pub use verdict::{Cause, Evidence, Probabilities, State, Verdict};
+pub use withheld::{Withheld, is_withheld};

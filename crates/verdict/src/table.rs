@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use faultline_record::{hex, sha256};
 use serde::Deserialize;
 
 /// Three log10 likelihoods, one a state of the target.
@@ -80,16 +81,81 @@ pub struct Table {
     /// The rules.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
+    /// Names the figures: the first half of the SHA-256 over prior, thresholds, and every rule's id, group, columns and
+    /// whether it is determinate; words and origins do not count.
+    #[serde(skip)]
+    pub weights: String,
+}
+
+/// Why a text is no table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not TOML, or not of this shape.
+    #[error("not a ruleset: {0}")]
+    Malformed(#[from] toml::de::Error),
+    /// Two rules of one id.
+    #[error("rule {0} stands twice")]
+    Twice(String),
+    /// A figure by which nothing can be weighed.
+    #[error("rule {0}: a figure is not a number of at most 0")]
+    Figure(String),
+    /// The prior is no distribution.
+    #[error("the prior does not sum to 1")]
+    Prior,
 }
 
 impl Table {
+    /// A table from its text, which stays for as long as the program runs: tables are few, and verdicts refer to them.
+    ///
+    /// # Errors
+    /// What is wrong with it, the first thing.
+    pub fn read(text: &str) -> Result<&'static Self, TableError> {
+        let table = Self::parse(text)?;
+        let mut seen = std::collections::BTreeSet::new();
+        for rule in &table.rules {
+            let columns = [rule.likelihoods.blocked, rule.likelihoods.down, rule.likelihoods.ok];
+            if !columns.iter().all(|column| column.is_finite() && *column <= 0.0) {
+                return Err(TableError::Figure(rule.id.clone()));
+            }
+            if !seen.insert(rule.id.as_str()) {
+                return Err(TableError::Twice(rule.id.clone()));
+            }
+        }
+        let prior = [table.prior.blocked, table.prior.down, table.prior.ok];
+        let is_distribution = prior.iter().all(|p| *p > 0.0) && (prior.iter().sum::<f64>() - 1.0).abs() < 1e-6;
+        if is_distribution { Ok(Box::leak(Box::new(table))) } else { Err(TableError::Prior) }
+    }
+
+    fn parse(text: &str) -> Result<Self, TableError> {
+        let mut table: Self = toml::from_str(text)?;
+        table.weights = hex(&sha256(table.figures().as_bytes())[..16]);
+        Ok(table)
+    }
+
+    /// Everything that moves a verdict, in one text.
+    fn figures(&self) -> String {
+        let columns = |l: Likelihoods| format!("{:?} {:?} {:?}", l.blocked, l.down, l.ok);
+        let threshold = self.threshold;
+        let mut lines: Vec<String> = self
+            .rules
+            .iter()
+            .map(|rule| format!("{} {} {} {}", rule.id, rule.group, columns(rule.likelihoods), rule.determinate))
+            .collect();
+        lines.sort();
+        format!("{}\n{threshold:?}\n{}", columns(self.prior), lines.join("\n"))
+    }
+
+    /// The rule of that id, if the table has it.
+    pub fn find(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+
     /// The rule of that id.
     ///
     /// # Panics
     /// If the code fires a rule that the table does not have: a defect of ours that a test catches.
     pub fn rule(&self, id: &str) -> &Rule {
-        let found = self.rules.iter().find(|rule| rule.id == id);
-        found.unwrap_or_else(|| panic!("rules.toml has no rule {id:?}"))
+        self.find(id).unwrap_or_else(|| panic!("rules.toml has no rule {id:?}"))
     }
 }
 
@@ -100,7 +166,7 @@ impl Table {
 #[allow(clippy::expect_used)] // compiled in; no user's input
 pub fn table() -> &'static Table {
     static TABLE: LazyLock<Table> =
-        LazyLock::new(|| toml::from_str(include_str!("../rules.toml")).expect("rules.toml is well-formed"));
+        LazyLock::new(|| Table::parse(include_str!("../rules.toml")).expect("rules.toml is well-formed"));
     &TABLE
 }
 
@@ -119,6 +185,28 @@ mod tests {
             let columns = [rule.likelihoods.blocked, rule.likelihoods.down, rule.likelihoods.ok];
             assert!(columns.iter().all(|&column| column <= 0.0), "{} is not relative to its likeliest state", rule.id);
             assert!(rule.id.contains('.'), "{} names no layer", rule.id);
+        }
+    }
+
+    #[test]
+    fn weights_are_named_by_their_figures_and_by_no_word() {
+        let text = include_str!("../rules.toml");
+        let said_otherwise = Table::read(&text.replace("answered with status", "replied with status")).unwrap();
+        assert_eq!(said_otherwise.weights, table().weights);
+        let weighed_otherwise = Table::read(&text.replacen("blocked = -3.5", "blocked = -3.4", 1)).unwrap();
+        assert_ne!(weighed_otherwise.weights, table().weights);
+    }
+
+    #[test]
+    fn a_table_that_cannot_weigh_is_refused() {
+        let text = include_str!("../rules.toml");
+        for (from, to) in [
+            ("blocked = -3.5", "blocked = nan"),
+            ("blocked = 0.0835", "blocked = 0.5"),
+            ("[threshold]", "[thresholds]"),
+            ("id = \"tls.verified_handshake\"", "id = \"http.verified_response\""),
+        ] {
+            assert!(Table::read(&text.replacen(from, to, 1)).is_err(), "{to}");
         }
     }
 

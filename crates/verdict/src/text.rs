@@ -1,5 +1,7 @@
 //! A verdict in plain words, for a person at a terminal.
 
+use faultline_record::{Endpoint, Measurement, VpnKind, VpnPayload, VpnProtocol};
+
 use crate::verdict::{Cause, State, Verdict};
 
 /// One sentence: what holds, and the strongest reason for it.
@@ -14,6 +16,31 @@ pub fn summary_sentence(verdict: &Verdict) -> String {
         (State::Down, _) => format!("not working by itself: {reason}"),
         (State::Blocked | State::LikelyBlocked, _) => interference(verdict),
     }
+}
+
+/// The same of a measurement: a tunnel's sentence begins with what it is, a VPN or a proxy, and whether what it carries can be read.
+pub fn sentence_of(measurement: &Measurement, verdict: &Verdict) -> String {
+    let sentence = summary_sentence(verdict);
+    match measurement.target.endpoint {
+        Endpoint::Vpn { protocol, .. } => format!("{}: {sentence}", tunnel_words(protocol)),
+        _ => sentence,
+    }
+}
+
+/// What a protocol is for, and whether what it carries can be read on the way.
+pub fn tunnel_words(protocol: VpnProtocol) -> String {
+    let kind = match protocol.kind() {
+        VpnKind::Vpn => "VPN",
+        VpnKind::Proxy => "proxy",
+        VpnKind::Signalling => "signalling",
+    };
+    let payload = match protocol.payload() {
+        VpnPayload::Encrypted => "encrypted",
+        VpnPayload::Clear => "in the clear",
+        VpnPayload::Negotiated => "encrypted if both agree",
+        VpnPayload::None => "no payload",
+    };
+    format!("{kind}, {payload}")
 }
 
 /// The state in words that need no glossary.

@@ -40,6 +40,8 @@ named! {
         CaptivePortal = "captive_portal",
         /// The provider is cut off or its resolver is dead.
         Isp = "isp",
+        /// Several networks of a country are cut off. Said of a country, never of one measurement.
+        Shutdown = "shutdown",
         /// Our own defect: clock, load, software.
         Instrument = "instrument",
         /// Not known.
@@ -109,6 +111,10 @@ pub struct Verdict {
     pub families: BTreeMap<&'static str, State>,
     /// Version of the evidence table.
     pub ruleset: String,
+    /// Names its figures (see [`crate::Table::weights`]).
+    pub weights: String,
+    /// Names what else it rests on, where there was any: the fingerprints, and the context of other measurements.
+    pub references: BTreeMap<&'static str, String>,
     /// Everything that was found, strongest first.
     pub evidence: Vec<Evidence>,
 }

@@ -127,3 +127,41 @@ fn a_response_that_only_the_target_can_give_stands_without_a_check() {
 fn a_failure_in_a_proven_minute_counts() {
     assert_eq!(judge(&reset(), &healthy()).state, State::LikelyBlocked);
 }
+
+fn silent_giant() -> faultline_record::Measurement {
+    let site = World::measuring("https://site.example/").of_a_great_service().system_says(GENUINE);
+    site.connects(GENUINE, failed(Failure::GenericTimeoutError)).done()
+}
+
+/// Two public resolvers answer; ordinary servers end so.
+fn resolvers_alone(servers: Outcome) -> Vec<HealthSignal> {
+    let mut signals = without(&[SignalKind::ControlByName], servers);
+    signals.push(signal(SignalKind::ControlByAddress, "google", Outcome::Ok));
+    signals
+}
+
+fn around(before: Vec<HealthSignal>, after: Vec<HealthSignal>) -> Witness {
+    Witness { before: Some(check(4_000.0, before)), after: Some(check(6_500.0, after)), ..Witness::default() }
+}
+
+#[test]
+fn where_public_resolvers_alone_answer_a_silent_giant_is_not_accused() {
+    let silence = || resolvers_alone(failed(Failure::GenericTimeoutError));
+    let verdict = judge(&silent_giant(), &around(silence(), silence()));
+    assert_eq!((verdict.state, verdict.cause), (State::Impaired, Cause::Unknown), "{verdict:#?}");
+    assert!(world::fired(&verdict, "tcp.others_silent") && !world::fired(&verdict, "target.rarely_down"));
+}
+
+#[test]
+fn one_ordinary_server_that_answers_or_refuses_proves_the_way_there() {
+    let silence = || resolvers_alone(failed(Failure::GenericTimeoutError));
+    let refused = || resolvers_alone(failed(Failure::ConnectionRefused));
+    for witness in [around(silence(), all_well_and_google()), around(refused(), silence()), healthy()] {
+        let verdict = judge(&silent_giant(), &witness);
+        assert_eq!((verdict.state, verdict.cause), (State::LikelyBlocked, Cause::Interference), "{verdict:#?}");
+    }
+}
+
+fn all_well_and_google() -> Vec<HealthSignal> {
+    resolvers_alone(Outcome::Ok)
+}

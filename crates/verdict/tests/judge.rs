@@ -151,6 +151,18 @@ fn a_name_that_fails_where_an_innocent_one_is_answered_is_blocked_by_its_name() 
 }
 
 #[test]
+fn the_mechanism_is_how_most_tries_ended_and_not_how_the_first_did() {
+    let reset = (failed(Failure::ConnectionReset), Tls::default());
+    let innocent = (failed(Failure::SslInvalidHostname), heard());
+    let verdict = resolved()
+        .tls(Purpose::Main, GENUINE, failed(Failure::GenericTimeoutError), Tls::default())
+        .differential(GENUINE, &innocent, &reset)
+        .judged();
+    is(&verdict, State::Blocked, Cause::Interference, &["tls.reset.sni"]);
+    assert!(verdict.evidence[0].text.contains("connection_reset"), "{}", verdict.evidence[0].text);
+}
+
+#[test]
 fn a_name_that_fails_where_every_name_fails_is_not_blocked_by_its_name() {
     let own = (failed(Failure::GenericTimeoutError), Tls::default());
     let verdict =

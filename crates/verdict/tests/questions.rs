@@ -152,6 +152,20 @@ fn a_failure_that_comes_late_was_searched_for_and_one_that_comes_at_once_was_not
 }
 
 #[test]
+fn a_failure_at_once_is_one_out_of_memory_where_a_name_below_is_searched_for() {
+    let servfail = failed(Failure::DnsServfailError);
+    let below = |outcome, ms| {
+        let world = start().system_fails(Failure::DnsServfailError).took(1_600.0).others_say(GENUINE);
+        let world = world.asks(Purpose::InnocentName, SYSTEM, "Example.com", Outcome::Ok, &[]);
+        let world = world.asks(Purpose::ChangedCase, SYSTEM, "Site.example", servfail, &[]);
+        proven(world.asks(Purpose::Subdomain, SYSTEM, "0a1b.site.example", outcome, &[]).took(ms)).judged()
+    };
+    let (searched, denied) = (below(SILENCE, 2_001.0), below(failed(Failure::DnsNxdomainError), 30.0));
+    assert!(has(&searched, "dns.searched_in_vain") && searched.state == State::Impaired, "{searched:?}");
+    assert!(!has(&denied, "dns.searched_in_vain") && denied.state == State::LikelyBlocked, "{denied:?}");
+}
+
+#[test]
 fn questions_over_tcp_that_are_cut_off_for_the_name_alone_settle_it() {
     let rounds = |own: Failure| {
         let mut world = start().system_fails(Failure::DnsNxdomainError).others_say(GENUINE);

@@ -3,8 +3,8 @@
 
 use alloc::vec::Vec;
 
-/// Octets of the header (RFC 7296 section 3.1).
-const HEADER: usize = 28;
+use crate::ike::{HEADER, message, payload};
+
 /// The first payload's types: security association, key exchange, nonce, notification (section 3.2).
 const SA: u8 = 33;
 const KEY_EXCHANGE: u8 = 34;
@@ -32,23 +32,26 @@ const TRANSFORMS: [(u8, u16, Option<u16>); 10] = [
 /// The group of the key exchange: 2048 bits, for which any 256 random octets do that begin below the prime.
 const GROUP: u16 = 14;
 
-/// A request: the initiator's index, 256 octets of a public value, a nonce.
-pub fn request(spi: [u8; 8], public: &[u8; 256], nonce: &[u8; 32]) -> Vec<u8> {
+/// Where both ends believe to be, as hashes of addresses and ports (section 2.23): any that is wrong says that there is NAT between,
+/// which is said anyway, so that no address has to be known.
+const NAT_DETECTION: [u16; 2] = [16_388, 16_389];
+
+/// A request as clients make it: the initiator's index, 256 octets of a public value, a nonce, and hashes for both ends.
+pub fn request(spi: [u8; 8], public: &[u8; 256], nonce: &[u8; 32], hashes: &[[u8; 20]; 2]) -> Vec<u8> {
     let payloads = [
         payload(KEY_EXCHANGE, &proposal()),
         payload(NONCE, &[&GROUP.to_be_bytes()[..], &[0, 0], public].concat()),
-        payload(0, nonce),
+        payload(NOTIFICATION, nonce),
+        payload(NOTIFICATION, &notification(NAT_DETECTION[0], &hashes[0])),
+        payload(0, &notification(NAT_DETECTION[1], &hashes[1])),
     ]
     .concat();
-    let length = u32::try_from(HEADER + payloads.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let head = [SA, VERSION, SA_INIT, INITIATOR, 0, 0, 0, 0];
-    [&spi[..], &[0; 8], &head, &length, &payloads].concat()
+    message(spi, [SA, VERSION, SA_INIT, INITIATOR], &payloads)
 }
 
-/// A payload behind its generic header (section 3.2).
-fn payload(next: u8, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(body.len() + 4).unwrap_or(u16::MAX).to_be_bytes();
-    [&[next, 0, length[0], length[1]][..], body].concat()
+/// A notification about the whole exchange: no protocol, no index (section 3.10).
+fn notification(kind: u16, data: &[u8]) -> Vec<u8> {
+    [&[0, 0][..], &kind.to_be_bytes(), data].concat()
 }
 
 /// One proposal for IKE with all transforms (sections 3.3.1 and 3.3.2).
@@ -104,8 +107,9 @@ mod tests {
 
     #[test]
     fn a_request_says_how_long_it_and_its_payloads_are() {
-        let request = request(SPI, &[7; 256], &[9; 32]);
-        assert_eq!(request[..8], SPI);
+        let request = request(SPI, &[7; 256], &[9; 32], &[[3; 20], [4; 20]]);
+        // That of a client with a group of 2048 bits (vpn reference, table 1).
+        assert_eq!((&request[..8], request.len()), (&SPI[..], 484));
         assert_eq!(request[16..20], [33, 0x20, 34, 8]);
         assert_eq!(u32::from_be_bytes(request[24..28].try_into().unwrap()) as usize, request.len());
         // Payload after payload leads to the end.
@@ -115,7 +119,7 @@ mod tests {
             next = request[at];
             at += usize::from(u16::from_be_bytes([request[at + 2], request[at + 3]]));
         }
-        assert_eq!((seen, at), (alloc::vec![33, 34, 40], request.len()));
+        assert_eq!((seen, at), (alloc::vec![33, 34, 40, 41, 41], request.len()));
     }
 
     fn response(first: u8, rest: &[u8]) -> Vec<u8> {
@@ -132,6 +136,6 @@ mod tests {
             assert_eq!(answer(&refusal[..cut], SPI), Answer::Other, "cut at {cut}");
         }
         // Our own request, echoed, is no answer.
-        assert_eq!(answer(&request(SPI, &[7; 256], &[9; 32]), SPI), Answer::Other);
+        assert_eq!(answer(&request(SPI, &[7; 256], &[9; 32], &[[3; 20], [4; 20]]), SPI), Answer::Other);
     }
 }

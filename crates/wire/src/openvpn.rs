@@ -8,7 +8,13 @@ use alloc::vec::Vec;
 const CLIENT_RESET: u8 = 7 << 3;
 const SERVER_RESET: u8 = 8 << 3;
 /// `P_CONTROL_HARD_RESET_CLIENT_V3`: with the wrapped key of tls-crypt-v2 behind it.
-const CLIENT_RESET_V3: u8 = 10 << 3;
+pub(crate) const CLIENT_RESET_V3: u8 = 10 << 3;
+/// The one thing that is said behind a server's reset: type, length and value of `EARLY_NEG_FLAGS` (the protocol's wire format,
+/// draft-openvpn-wire-protocol, section 5.3), and the flag that asks for the wrapped key once more.
+const EARLY_FLAGS: u16 = 1;
+const KEY_AGAIN: u16 = 1;
+/// Octets of a server's reset that acknowledges one message.
+const RESET: usize = 26;
 /// Octets of opcode and session id.
 pub const HEAD: usize = 1 + SESSION;
 /// Octets of packet id and time.
@@ -93,8 +99,22 @@ pub fn answer(message: &[u8], session: [u8; SESSION]) -> Answer {
     let is_reset = message.first() == Some(&SERVER_RESET)
         && message.get(9..14) == Some(&[1, 0, 0, 0, 0])
         && message.get(14..22) == Some(&session)
-        && message.len() >= 26;
+        && message.len() >= RESET;
     if is_reset { Answer::Reset } else { Answer::Other }
+}
+
+/// Whether a server's reset asks for the wrapped key of tls-crypt-v2 once more, with the first packet of the control channel.
+pub fn asks_for_key(message: &[u8]) -> bool {
+    let mut rest = message.get(RESET..).unwrap_or_default();
+    let number = |octets: &[u8], at: usize| Some(u16::from_be_bytes([*octets.get(at)?, *octets.get(at + 1)?]));
+    while let (Some(kind), Some(length)) = (number(rest, 0), number(rest, 2)) {
+        let Some(value) = rest.get(4..4 + usize::from(length)) else { return false };
+        if kind == EARLY_FLAGS && length == 2 {
+            return number(value, 0).is_some_and(|flags| flags & KEY_AGAIN != 0);
+        }
+        rest = &rest[4 + usize::from(length)..];
+    }
+    false
 }
 
 /// The message at the start of a TCP stream; `None` while it is not whole.
@@ -132,6 +152,17 @@ mod tests {
         for cut in 0..26 {
             assert_eq!(answer(&reset()[..cut], OURS), Answer::Other, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_reset_can_ask_for_the_key_once_more_and_every_truncation_does_not() {
+        let asks = [&reset()[..], &[0, 9, 0, 1, 7], &[0, 1, 0, 2, 0, 1]].concat();
+        assert!(asks_for_key(&asks) && !asks_for_key(&reset()));
+        for cut in 0..asks.len() {
+            assert!(!asks_for_key(&asks[..cut]), "cut at {cut}");
+        }
+        assert!(!asks_for_key(&[&reset()[..], &[0, 1, 0, 2, 0, 2]].concat()), "another flag");
+        assert!(!asks_for_key(&[&reset()[..], &[0, 2, 0xff, 0xff]].concat()), "longer than it is");
     }
 
     #[test]

@@ -3,9 +3,13 @@
 
 use alloc::vec::Vec;
 
+use crate::openvpn::CLIENT_RESET_V3;
+
 /// `P_CONTROL_V1` and `P_ACK_V1` with key id 0.
 const CONTROL: u8 = 4 << 3;
 const ACK: u8 = 5 << 3;
+/// `P_CONTROL_WKC_V1`: the same as the first, with the wrapped key of tls-crypt-v2 behind it.
+const CONTROL_WITH_KEY: u8 = 11 << 3;
 /// Octets of a session id.
 const SESSION: usize = 8;
 /// Acknowledgments that one packet holds, as the program itself has it.
@@ -32,6 +36,20 @@ pub fn packet(ours: [u8; SESSION], theirs: [u8; SESSION], acks: &[u32], carried:
         packet.extend_from_slice(payload);
     }
     packet
+}
+
+/// The same packet, as one behind which the client's wrapped key follows: so the first is sent to servers of tls-crypt-v2 that
+/// keep no state before it.
+pub fn with_key(mut packet: Vec<u8>) -> Vec<u8> {
+    if let Some(opcode) = packet.first_mut().filter(|opcode| **opcode == CONTROL) {
+        *opcode = CONTROL_WITH_KEY;
+    }
+    packet
+}
+
+/// Whether the client's wrapped key belongs behind a message: its reset, or such a packet.
+pub fn carries_key(message: &[u8]) -> bool {
+    matches!(message.first(), Some(&(CONTROL_WITH_KEY | CLIENT_RESET_V3)))
 }
 
 /// A packet of the peer's.
@@ -80,6 +98,17 @@ mod tests {
         for cut in 0..message.len() - 5 {
             assert_eq!(read(&message[..cut]), None, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_packet_with_the_key_behind_it_has_an_opcode_of_its_own() {
+        let with = with_key(packet([1; 8], [2; 8], &[0], Some((1, &[9; 5]))));
+        assert_eq!((with[0], carries_key(&with)), (0x58, true));
+        let acknowledgment = packet([1; 8], [2; 8], &[0], None);
+        assert_eq!(with_key(acknowledgment.clone()), acknowledgment);
+        assert!(
+            !carries_key(&acknowledgment) && !carries_key(&[]) && carries_key(&crate::openvpn::client_reset_v3([1; 8]))
+        );
     }
 
     #[test]

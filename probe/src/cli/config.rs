@@ -34,6 +34,7 @@ pub struct ConfigFile {
 
 /// How a run is made.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct MeasureOptions {
     /// Targets at a time.
     pub parallel: usize,
@@ -59,6 +60,8 @@ pub struct MeasureOptions {
     pub dry_run: bool,
     /// Consent was given by option.
     pub yes: bool,
+    /// Consent to tunnels, without being asked.
+    pub yes_vpn: bool,
     /// The vantage as declared; the kind is guessed later when it was not.
     pub asn: Option<u32>,
     /// See `asn`.
@@ -158,6 +161,7 @@ impl ConfigFile {
             http3: yes(given.http3, file.http3),
             dry_run: yes(given.dry_run, file.dry_run),
             yes: yes(given.yes, file.yes),
+            yes_vpn: yes(given.yes_vpn, file.yes_vpn),
             asn: given.asn.or(file.asn).map(|asn| asn.0),
             country: given.country.or(file.country).map(|country| country.0),
             kind: given.network_kind.or(file.network_kind).map(NetworkKind::from),

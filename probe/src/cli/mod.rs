@@ -112,12 +112,27 @@ pub enum Results {
         /// Id of a run or a measurement, or the beginning of one
         #[arg(value_name = "ID")]
         id: String,
+        /// Tell where servers of tunnels are that came from a list
+        #[arg(long)]
+        with_endpoints: bool,
         /// Where from.
         #[command(flatten)]
         store: StoreArgs,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Print measurements for others, one JSON object a line: where servers of tunnels are is left out
+    Export {
+        /// Only this run: its id, or the beginning or end of it
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+        /// Tell where servers of tunnels are
+        #[arg(long)]
+        with_endpoints: bool,
+        /// Where from.
+        #[command(flatten)]
+        store: StoreArgs,
     },
 }
 
@@ -139,13 +154,25 @@ pub enum Targets {
         #[arg(value_name = "FILE")]
         files: Vec<String>,
     },
+    /// Make a list of a provider's own list of servers (JSON, as Mullvad, Nord or IVPN publish it), for --list
+    Import {
+        /// The provider's file, fetched by you
+        #[arg(long, value_name = "FILE")]
+        provider_list: PathBuf,
+        /// The list to write; only you can read it
+        #[arg(short, long, value_name = "FILE.toml")]
+        output: PathBuf,
+        /// Servers of each protocol and country at most
+        #[arg(long, value_name = "N", default_value = "2")]
+        most: std::num::NonZeroUsize,
+    },
 }
 
 /// Which targets.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ListArgs {
-    /// List to measure: a CSV file in Citizen Lab's columns, a service file (.toml), or services, websites or pk;
+    /// List to measure: a CSV file in Citizen Lab's columns, a service file (.toml), or services, vpn, websites or pk;
     /// several times or with commas [default: all embedded lists]
     #[arg(long, value_name = "FILE|NAME", env = "FAULTLINE_LIST", value_delimiter = ',', hide_env = true)]
     pub list: Vec<String>,
@@ -232,6 +259,10 @@ pub struct MeasureArgs {
     #[arg(long, env = "FAULTLINE_YES", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
     pub yes: Option<bool>,
+    /// Consent to trying tunnels (VPNs, proxies, Tor) without being asked; it is recorded
+    #[arg(long, env = "FAULTLINE_YES_VPN", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub yes_vpn: Option<bool>,
     /// The network's autonomous system number; it is never looked up
     #[arg(long, value_name = "NUMBER", env = "FAULTLINE_ASN", hide_env = true)]
     pub asn: Option<Asn>,

@@ -7,19 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use faultline_record::{Database, Endpoint, Filter, Reader, RunEnd, RunId, Witnessed};
-use faultline_verdict::{HealthState, Verdict, local_health, measurement_json};
+use faultline_verdict::{HealthState, Verdict, local_health};
 
 use super::targets;
 use crate::cli::config::{ConfigFile, MeasureOptions, OutputOptions, data_folder};
 use crate::cli::{ListArgs, MeasureArgs, OutputArgs, StoreArgs};
-use crate::consent::{self, make_private_folder};
+use crate::consent::{self, Subject, make_private_folder};
 use crate::error::{Exit, ProbeError};
 use crate::health::{LinkFacts, lets_targets_begin};
 use crate::lists::{Catalog, Controls, Selection};
 use crate::plan::{Plan, inputs_hash};
 use crate::report::resolvers::Unheard;
 use crate::report::table::{Listing, Row};
-use crate::report::{self, for_each_judged, say, stdout};
+use crate::report::{self, Told, for_each_judged, say, stdout};
 use crate::run::{self, Ended, Progress, Session, account};
 
 /// The options that both commands have.
@@ -78,7 +78,7 @@ fn go(config: &ConfigFile, wanted: Wanted, given: Given) -> Result<Exit, ProbeEr
         return Ok(print_plan(&plan, output));
     }
     if wanted.inputs.is_none()
-        && !consent::is_given(options.yes, data_folder().as_deref())
+        && !consent::is_given(Subject::Sites, options.yes, data_folder().as_deref())
         && !LinkFacts::read().is_connected()
     {
         // Nobody need consent to nothing: without a network not a packet would be sent.
@@ -100,8 +100,13 @@ fn session(
     output: OutputOptions,
     record_unmeasured: bool,
 ) -> Result<Session, ProbeError> {
+    let folder = data_folder();
+    let consent = consent::obtain(Subject::Sites, options.yes, folder.as_deref())?;
+    if plan.tries_tunnels() {
+        consent::obtain(Subject::Tunnels, options.yes_vpn, folder.as_deref())?;
+    }
     Ok(Session {
-        consent: consent::obtain(options.yes, data_folder().as_deref())?,
+        consent,
         progress: Progress::new(plan.targets.len(), output.quiet),
         plan,
         controls: Arc::new(controls),
@@ -149,6 +154,7 @@ fn conclude(
         say_health(reader, run, ended)?;
         if !output.quiet {
             say_unheard(reader, run)?;
+            say_services(reader, run)?;
         }
     }
     say_account(session, ended, output);
@@ -183,14 +189,14 @@ fn print_verdicts(
     let filter = Filter { run: Some(run), ..Filter::default() };
     match (output.json, inputs) {
         (true, None) => {
-            report::print_json(reader, &filter)?;
+            report::print_json(reader, &filter, Told::Typed)?;
             print_unsaved(&ended.unsaved, output);
             Ok(())
         }
         (true, Some(inputs)) => print_in_order(reader, &filter, &ended.unsaved, inputs),
         (false, _) => {
             let mut rows = unsaved_rows(&ended.unsaved);
-            rows.extend(report::rows_of(reader, &filter)?);
+            rows.extend(report::rows_of(reader, &filter, Told::Typed)?);
             print_rows(rows, output);
             Ok(())
         }
@@ -203,7 +209,7 @@ fn print_in_order(reader: &Reader, filter: &Filter, unsaved: &[Witnessed], input
     let mut lines = Vec::new();
     let mut keep = |witnessed: &Witnessed, verdict: &Verdict| {
         let n = place.get(witnessed.measurement.target.input.as_str()).copied().unwrap_or(usize::MAX);
-        lines.push((n, measurement_json(witnessed, verdict).to_string()));
+        lines.push((n, Told::Typed.json(witnessed, verdict)));
         ControlFlow::Continue(())
     };
     for witnessed in unsaved {
@@ -224,7 +230,7 @@ fn print_unsaved(unsaved: &[Witnessed], output: OutputOptions) {
     let mut out = stdout();
     for witnessed in unsaved {
         let verdict = report::judge(witnessed);
-        if writeln!(out, "{}", measurement_json(witnessed, &verdict)).is_err() {
+        if writeln!(out, "{}", Told::Typed.json(witnessed, &verdict)).is_err() {
             break;
         }
     }
@@ -232,7 +238,7 @@ fn print_unsaved(unsaved: &[Witnessed], output: OutputOptions) {
 }
 
 fn unsaved_rows(unsaved: &[Witnessed]) -> Vec<Row> {
-    unsaved.iter().map(|seen| Row::new(seen, &report::judge(seen))).collect()
+    unsaved.iter().map(|seen| Row::new(seen, &report::judge(seen), Told::Typed)).collect()
 }
 
 fn print_rows(rows: Vec<Row>, output: OutputOptions) {
@@ -280,6 +286,13 @@ fn say_unheard(reader: &Reader, run: RunId) -> Result<(), ProbeError> {
              `resolvers` to see why"
         ));
     }
+    Ok(())
+}
+
+/// What the endpoints make together: the reader of a table sees them one by one.
+fn say_services(reader: &Reader, run: RunId) -> Result<(), ProbeError> {
+    let filter = Filter { run: Some(run), ..Filter::default() };
+    report::service_lines(reader, &filter)?.into_iter().for_each(|line| say(format_args!("{line}")));
     Ok(())
 }
 

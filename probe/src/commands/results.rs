@@ -3,22 +3,27 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use faultline_record::{Filter, MeasurementId, Reader, Run, RunSummary, Witnessed};
-use faultline_verdict::measurement_json;
+use faultline_record::{Filter, MeasurementId, Reader, Run, RunId, RunSummary, Witnessed};
+use faultline_verdict::Verdict;
 use serde_json::json;
 
 use crate::cli::Results;
 use crate::cli::config::{ConfigFile, OutputOptions};
 use crate::error::{Exit, ProbeError};
 use crate::report::table::Listing;
-use crate::report::{self, detail, stdout};
+use crate::report::{self, Told, detail, say, stdout};
 
 /// Does what was asked.
 pub fn execute(config: &ConfigFile, command: Results) -> Result<Exit, ProbeError> {
     match command {
         Results::List { store, output } => list(&Reader::open(&config.db(store)?)?, config.output(&output)),
-        Results::Show { id, store, output } => {
-            show(&Reader::open(&config.db(store)?)?, &id.to_ascii_lowercase(), config.output(&output))
+        Results::Show { id, with_endpoints, store, output } => {
+            let told = if with_endpoints { Told::Endpoints } else { Told::Typed };
+            show(&Reader::open(&config.db(store)?)?, &id.to_ascii_lowercase(), told, config.output(&output))
+        }
+        Results::Export { run, with_endpoints, store } => {
+            let told = if with_endpoints { Told::Endpoints } else { Told::Names };
+            export(&Reader::open(&config.db(store)?)?, run.as_deref(), told)
         }
     }
 }
@@ -63,17 +68,33 @@ fn run_json(run: &Run, end: Option<&RunSummary>, measurements: u64) -> String {
     .to_string()
 }
 
-fn show(reader: &Reader, id: &str, output: OutputOptions) -> Result<Exit, ProbeError> {
+/// A measurement a line, for other people's eyes.
+fn export(reader: &Reader, run: Option<&str>, told: Told) -> Result<Exit, ProbeError> {
+    let run = run.map(|part| the_run(reader, &part.to_ascii_lowercase())).transpose()?;
+    report::print_json(reader, &Filter { run, ..Filter::default() }, told)?;
+    Ok(Exit::Done)
+}
+
+fn the_run(reader: &Reader, part: &str) -> Result<RunId, ProbeError> {
+    let runs: Vec<RunId> = reader.runs()?.iter().map(|run| run.id).filter(|id| names(&id.to_string(), part)).collect();
+    match runs.as_slice() {
+        [run] => Ok(*run),
+        [] => Err(ProbeError::Nothing(format!("no run has an id that begins or ends with {part:?}"))),
+        _ => Err(ProbeError::Usage(format!("{part:?} is part of several ids: give more of it"))),
+    }
+}
+
+fn show(reader: &Reader, id: &str, told: Told, output: OutputOptions) -> Result<Exit, ProbeError> {
     if id.len() < 4 {
         return Err(ProbeError::Usage(format!("{id:?} is too short for an id: give at least 4 characters")));
     }
     let runs: Vec<Run> = reader.runs()?.into_iter().filter(|run| names(&run.id.to_string(), id)).collect();
     if let [run] = runs.as_slice() {
-        return show_run(reader, run, output);
+        return show_run(reader, run, told, output);
     }
     let measurement = find(reader, id, runs.len())?;
     let Some(witnessed) = reader.measurement(measurement)? else { return Err(unknown(id)) };
-    show_measurement(&witnessed, output);
+    show_measurement(&witnessed, &report::judge_in(reader, &witnessed)?, told, output);
     Ok(Exit::Done)
 }
 
@@ -105,24 +126,24 @@ fn find(reader: &Reader, id: &str, runs: usize) -> Result<MeasurementId, ProbeEr
     }
 }
 
-fn show_run(reader: &Reader, run: &Run, output: OutputOptions) -> Result<Exit, ProbeError> {
+fn show_run(reader: &Reader, run: &Run, told: Told, output: OutputOptions) -> Result<Exit, ProbeError> {
     let filter = Filter { run: Some(run.id), ..Filter::default() };
     if output.json {
-        report::print_json(reader, &filter)?;
+        report::print_json(reader, &filter, told)?;
     } else {
         let listing = if output.quiet { Listing::NotOk } else { Listing::Everything };
-        report::print_rows(report::rows_of(reader, &filter)?, listing);
+        report::service_lines(reader, &filter)?.into_iter().for_each(|line| say(format_args!("{line}")));
+        report::print_rows(report::rows_of(reader, &filter, told)?, listing);
     }
     Ok(Exit::Done)
 }
 
-fn show_measurement(witnessed: &Witnessed, output: OutputOptions) {
-    let verdict = report::judge(witnessed);
+fn show_measurement(witnessed: &Witnessed, verdict: &Verdict, told: Told, output: OutputOptions) {
     let mut out = stdout();
     let _ = if output.json {
-        writeln!(out, "{}", measurement_json(witnessed, &verdict)).and_then(|()| out.flush())
+        writeln!(out, "{}", told.json(witnessed, verdict)).and_then(|()| out.flush())
     } else {
-        detail::print(witnessed, &verdict, &mut out)
+        detail::print(witnessed, verdict, told, &mut out)
     };
 }
 

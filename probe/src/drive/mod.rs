@@ -3,6 +3,8 @@
 
 mod arrivals;
 mod bounded;
+mod datagram;
+mod dialogue;
 mod dns;
 mod doh;
 mod errno;
@@ -13,6 +15,7 @@ mod http3;
 mod negotiation;
 mod openvpn;
 mod openvpn_control;
+mod proxy;
 mod quic;
 mod runtime;
 mod scrub;
@@ -38,9 +41,10 @@ use url::Url;
 use crate::follow_up::FollowUps;
 use crate::limits::Limits;
 use crate::meter::Meter;
-use crate::pace::Pace;
+use crate::pace::{Manners, Pace};
 use crate::vpn_keys::VpnKeys;
 
+pub use dialogue::Partner;
 pub use dns::{Answered, Question};
 pub use faultline_record::is_bogon;
 pub use http::{Channel, Fetch};
@@ -51,7 +55,8 @@ pub use system::SYSTEM;
 pub use tap::{Passed, Tap, Tapped};
 pub use tcp::Admission;
 pub use tls::{Alpn, Handshake, Hello, tls_fingerprint};
-pub use vpn::{Exchange, FirstMessage};
+pub(crate) use vpn::CUT;
+pub use vpn::{Exchange, FirstMessage, Shape};
 pub use wireguard::{Patience, Peer};
 
 /// A public resolver that the system's is held against.
@@ -140,6 +145,7 @@ pub struct Drive {
 struct Shared {
     config: DriveConfig,
     pace: Arc<Pace>,
+    manners: Manners,
     meter: Arc<Meter>,
     tls: tls::TlsSetup,
     runtime: runtime::Metered,
@@ -206,8 +212,20 @@ impl Drive {
         let doh = doh::Services::new(&config);
         let Surroundings { dns_port, dials_bogons, .. } = surroundings;
         let (stamps, clock_is_wrong) = (wireguard::Stamps::default(), AtomicBool::default());
-        let shared =
-            Shared { config, pace, meter, tls, runtime, system, doh, stamps, clock_is_wrong, dns_port, dials_bogons };
+        let shared = Shared {
+            config,
+            pace,
+            manners: Manners::default(),
+            meter,
+            tls,
+            runtime,
+            system,
+            doh,
+            stamps,
+            clock_is_wrong,
+            dns_port,
+            dials_bogons,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -255,6 +273,11 @@ impl Drive {
     /// The pace of new connections.
     pub fn pace(&self) -> &Pace {
         &self.shared.pace
+    }
+
+    /// The rest that tunnels' servers are given.
+    pub fn manners(&self) -> &Manners {
+        &self.shared.manners
     }
 
     /// What has been sent and received so far.

@@ -1,12 +1,14 @@
-//! `OpenVPN`'s first messages, wrapped with a static key: codes and ciphers by `aws-lc-rs`, layouts by `wire` (vpn reference,
+//! `OpenVPN`'s messages, wrapped with a static key: codes and ciphers by `aws-lc-rs`, layouts by `wire` (vpn reference,
 //! section 3.1).
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
 use faultline_wire::openvpn::{self, HEAD, Parts, TAG};
+use faultline_wire::openvpn_control;
 
 use crate::vpn_keys::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
 
@@ -14,28 +16,65 @@ use crate::vpn_keys::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
 const FIRST: u32 = 1;
 const FIRST_EARLY: u32 = 0x0f00_0001;
 
-/// The first message of a session.
-pub(super) fn reset(session: [u8; 8], key: Option<&OpenvpnKey>) -> Vec<u8> {
-    let plain = openvpn::client_reset(session);
-    // The time is in clear: seconds of this century fit.
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let stamp = |packet| openvpn::stamp(packet, u32::try_from(time).unwrap_or(0));
-    match key.map(|key| &key.wrap) {
-        None => plain.to_vec(),
-        Some(OpenvpnWrap::Auth { key, direction, digest }) => {
-            let key = code_key(key.expose(), *digest, *direction == Direction::One);
-            authenticated(&key, &plain, &stamp(FIRST))
+/// What a client wraps its messages with, and how many it has wrapped: a server takes no number twice.
+pub(super) struct Wrapper {
+    key: Option<Arc<OpenvpnKey>>,
+    next: u32,
+    time: u32,
+}
+
+impl Wrapper {
+    /// For a new session. Without a key messages stay as they are.
+    pub(super) fn new(key: Option<&Arc<OpenvpnKey>>) -> Self {
+        // The time is in clear: seconds of this century fit.
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let is_v2 = key.is_some_and(|key| matches!(key.wrap, OpenvpnWrap::CryptV2 { .. }));
+        let next = if is_v2 { FIRST_EARLY } else { FIRST };
+        Self { key: key.cloned(), next, time: u32::try_from(time).unwrap_or(0) }
+    }
+
+    /// The first message of a session.
+    pub(super) fn reset(&mut self, session: [u8; 8]) -> Vec<u8> {
+        let is_v2 = self.wrapped_key() > 0;
+        self.wrap(&if is_v2 { openvpn::client_reset_v3(session) } else { openvpn::client_reset(session) })
+    }
+
+    /// A client's message, as it is sent.
+    pub(super) fn wrap(&mut self, plain: &[u8]) -> Vec<u8> {
+        let stamp = openvpn::stamp(self.next, self.time);
+        self.next = self.next.wrapping_add(1);
+        match self.key.as_deref().map(|key| &key.wrap) {
+            None => plain.to_vec(),
+            Some(OpenvpnWrap::Auth { key, direction, digest }) => {
+                let key = code_key(key.expose(), *digest, *direction == Direction::One);
+                authenticated(&key, plain, &stamp)
+            }
+            Some(OpenvpnWrap::Crypt(key)) => encrypted(key.expose(), plain, &stamp, true),
+            Some(OpenvpnWrap::CryptV2 { key, wrapped }) => {
+                let mut message = encrypted(key.expose(), plain, &stamp, true);
+                if openvpn_control::carries_key(plain) {
+                    message.extend_from_slice(wrapped.expose());
+                }
+                message
+            }
         }
-        Some(OpenvpnWrap::Crypt(key)) => encrypted(key.expose(), &plain, &stamp(FIRST), true),
-        Some(OpenvpnWrap::CryptV2 { key, wrapped }) => {
-            let message = encrypted(key.expose(), &openvpn::client_reset_v3(session), &stamp(FIRST_EARLY), true);
-            [&message[..], wrapped.expose()].concat()
+    }
+
+    /// A server's message as it is without its wrap; `None` if it was not made with the key.
+    pub(super) fn plain(&self, message: &[u8]) -> Option<Vec<u8>> {
+        plain(message, self.key.as_deref())
+    }
+
+    /// Octets of the wrapped key that a client of tls-crypt-v2 shows.
+    pub(super) fn wrapped_key(&self) -> usize {
+        match self.key.as_deref().map(|key| &key.wrap) {
+            Some(OpenvpnWrap::CryptV2 { wrapped, .. }) => wrapped.expose().len(),
+            _ => 0,
         }
     }
 }
 
-/// A server's message as it is without its wrap; `None` if it was not made with the key.
-pub(super) fn plain(message: &[u8], key: Option<&OpenvpnKey>) -> Option<Vec<u8>> {
+fn plain(message: &[u8], key: Option<&OpenvpnKey>) -> Option<Vec<u8>> {
     match key.map(|key| &key.wrap) {
         None => Some(message.to_vec()),
         Some(OpenvpnWrap::Auth { key, direction, digest }) => {
@@ -125,28 +164,49 @@ mod tests {
         Box::new(Secret::new(octets))
     }
 
-    fn with(wrap: OpenvpnWrap) -> OpenvpnKey {
-        OpenvpnKey { wrap, standing: VpnKey::Given }
+    fn with(wrap: OpenvpnWrap) -> Arc<OpenvpnKey> {
+        Arc::new(OpenvpnKey { wrap, standing: VpnKey::Given })
+    }
+
+    fn reset(key: &Arc<OpenvpnKey>) -> Vec<u8> {
+        Wrapper::new(Some(key)).reset(SESSION)
     }
 
     #[test]
     fn wrapped_resets_have_the_sizes_of_a_real_client_s() {
         for (digest, size) in [(Digest::Sha1, 42), (Digest::Sha256, 54), (Digest::Sha512, 86)] {
             let key = with(OpenvpnWrap::Auth { key: file(), direction: Direction::One, digest });
-            let message = reset(SESSION, Some(&key));
+            let message = reset(&key);
             assert_eq!((message.len(), message[0]), (size, 0x38));
             assert_eq!(plain(&message, Some(&key)), None, "the other direction has another key");
             let both = with(OpenvpnWrap::Auth { key: file(), direction: Direction::Both, digest });
-            let message = reset(SESSION, Some(&both));
+            let message = reset(&both);
             assert_eq!(plain(&message, Some(&both)).unwrap(), openvpn::client_reset(SESSION));
             let mut forged = message.clone();
             *forged.last_mut().unwrap() ^= 1;
             assert_eq!(plain(&forged, Some(&both)), None);
         }
-        assert_eq!(reset(SESSION, Some(&with(OpenvpnWrap::Crypt(file())))).len(), 54);
+        assert_eq!(reset(&with(OpenvpnWrap::Crypt(file()))).len(), 54);
         let second = with(OpenvpnWrap::CryptV2 { key: file(), wrapped: SecretOctets::new(vec![9; 299]) });
-        let message = reset(SESSION, Some(&second));
+        let message = reset(&second);
         assert_eq!((message.len(), message[0], message[352]), (353, 0x50, 9));
+    }
+
+    #[test]
+    fn each_message_of_a_session_has_the_next_number_and_the_key_goes_along_where_it_is_wanted() {
+        let control = openvpn_control::packet(SESSION, [2; 8], &[0], Some((1, &[9; 40])));
+        let auth = OpenvpnWrap::Auth { key: file(), direction: Direction::Both, digest: Digest::Sha256 };
+        let mut wrapper = Wrapper::new(Some(&with(auth)));
+        wrapper.reset(SESSION);
+        let message = wrapper.wrap(&control);
+        assert_eq!(openvpn::authenticated(&message, 32).unwrap().stamp[..4], [0, 0, 0, 2]);
+        assert_eq!(wrapper.plain(&message), Some(control.clone()), "in both directions the key is one");
+        let second = OpenvpnWrap::CryptV2 { key: file(), wrapped: SecretOctets::new(vec![7; 299]) };
+        let mut wrapper = Wrapper::new(Some(&with(second)));
+        wrapper.reset(SESSION);
+        let (with_key, without) = (wrapper.wrap(&openvpn_control::with_key(control.clone())), wrapper.wrap(&control));
+        assert_eq!((with_key.len(), with_key[0]), (without.len() + 299, 0x58));
+        assert_eq!(openvpn::encrypted(&without).unwrap().stamp[..4], [0x0f, 0, 0, 3]);
     }
 
     #[test]

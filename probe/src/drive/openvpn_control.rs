@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use faultline_wire::openvpn_control::{ACKS, PAYLOAD, packet, read};
+use faultline_wire::openvpn_control::{ACKS, PAYLOAD, packet, read, with_key};
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 
 /// Packets that may come before their turn; a server sends a handful.
 const EARLY: usize = 32;
+/// The number of the first packet behind the reset.
+const FIRST: u32 = 1;
 
 /// The client's side.
 pub(super) struct Control {
@@ -27,6 +29,8 @@ pub(super) struct Control {
     early: BTreeMap<u32, Vec<u8>>,
     expected: u32,
     has_failed: bool,
+    /// Octets of the wrapped key that goes along with the first packet.
+    key: Option<usize>,
 }
 
 impl Control {
@@ -39,13 +43,19 @@ impl Control {
             ours,
             theirs,
             unconfirmed,
-            next: 1,
+            next: FIRST,
             acks: vec![0],
             recent: Vec::new(),
             early,
             expected: 1,
             has_failed: false,
+            key: None,
         })
+    }
+
+    /// The same, with room for the wrapped key of so many octets in the first packet.
+    pub(super) fn showing_key(self, octets: usize) -> Self {
+        Self { key: Some(octets), ..self }
     }
 
     /// What is to be sent now.
@@ -57,7 +67,10 @@ impl Control {
             }
         }
         let mut packets = Vec::new();
-        for payload in octets.chunks(PAYLOAD) {
+        let is_first = self.next == FIRST;
+        let room = if is_first { PAYLOAD.saturating_sub(self.key.unwrap_or(0)).max(1) } else { PAYLOAD };
+        let (first, rest) = octets.split_at(octets.len().min(room));
+        for payload in first.chunks(PAYLOAD).chain(rest.chunks(PAYLOAD)) {
             self.unconfirmed.insert(self.next, payload.to_vec());
             packets.push(self.packet(Some((self.next, payload))));
             self.next += 1;
@@ -82,7 +95,9 @@ impl Control {
             }
         }
         self.recent.clone_from(&acks);
-        packet(self.ours, self.theirs, &acks, carried)
+        let is_first = carried.is_some_and(|(number, _)| number == FIRST);
+        let packet = packet(self.ours, self.theirs, &acks, carried);
+        if is_first && self.key.is_some() { with_key(packet) } else { packet }
     }
 
     /// Takes a message; whether it was the server's, of this session.
@@ -183,6 +198,19 @@ mod tests {
         assert!(control.has_heard() && control.is_done() && !control.has_failed() && control.again().is_empty());
         let acknowledged: Vec<u32> = control.outgoing().iter().flat_map(|one| read(one).unwrap().acks).collect();
         assert!((1..).zip(&flight).all(|(number, _)| acknowledged.contains(&number)), "{acknowledged:?}");
+    }
+
+    #[test]
+    fn the_first_packet_leaves_room_for_the_key_that_goes_along_and_says_so_each_time() {
+        let (control, mut server) = both();
+        let mut control = control.showing_key(PAYLOAD - 90);
+        let hello = control.outgoing();
+        let opcodes = |packets: &[Vec<u8>]| packets.iter().map(|packet| packet[0]).collect::<Vec<_>>();
+        assert!(opcodes(&hello).starts_with(&[0x58, 0x20]), "{:?}", opcodes(&hello));
+        assert!(hello[0].len() <= 100 + 40);
+        assert_eq!(opcodes(&control.again()), opcodes(&hello));
+        let plain: Vec<Vec<u8>> = hello.iter().map(|packet| [&[0x20], &packet[1..]].concat()).collect();
+        assert!(answers(&mut server, &plain, 1).len() > 1, "the server has the whole of it");
     }
 
     #[test]

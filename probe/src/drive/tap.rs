@@ -88,8 +88,26 @@ pub struct Tapped {
     stream: TcpStream,
     tap: Tap,
     meter: Arc<Meter>,
-    /// The first bytes sent are cut in the middle of this, if it is in them.
-    cut: Option<Vec<u8>>,
+    /// The first bytes sent are cut here.
+    cut: Option<Cut>,
+}
+
+/// Where what is sent first is cut in two.
+#[derive(Debug)]
+enum Cut {
+    /// In the middle of this text, if it is there.
+    Within(Vec<u8>),
+    /// After so many octets.
+    After(usize),
+}
+
+impl Cut {
+    fn at(&self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Within(text) => middle_of(bytes, text),
+            Self::After(octets) => Some(*octets).filter(|octets| *octets < bytes.len()),
+        }
+    }
 }
 
 impl Tapped {
@@ -99,7 +117,12 @@ impl Tapped {
 
     /// The same stream; what is sent first goes out in two segments, cut in the middle of `text`.
     pub(super) fn cut_at(self, text: &str) -> Self {
-        Self { cut: Some(text.as_bytes().to_vec()), ..self }
+        Self { cut: Some(Cut::Within(text.as_bytes().to_vec())), ..self }
+    }
+
+    /// The same stream; what is sent first goes out in two segments, the first of so many octets.
+    pub(crate) fn cut_after(self, octets: usize) -> Self {
+        Self { cut: Some(Cut::After(octets)), ..self }
     }
 
     /// The tap, to keep after the stream has been given away.
@@ -146,7 +169,7 @@ impl AsyncWrite for Tapped {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         // Without Nagle's algorithm (RFC 9293, 3.7.4) each write is a segment.
-        let bytes = this.cut.as_deref().and_then(|text| middle_of(bytes, text)).map_or(bytes, |cut| &bytes[..cut]);
+        let bytes = this.cut.as_ref().and_then(|cut| cut.at(bytes)).map_or(bytes, |cut| &bytes[..cut]);
         let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
         if result.is_ok() {
             this.cut = None;
@@ -205,12 +228,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_sent_first_is_cut_in_the_middle_of_the_text_and_only_once() {
+    async fn what_is_sent_first_is_cut_in_the_middle_of_the_text_or_after_so_many_octets_and_only_once() {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut tapped = Tapped::new(stream, Arc::default()).cut_at("x.example");
         assert_eq!(tapped.write(b"....x.example....").await.unwrap(), 8);
         assert_eq!(tapped.write(b"ample....x.example").await.unwrap(), 18);
+        let mut tapped = tapped.cut_after(2);
+        assert_eq!(tapped.write(b"\x16\x03\x01").await.unwrap(), 2);
+        assert_eq!(tapped.write(b"\x01rest").await.unwrap(), 5);
         assert_eq!((middle_of(b"no name", b"x.example"), middle_of(b"", b"")), (None, None));
     }
 }

@@ -24,6 +24,12 @@ impl Drive {
         Admission(())
     }
 
+    /// Waits until the pace allows one more handshake by datagrams.
+    pub async fn admit_datagrams(&self) -> Admission {
+        self.pace().admit_datagrams().await;
+        Admission(())
+    }
+
     /// Opens a connection. The clock of the deadline starts now, not when leave was asked for.
     pub async fn connect(
         &self,

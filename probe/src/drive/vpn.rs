@@ -1,6 +1,6 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account is used, and no key but the static one that the user may give; without such a key TLS follows the
-//! first answer, up to the server's certificate.
+//! patience. No account is used, and no key but the static one that the user may give; TLS follows the first answer of
+//! `OpenVPN`'s servers, in the wrap of that key, up to the server's certificate.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,20 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
-use faultline_wire::{ikev2, openvpn};
+use faultline_wire::openvpn;
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::datagram::Datagram;
+use super::openvpn::Wrapper;
 use super::openvpn_control::Control;
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
-use super::{Drive, Fault, errno, openvpn as wrapped};
+use super::{Drive, Fault, errno};
 use crate::vpn_keys::OpenvpnKey;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
-/// nothing, IKE's clients double their pauses (vpn reference, sections 3.1 and 3.4).
+/// nothing (vpn reference, section 3.1).
 pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
 /// When packets of the control channel that were not acknowledged are sent again (the program itself doubles its pauses).
 const TALK_AGAIN: [Duration; 4] =
@@ -30,9 +33,13 @@ const TALK_AGAIN: [Duration; 4] =
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
 /// (vpn reference, finding 9).
-const CUT: usize = 2;
+pub(crate) const CUT: usize = 2;
+/// What printable octets are made of.
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+/// The head of a TLS record with a handshake (RFC 8446 section 5.1), longer than what follows it.
+const TLS_HEAD: [u8; 5] = [0x16, 0x03, 0x01, 0x02, 0x00];
 /// The pause between both parts, so that they are segments of their own.
-const BETWEEN: Duration = Duration::from_millis(50);
+pub(super) const BETWEEN: Duration = Duration::from_millis(50);
 /// Room for a datagram.
 pub(super) const DATAGRAM: usize = 2_048;
 
@@ -44,6 +51,30 @@ pub enum FirstMessage {
     Plain,
     /// Behind a datagram of noise; over TCP in two parts.
     Disguised,
+    /// Not at all: other octets in its place, as many. Over TCP only, where it shows that a server lives when it closes.
+    Instead(Shape),
+}
+
+/// What octets look like that are no message of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Nothing that anybody knows.
+    Random,
+    /// Letters and digits.
+    Printable,
+    /// The head of a TLS handshake record, and noise behind it.
+    Tls,
+}
+
+impl Shape {
+    pub(super) fn octets(self, count: usize) -> Vec<u8> {
+        let noise = (0..count).map(|_| rand::random::<u8>());
+        match self {
+            Self::Random => noise.collect(),
+            Self::Printable => noise.map(|octet| LETTERS[usize::from(octet) % LETTERS.len()]).collect(),
+            Self::Tls => TLS_HEAD.into_iter().chain(noise).take(count).collect(),
+        }
+    }
 }
 
 /// The end of an exchange.
@@ -66,58 +97,85 @@ impl Exchange {
 
 /// A message, and how its answer is known.
 enum Question {
-    Openvpn { session: [u8; 8], key: Option<Arc<OpenvpnKey>> },
-    Ike { spi: [u8; 8], message: Vec<u8> },
+    Openvpn { session: [u8; 8], wrapper: Wrapper },
+    Datagram(Datagram),
 }
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol, key: Option<&Arc<OpenvpnKey>>) -> Self {
-        match protocol {
-            VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp => {
-                Self::Openvpn { session: rand::random(), key: key.cloned() }
-            }
-            // WireGuard has a driver of its own.
-            VpnProtocol::Ikev2 | VpnProtocol::Wireguard => {
-                let spi = rand::random();
-                let mut public: [u8; 256] = rand::random();
-                // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
-                public[0] = 0x7f;
-                Self::Ike { spi, message: ikev2::request(spi, &public, &rand::random()) }
-            }
+    fn new(protocol: VpnProtocol, port: u16, key: Option<&Arc<OpenvpnKey>>) -> Self {
+        match Datagram::new(protocol, port) {
+            Some(datagram) => Self::Datagram(datagram),
+            None => Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(key) },
         }
     }
 
-    fn datagram(&self) -> Vec<u8> {
+    fn datagram(&mut self) -> Vec<u8> {
         match self {
-            Self::Openvpn { session, key } => wrapped::reset(*session, key.as_deref()),
-            Self::Ike { message, .. } => message.clone(),
+            Self::Openvpn { session, wrapper } => wrapper.reset(*session),
+            Self::Datagram(datagram) => datagram.message().to_vec(),
         }
     }
 
-    /// What both call the session, where TLS can follow: not behind a static key, yet.
-    fn sessions(&self, answer: &[u8]) -> Option<([u8; 8], [u8; 8])> {
+    /// When it is sent again.
+    fn again(&self) -> &'static [Duration] {
         match self {
-            Self::Openvpn { session, key: None } => Some((*session, answer.get(1..9)?.try_into().ok()?)),
-            Self::Openvpn { .. } | Self::Ike { .. } => None,
+            Self::Openvpn { .. } => &AGAIN,
+            Self::Datagram(datagram) => datagram.again(),
+        }
+    }
+
+    /// What is sent to who has answered, and waited for no more.
+    fn farewell(&self, answer: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Openvpn { .. } => None,
+            Self::Datagram(datagram) => datagram.farewell(answer),
+        }
+    }
+
+    /// What follows an answer, where TLS can.
+    fn talk(self, answer: &[u8]) -> Option<Talk> {
+        match self {
+            Self::Openvpn { session, wrapper } => {
+                let reset = wrapper.plain(answer)?;
+                let shows_key = openvpn::asks_for_key(&reset).then(|| wrapper.wrapped_key());
+                Some(Talk { ours: session, theirs: reset.get(1..9)?.try_into().ok()?, shows_key, wrapper })
+            }
+            Self::Datagram(_) => None,
         }
     }
 
     fn read(&self, message: &[u8]) -> VpnAnswer {
         match self {
-            Self::Openvpn { session, key } => {
-                let plain = wrapped::plain(message, key.as_deref());
-                match plain.map(|plain| openvpn::answer(&plain, *session)) {
+            Self::Openvpn { session, wrapper } => {
+                match wrapper.plain(message).map(|plain| openvpn::answer(&plain, *session)) {
                     Some(openvpn::Answer::Reset) => VpnAnswer::ServerReset,
                     Some(openvpn::Answer::Other) | None => VpnAnswer::Other,
                 }
             }
-            Self::Ike { spi, .. } => match ikev2::answer(message, *spi) {
-                ikev2::Answer::Chosen => VpnAnswer::Chosen,
-                ikev2::Answer::Notified(_) => VpnAnswer::Notified,
-                ikev2::Answer::Other => VpnAnswer::Other,
-            },
+            Self::Datagram(datagram) => datagram.read(message),
         }
+    }
+}
+
+/// What is said behind the resets: by whom, and in which wrap.
+struct Talk {
+    ours: [u8; 8],
+    theirs: [u8; 8],
+    wrapper: Wrapper,
+    /// Octets of the wrapped key that the server wants once more.
+    shows_key: Option<usize>,
+}
+
+impl Talk {
+    /// TLS's side of it; `None` if it cannot be set up.
+    fn control(&self, config: ClientConfig, server: &str) -> Option<Control> {
+        let name = ServerName::try_from(server.to_owned()).ok()?;
+        let control = Control::new(config, name, self.ours, self.theirs)?;
+        Some(match self.shows_key {
+            Some(octets) => control.showing_key(octets),
+            None => control,
+        })
     }
 }
 
@@ -135,7 +193,7 @@ impl Drive {
         super::stays_here(address.ip());
         self.meter().connection();
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
-        let question = Question::new(protocol, key);
+        let question = Question::new(protocol, address.port(), key);
         let asked = self.ask_tunnel(address, question, (first, server), deadline, &mut seen).await;
         ended(asked, seen, deadline)
     }
@@ -145,15 +203,14 @@ impl Drive {
     async fn talk(
         &self,
         socket: &UdpSocket,
-        (ours, theirs): ([u8; 8], [u8; 8]),
+        mut talk: Talk,
         server: &str,
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
         let (config, presented) = self.tls().recording(&[]);
-        let name = ServerName::try_from(server.to_owned()).ok();
-        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
-        let is_over = self.converse(socket, &mut control, deadline, seen).await?;
+        let Some(mut control) = talk.control(config, server) else { return Ok(true) };
+        let is_over = self.converse(socket, (&mut control, &mut talk.wrapper), deadline, seen).await?;
         if control.is_done() {
             seen.proof = Some(shown(presented().1.is_ok()));
         }
@@ -164,16 +221,15 @@ impl Drive {
     async fn talk_by_tcp(
         &self,
         frames: &mut Frames<'_>,
-        (ours, theirs): ([u8; 8], [u8; 8]),
+        mut talk: Talk,
         server: &str,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
         let (config, presented) = self.tls().recording(&[]);
-        let name = ServerName::try_from(server.to_owned()).ok();
-        let Some(mut control) = name.and_then(|name| Control::new(config, name, ours, theirs)) else { return Ok(true) };
+        let Some(mut control) = talk.control(config, server) else { return Ok(true) };
         loop {
             for message in control.outgoing() {
-                frames.send(&message).await?;
+                frames.send(&talk.wrapper.wrap(&message)).await?;
             }
             if control.is_done() {
                 seen.proof = Some(shown(presented().1.is_ok()));
@@ -184,7 +240,9 @@ impl Drive {
             }
             // A server that closes in good order is alive.
             let Some(message) = frames.next().await? else { return Ok(true) };
-            control.incoming(&message);
+            if let Some(message) = talk.wrapper.plain(&message) {
+                control.incoming(&message);
+            }
         }
     }
 
@@ -192,7 +250,7 @@ impl Drive {
     async fn converse(
         &self,
         socket: &UdpSocket,
-        control: &mut Control,
+        (control, wrapper): (&mut Control, &mut Wrapper),
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
@@ -200,7 +258,7 @@ impl Drive {
         let (mut until, mut buffer) = (times.next().unwrap_or(deadline), [0; DATAGRAM]);
         loop {
             for message in control.outgoing() {
-                self.meter().sent(socket.send(&message).await?);
+                self.meter().sent(socket.send(&wrapper.wrap(&message)).await?);
             }
             if control.is_done() || control.has_failed() {
                 return Ok(true);
@@ -209,7 +267,9 @@ impl Drive {
                 let length = received?;
                 self.meter().received(length);
                 seen.bytes_received += length as u64;
-                control.incoming(&buffer[..length]);
+                if let Some(message) = wrapper.plain(&buffer[..length]) {
+                    control.incoming(&message);
+                }
                 continue;
             }
             if until >= deadline {
@@ -218,7 +278,7 @@ impl Drive {
             }
             until = times.next().unwrap_or(deadline);
             for message in control.again() {
-                self.meter().sent(socket.send(&message).await?);
+                self.meter().sent(socket.send(&wrapper.wrap(&message)).await?);
             }
         }
     }
@@ -226,7 +286,7 @@ impl Drive {
     async fn ask_tunnel(
         &self,
         address: SocketAddr,
-        question: Question,
+        mut question: Question,
         (first, server): (FirstMessage, &str),
         deadline: Duration,
         seen: &mut Vpn,
@@ -238,7 +298,8 @@ impl Drive {
         let (message, start) = (question.datagram(), Instant::now());
         self.meter().sent(socket.send(&message).await?);
         let mut buffer = [0; DATAGRAM];
-        for wait in AGAIN.into_iter().filter(|again| *again < deadline).chain([deadline]) {
+        let again = question.again().iter().copied();
+        for wait in again.filter(|again| *again < deadline).chain([deadline]) {
             while let Ok(received) = timeout_at(start + wait, socket.recv(&mut buffer)).await {
                 let length = received?;
                 self.meter().received(length);
@@ -249,8 +310,11 @@ impl Drive {
                 }
                 if answer != VpnAnswer::Other {
                     seen.proof = Some(VpnProof::FirstAnswer);
-                    return match question.sessions(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
-                        Some(sessions) => self.talk(&socket, sessions, server, deadline, seen).await,
+                    if let Some(farewell) = question.farewell(&buffer[..length]) {
+                        self.meter().sent(socket.send(&farewell).await?);
+                    }
+                    return match question.talk(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
+                        Some(talk) => self.talk(&socket, talk, server, deadline, seen).await,
                         None => Ok(true),
                     };
                 }
@@ -271,14 +335,14 @@ impl Drive {
         (key, server): (Option<&Arc<OpenvpnKey>>, &str),
     ) -> Exchange {
         let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
-        let question = Question::new(VpnProtocol::OpenvpnTcp, key);
+        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, key);
         let tap = stream.tap();
         let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
         let asking = async {
-            let Some(sessions) = ask_by_tcp(&mut frames, &question, first, &mut seen).await? else {
+            let Some(talk) = ask_by_tcp(&mut frames, question, first, &mut seen).await? else {
                 return Ok(seen.proof.is_some());
             };
-            self.talk_by_tcp(&mut frames, sessions, server, &mut seen).await
+            self.talk_by_tcp(&mut frames, talk, server, &mut seen).await
         };
         let asked = timeout(deadline, asking).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
@@ -320,17 +384,19 @@ impl Frames<'_> {
 
 async fn ask_by_tcp(
     frames: &mut Frames<'_>,
-    question: &Question,
+    mut question: Question,
     first: FirstMessage,
     seen: &mut Vpn,
-) -> io::Result<Option<([u8; 8], [u8; 8])>> {
+) -> io::Result<Option<Talk>> {
     let frame = openvpn::framed(&question.datagram());
-    if first == FirstMessage::Disguised {
-        frames.stream.write_all(&frame[..CUT]).await?;
-        tokio::time::sleep(BETWEEN).await;
-        frames.stream.write_all(&frame[CUT..]).await?;
-    } else {
-        frames.stream.write_all(&frame).await?;
+    match first {
+        FirstMessage::Plain => frames.stream.write_all(&frame).await?,
+        FirstMessage::Instead(shape) => frames.stream.write_all(&shape.octets(frame.len())).await?,
+        FirstMessage::Disguised => {
+            frames.stream.write_all(&frame[..CUT]).await?;
+            tokio::time::sleep(BETWEEN).await;
+            frames.stream.write_all(&frame[CUT..]).await?;
+        }
     }
     let Some(message) = frames.next().await? else {
         seen.answer = (!frames.heard.is_empty()).then_some(VpnAnswer::Other);
@@ -342,7 +408,13 @@ async fn ask_by_tcp(
         return Ok(None);
     }
     seen.proof = Some(VpnProof::FirstAnswer);
-    Ok(question.sessions(&message).filter(|_| first == FirstMessage::Plain))
+    Ok(question.talk(&message).filter(|_| first == FirstMessage::Plain))
+}
+
+/// Other octets in the place of a first message, and how many come back; none where the server closes.
+pub(super) async fn instead<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, octets: &[u8]) -> io::Result<usize> {
+    stream.write_all(octets).await?;
+    stream.read(&mut [0; DATAGRAM]).await
 }
 
 /// What a handshake proved, by whether the certificate is one that is trusted for the name.
@@ -359,9 +431,9 @@ pub(super) async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A datagram of noise. The upper bits are set: the opcode and the message type of no protocol here.
+/// A datagram of noise. The upper bits are set, and the lowest: the opcode, the message type and the version of no protocol here.
 pub(super) fn noise() -> [u8; NOISE] {
-    rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc0)
+    rand::random::<[u8; NOISE]>().map(|octet| octet | 0xc1)
 }
 
 pub(super) fn ended(asked: io::Result<bool>, seen: Vpn, deadline: Duration) -> Exchange {

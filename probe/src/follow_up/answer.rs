@@ -1,6 +1,6 @@
 //! What the rows of one round say, for the planner: who was answered.
 
-use faultline_record::{FirstBytes, Observation, Purpose, Step};
+use faultline_record::{Failure, FirstBytes, Observation, Purpose, Step};
 
 /// How a round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,11 @@ fn is_innocent(purpose: Purpose) -> bool {
             | Purpose::InnocentName
             | Purpose::LocateInnocent
             | Purpose::ElsewhereInnocent
+            | Purpose::RandomBytes
+            | Purpose::PrintableBytes
+            | Purpose::TlsBytes
+            | Purpose::OtherPort
+            | Purpose::QuicElsewhere
     )
 }
 
@@ -61,6 +66,11 @@ pub fn is_answered(row: &Observation) -> bool {
     let responded = row.http().is_some_and(|http| http.status.is_some());
     match row.step() {
         Step::Tcp | Step::Dns => row.outcome.is_ok(),
-        _ => row.outcome.is_ok() || spoke || responded || row.vpn().is_some_and(|vpn| vpn.bytes_received > 0),
+        // A tunnel's server that closes has read what it was sent.
+        Step::Vpn => {
+            let closes = row.outcome.failure() == Some(Failure::EofError);
+            row.outcome.is_ok() || closes || row.vpn().is_some_and(|vpn| vpn.bytes_received > 0)
+        }
+        _ => row.outcome.is_ok() || spoke || responded,
     }
 }

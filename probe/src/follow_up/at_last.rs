@@ -35,7 +35,13 @@ pub fn at_last(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Ex
             rows.is_cut_by_somebody(address).then(|| Experiment::Locate { address, own: own() }),
         ]
     });
-    let others = [host_anywhere(&rows.all), rows.residual(), super::http3::wanted(&rows.main)];
+    let others = [
+        host_anywhere(&rows.all),
+        rows.residual(),
+        super::tunnel::residual(observations, hop),
+        super::tunnel::looks(observations, hop),
+        super::http3::wanted(&rows.main),
+    ];
     let later = by_name.flatten().chain(others.into_iter().flatten());
     wanted.into_iter().flatten().chain(rows.no_resolver()).chain(later).collect()
 }

@@ -23,7 +23,7 @@ pub fn wanted(observations: &[Observation], hop: u16, innocent: &str) -> Vec<Exp
                 quic_differential(rows.clone(), innocent),
                 tcp_copy(rows.clone()),
                 super::negotiation::wanted(rows.clone()),
-                tunnel(rows.clone()),
+                super::tunnel::wanted(rows.clone()),
                 forged_certificate(rows),
             ]
         })
@@ -52,14 +52,6 @@ fn silent_quic<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Optio
 fn quic_differential<'a>(rows: impl Iterator<Item = &'a Observation> + Clone, innocent: &str) -> Option<Experiment> {
     let (address, own) = silent_quic(rows).filter(|(_, own)| own != innocent)?;
     Some(Experiment::QuicDifferential { address, own })
-}
-
-fn tunnel<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
-    let mut sent = rows.filter(|row| row.vpn().is_some() && row.outcome.not_run().is_none());
-    if sent.clone().any(|row| row.outcome == Outcome::Ok) {
-        return None;
-    }
-    Some(Experiment::Tunnel { address: sent.find_map(address)? })
 }
 
 fn tcp_copy<'a>(rows: impl Iterator<Item = &'a Observation> + Clone) -> Option<Experiment> {
@@ -131,7 +123,7 @@ fn forged_certificate<'a>(mut rows: impl Iterator<Item = &'a Observation>) -> Op
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Certificate, Http, NotRun, StepData, Tls};
+    use faultline_record::{Certificate, Http, NotRun, StepData, Tls, Vpn, VpnProtocol};
 
     use super::*;
     use crate::follow_up::rows::row;
@@ -200,6 +192,23 @@ mod tests {
         assert_eq!(wanted(&[tcp("1.0.0.1:443", timeout), tcp("1.0.0.2:443", Outcome::Ok)], 0, "example.com"), []);
         let unreachable = tcp("1.0.0.1:443", Outcome::Failed(Failure::NetworkUnreachable));
         assert_eq!(wanted(&[unreachable], 0, "example.com"), []);
+    }
+
+    #[test]
+    fn a_tunnel_s_handshake_without_a_name_asks_for_the_ladder_and_one_with_a_name_for_an_innocent_name() {
+        let planned = || StepData::Vpn(Vpn::planned(VpnProtocol::Sstp));
+        let not_made = row(Some("1.0.0.1:443"), Outcome::NotRun(NotRun::PreviousStepFailed), planned());
+        let nameless =
+            row(Some("1.0.0.1:443"), Outcome::Failed(Failure::ConnectionReset), StepData::Tls(Tls::default()));
+        let address = "1.0.0.1:443".parse().unwrap();
+        assert_eq!(wanted(&[nameless.clone(), not_made.clone()], 0, "example.com"), [Experiment::Tunnel { address }]);
+        assert_eq!(wanted(&[nameless], 0, "example.com"), [], "no tunnel's");
+        let named = [tls("1.0.0.1:443", Failure::ConnectionReset), not_made];
+        let differential = Experiment::SniDifferential { address, own: "x.example".to_owned() };
+        assert_eq!(wanted(&named, 0, "example.com"), [differential]);
+        let answered = row(Some("1.0.0.1:443"), Outcome::Ok, planned());
+        let shown = row(Some("1.0.0.1:443"), Outcome::Ok, StepData::Tls(Tls::default()));
+        assert_eq!(wanted(&[shown, answered], 0, "example.com"), []);
     }
 
     #[test]

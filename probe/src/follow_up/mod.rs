@@ -16,6 +16,7 @@ mod questions;
 mod rows;
 mod slow;
 mod trial;
+mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -141,6 +142,17 @@ pub enum Experiment {
         /// Where the server did not answer.
         address: SocketAddr,
     },
+    /// Was the server cut off for having been asked for a tunnel? After a quiet time something else is tried there, then the message
+    /// itself, then the other again.
+    TunnelResidual {
+        /// Where everything fails since the first try.
+        address: SocketAddr,
+    },
+    /// Is it how the first message looks? The message itself and printable characters in its place, in turns, over TCP.
+    TunnelLooks {
+        /// Where it failed, and not each time.
+        address: SocketAddr,
+    },
     /// Is it the name, over QUIC? Handshakes with the same address for an innocent name and for the target's own, in turns.
     QuicDifferential {
         /// Where the handshake failed.
@@ -254,6 +266,8 @@ impl Experiment {
             | Self::Locate { address, .. }
             | Self::OtherHellos { address, .. }
             | Self::Tunnel { address }
+            | Self::TunnelResidual { address }
+            | Self::TunnelLooks { address }
             | Self::QuicDifferential { address, .. }
             | Self::TcpCopy { address, .. }
             | Self::VersionNegotiation { address }

@@ -159,6 +159,7 @@ impl Experiment {
         match self {
             Self::SniDifferential { .. } => Trial::turns("is it the name or the address?"),
             Self::HostDifferential { .. } => Trial::turns("is it the host that the request names?"),
+            Self::TunnelLooks { .. } => Trial::turns("is it how the first message looks?"),
             Self::QuicDifferential { .. } => Trial::turns("is it the name, over QUIC?"),
             Self::Elsewhere { .. } => Trial {
                 answers: ELSEWHERE,
@@ -195,7 +196,10 @@ impl Experiment {
                 Trial::once("does the address pass on whatever it is asked for?", Cost::new(2, 8_000, 1.0), WHOSE)
             }
             Self::Tunnel { .. } => {
-                Trial::once("is it the protocol, the server or the host?", Cost::new(5, 1_000, 20.0), OTHER_WAY)
+                Trial::once("is it the protocol, the server or the host?", Cost::new(14, 10_000, 30.0), OTHER_WAY)
+            }
+            Self::TunnelResidual { .. } => {
+                Trial::once("does the server live again in time?", Cost::new(7, 1_000, 28.0), HIDDEN)
             }
             Self::SmallSegments { .. } => {
                 Trial::once("do long packets vanish on the way?", Cost::new(1, 100_000, 4.0), AGAIN)

@@ -147,6 +147,7 @@ pub fn witness_of(checks: &VecDeque<HealthCheck>, measurement: &Measurement) -> 
         after: checks.iter().find(|check| check.offset_ms >= ended).cloned(),
         during: checks.iter().filter(|check| check.offset_ms < ended && check.end_ms() > begun).cloned().collect(),
         overloaded: false,
+        run_clock_ms: None,
     }
 }
 

@@ -48,7 +48,7 @@ fn connections(rows: &[Observation]) -> Vec<HelperAddress> {
     let made = rows.iter().filter(is_one);
     made.filter_map(|row| {
         if row.step() != Step::Tcp {
-            return Some(by_one_step(row, row.address?, row.port?));
+            return Some(by_one_step(row, ending(row, rows), row.address?, row.port?));
         }
         let of_connection = |other: &&Observation| other.step() == Step::Tls && other.connection == row.connection;
         let tls = rows.iter().filter(|other| other.connection.is_some()).find(of_connection);
@@ -66,9 +66,19 @@ fn connections(rows: &[Observation]) -> Vec<HelperAddress> {
 }
 
 /// QUIC is a handshake from the first packet on, and a tunnel's first message counts as one.
-fn by_one_step(row: &Observation, address: IpAddr, port: u16) -> HelperAddress {
-    let (tcp, tls) = (StepEnd(Outcome::NotRun(NotRun::NotNeeded)), StepEnd(row.outcome));
-    HelperAddress { address, port, from: origin(row), tcp, tls, verified: row.outcome.is_ok() }
+fn by_one_step(row: &Observation, end: Outcome, address: IpAddr, port: u16) -> HelperAddress {
+    let (tcp, tls) = (StepEnd(Outcome::NotRun(NotRun::NotNeeded)), StepEnd(end));
+    HelperAddress { address, port, from: origin(row), tcp, tls, verified: end.is_ok() }
+}
+
+/// How a step ended; one that was not made because of another before it, as that one did.
+fn ending(row: &Observation, rows: &[Observation]) -> Outcome {
+    let is_before = |other: &&Observation| other.connection == row.connection && row.connection.is_some();
+    let failed = || rows.iter().filter(is_before).rev().find(|other| other.outcome.failure().is_some());
+    match row.outcome {
+        Outcome::NotRun(NotRun::PreviousStepFailed) => failed().map_or(row.outcome, |other| other.outcome),
+        outcome => outcome,
+    }
 }
 
 fn origin(row: &Observation) -> Origin {

@@ -5,6 +5,7 @@ pub mod controls;
 pub mod csv_list;
 pub mod embedded;
 pub mod problem;
+pub mod providers;
 pub mod select;
 pub mod service;
 mod source;
@@ -12,15 +13,16 @@ mod source;
 use std::collections::HashMap;
 
 use faultline_record::{Availability, Endpoint, Target};
+use faultline_verdict::service::{Service, ServiceEndpoint};
 
 use csv_list::CsvRow;
-use service::Service;
 
 pub use category::{Categories, CategoryChoice};
 pub use controls::Controls;
 pub use problem::{ListErrors, ListProblem};
 pub use select::{Selection, select};
-pub use source::{ListSource, LoadedList, load_all};
+pub(crate) use source::read_file;
+pub use source::{ListSource, LoadedList, VPN_NAME as VPN_LIST, load_all};
 
 /// What the embedded service files know about endpoints: an input that is one of them takes its name.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +34,12 @@ impl Catalog {
     /// The catalogue of the embedded service files.
     pub fn embedded() -> Result<Self, ListErrors> {
         let mut known = HashMap::new();
-        for (file, text) in embedded::SERVICES {
-            let service = service::parse(file, text.as_bytes()).map_err(ListErrors)?;
-            for target in service_targets(&service, source::SERVICES_NAME) {
-                known.entry(target.endpoint.clone()).or_insert(target);
+        for (list, files) in [(source::SERVICES_NAME, embedded::SERVICES), (source::VPN_NAME, embedded::VPN)] {
+            for (file, text) in files {
+                let service = service::parse(file, text.as_bytes()).map_err(ListErrors)?;
+                for target in service_targets(&service, list) {
+                    known.entry(target.endpoint.clone()).or_insert(target);
+                }
             }
         }
         Ok(Self { known })
@@ -61,9 +65,9 @@ impl Catalog {
 }
 
 fn service_targets(service: &Service, list: &str) -> Vec<Target> {
-    let target = |endpoint: &service::ServiceEndpoint| Target {
+    let target = |endpoint: &ServiceEndpoint| Target {
         input: endpoint.input.clone(),
-        name: format!("{}/{}", service.id, endpoint.role),
+        name: service.target_name(&endpoint.role),
         endpoint: endpoint.endpoint.clone(),
         category: service.category.clone(),
         list: Some(list.to_owned()),

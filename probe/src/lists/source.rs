@@ -11,6 +11,8 @@ use super::{Catalog, csv_list, embedded, service, service_targets};
 
 /// The embedded service files, as one list.
 pub(super) const SERVICES_NAME: &str = "services";
+/// The embedded files of providers of tunnels, as one list.
+pub const VPN_NAME: &str = "vpn";
 /// A list larger than this is a mistake: the longest national list is a fraction of a percent of it.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
@@ -19,6 +21,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub enum ListSource {
     /// `services`.
     Services,
+    /// `vpn`.
+    Vpn,
     /// `websites`.
     Websites,
     /// `pk`.
@@ -29,12 +33,13 @@ pub enum ListSource {
 
 impl ListSource {
     /// All that is compiled in, services first: where two lists hold an endpoint the first wins.
-    pub const EMBEDDED: [Self; 3] = [Self::Services, Self::Websites, Self::Pk];
+    pub const EMBEDDED: [Self; 4] = [Self::Services, Self::Vpn, Self::Websites, Self::Pk];
 
     /// What a word on the command line means.
     pub fn parse(word: &str) -> Self {
         match word {
             SERVICES_NAME => Self::Services,
+            VPN_NAME => Self::Vpn,
             "websites" => Self::Websites,
             "pk" => Self::Pk,
             file => Self::File(file.into()),
@@ -45,6 +50,7 @@ impl ListSource {
     pub fn name(&self) -> String {
         match self {
             Self::Services => SERVICES_NAME.into(),
+            Self::Vpn => VPN_NAME.into(),
             Self::Websites => "websites".into(),
             Self::Pk => "pk".into(),
             Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
@@ -78,16 +84,17 @@ pub fn load_all(sources: &[ListSource], catalog: &Catalog) -> Result<Vec<LoadedL
 fn load(source: &ListSource, catalog: &Catalog) -> Result<LoadedList, Vec<ListProblem>> {
     let name = source.name();
     match source {
-        ListSource::Services => load_services(&name),
+        ListSource::Services => load_services(&name, embedded::SERVICES),
+        ListSource::Vpn => load_services(&name, embedded::VPN),
         ListSource::Websites => load_csv(&name, &name, embedded::WEBSITES.as_bytes(), catalog),
         ListSource::Pk => load_csv(&name, &name, embedded::PK.as_bytes(), catalog),
         ListSource::File(path) => load_file(path, &name, catalog),
     }
 }
 
-fn load_services(name: &str) -> Result<LoadedList, Vec<ListProblem>> {
+fn load_services(name: &str, files: &[(&str, &str)]) -> Result<LoadedList, Vec<ListProblem>> {
     let (mut targets, mut bytes) = (Vec::new(), Vec::new());
-    for (file, text) in embedded::SERVICES {
+    for (file, text) in files {
         targets.extend(service_targets(&service::parse(file, text.as_bytes())?, name));
         bytes.extend_from_slice(text.as_bytes());
     }
@@ -111,12 +118,15 @@ fn load_file(path: &Path, name: &str, catalog: &Catalog) -> Result<LoadedList, V
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "no such file, and no embedded list of that name (services, websites, pk)".to_owned()
-        }
-        _ => format!("failed to read it: {error}"),
-    };
+    if !path.exists() {
+        return Err("no such file, and no embedded list of that name (services, vpn, websites, pk)".to_owned());
+    }
+    read_file(path)
+}
+
+/// Reads a file that is a list of some kind.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("failed to read it: {error}");
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST {
@@ -132,7 +142,7 @@ mod tests {
     #[test]
     fn every_embedded_list_parses() {
         let lists = load_all(&ListSource::EMBEDDED, &Catalog::embedded().unwrap()).unwrap();
-        assert_eq!(lists.len(), 3);
+        assert_eq!(lists.len(), 4);
         assert!(lists.iter().map(|list| list.targets.len()).sum::<usize>() >= 150);
     }
 

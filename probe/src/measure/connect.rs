@@ -71,6 +71,8 @@ pub(super) struct Round {
     pub(super) hello: Hello,
     /// How a tunnel's first message is sent.
     pub(super) first: FirstMessage,
+    /// Whether a proxy that lets everybody through is made use of.
+    pub(super) leads_on: bool,
     /// How many routers far a handshake is sent.
     pub(super) ttl: Option<u8>,
     /// Octets of a body that are read, where it is less than usual.
@@ -89,6 +91,7 @@ impl Round {
             segments: None,
             hello: Hello::Plain,
             first: FirstMessage::Plain,
+            leads_on: true,
             ttl: None,
             body: None,
         }
@@ -181,8 +184,8 @@ impl Walk {
                     Err(reason) => Reached::stopped(reason),
                 };
             }
-            (By::Tunnel(protocol), _) => {
-                let end = self.tunnel(place, address, protocol, round).await;
+            (By::Tunnel(protocol), offer) => {
+                let end = self.tunnel(place, address, protocol, offer.as_ref(), round).await;
                 return end.map_or_else(Reached::stopped, |()| Reached::had());
             }
             _ => {}

@@ -62,6 +62,7 @@ impl Walk {
             By::Tunnel(VpnProtocol::Wireguard) => self.first_message_for_helper().await.map(Some),
             // The helper has no key, and a server that wants one is silent to it.
             By::Tunnel(_) if self.openvpn_key.is_some() => Err(NoKey),
+            By::Tunnel(VpnProtocol::Shadowsocks | VpnProtocol::Obfs4) => Err(NoKey),
             By::Tcp | By::Quic | By::Tunnel(_) => Ok(None),
         }
     }

@@ -13,7 +13,7 @@ use super::log::Place;
 use super::questions::random_below;
 use super::steps::Offer;
 use super::{Known, Walk};
-use crate::drive::{Alpn, Channel, Fetch, FirstMessage, Hello, KnownPage, Question, SYSTEM};
+use crate::drive::{Alpn, Channel, Fetch, Hello, KnownPage, Question, SYSTEM};
 use crate::follow_up::{Aim, Answer, Cost, Experiment, Next, is_follow_up, over_tls};
 
 /// How long to wait before a connection that failed is tried once more: past a burst of loss, within a user's patience.
@@ -29,11 +29,6 @@ const FARTHEST: u8 = 32;
 const LOCATE_WAIT: Duration = Duration::from_millis(1_500);
 /// How often it is asked at each distance before silence is believed.
 const LOCATE_TRIES: usize = 2;
-
-/// Rounds of a tunnel's ladder.
-const TUNNEL_ROUNDS: usize = 2;
-/// Ports at which hosts of tunnels answer as well: HTTPS and HTTP (IANA). A refusal is an answer.
-const COMMON_PORTS: [u16; 2] = [443, 80];
 
 /// Whether a row of a handshake shows that somebody answered, be it to cut it off.
 fn speaks(row: &Observation) -> bool {
@@ -140,6 +135,8 @@ impl Walk {
             Experiment::Residual { address } => self.residual(hop, *address, goal).await,
             Experiment::Locate { address, own } => self.locate(hop, *address, own, goal).await,
             Experiment::Tunnel { address } => self.tunnel_ladder(hop, *address, goal).await,
+            Experiment::TunnelLooks { address } => self.tunnel_looks(hop, *address, goal).await,
+            Experiment::TunnelResidual { address } => self.tunnel_residual(hop, *address, goal).await,
             Experiment::NoResolver { address } => self.no_resolver(hop, *address, goal).await,
             Experiment::OtherTransport { name, system, resolvers } => {
                 Box::pin(self.other_transports(hop, name, *system, resolvers)).await;
@@ -223,22 +220,6 @@ impl Walk {
         let innocent = self.drive.config().innocent_sni.clone();
         for (purpose, name) in in_random_order([(Purpose::InnocentSni, innocent.as_str()), (Purpose::Retry, own)]) {
             self.offer(hop, purpose, address, name, goal).await;
-        }
-    }
-
-    /// The same first message again, disguised, and whether the host lives at all: in turns, each from a port of its own.
-    async fn tunnel_ladder(&self, hop: u16, address: SocketAddr, goal: &Goal) {
-        for _ in 0..TUNNEL_ROUNDS {
-            let disguised = Round { first: FirstMessage::Disguised, ..self.round(hop, Purpose::JunkFirst) };
-            self.try_out(disguised, address, goal).await;
-            self.try_out(self.round(hop, Purpose::Retry), address, goal).await;
-        }
-        for port in COMMON_PORTS {
-            let goal = Goal { port, tls: None, url: None, by: By::Tcp };
-            let at = SocketAddr::new(address.ip(), port);
-            if self.try_out(self.round(hop, Purpose::HostAlive), at, &goal).await.at_goal {
-                break;
-            }
         }
     }
 
@@ -342,7 +323,7 @@ impl Walk {
 }
 
 /// The halves of a round, either one first: what comes second may suffer for what came first.
-fn in_random_order<T>([one, other]: [T; 2]) -> [T; 2] {
+pub(super) fn in_random_order<T>([one, other]: [T; 2]) -> [T; 2] {
     if rand::random() { [one, other] } else { [other, one] }
 }
 

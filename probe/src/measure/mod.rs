@@ -12,6 +12,7 @@ mod connect;
 mod control;
 mod experiments;
 mod http3;
+mod ladder;
 mod log;
 mod names;
 mod negotiation;
@@ -22,6 +23,7 @@ mod steps;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod wireguard;
 
 use std::collections::HashMap;
@@ -32,7 +34,7 @@ use std::time::Duration;
 
 use faultline_record::{
     Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Observation,
-    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp,
+    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp, VpnProtocol,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -46,7 +48,7 @@ use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up::{self, Experiment, Planner, Purse};
 use crate::helper::HelperClient;
-use crate::vpn_keys::OpenvpnKey;
+use crate::vpn_keys::{OpenvpnKey, ProxyKeys};
 
 pub use self::survey::{Survey, survey};
 
@@ -95,8 +97,10 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         helper: context.helper,
         purse: context.purse,
         resting: context.resting,
+        rests: AtomicUsize::new(0),
         sender: Sender::of(drive, target),
         openvpn_key: drive.config().vpn_keys.openvpn(target),
+        proxy_keys: drive.config().vpn_keys.proxy(target),
         server_name: plain(&target.endpoint.host_and_port().0),
     });
     match &target.endpoint {
@@ -140,8 +144,11 @@ struct Walk {
     helper: Option<Arc<HelperClient>>,
     purse: Arc<Purse>,
     resting: Arc<AtomicUsize>,
+    /// How many of its own steps rest.
+    rests: AtomicUsize,
     sender: Sender,
     openvpn_key: Option<Arc<OpenvpnKey>>,
+    proxy_keys: ProxyKeys,
     /// What a server's certificate is held against, where no name is offered.
     server_name: String,
 }
@@ -174,10 +181,14 @@ impl Walk {
     /// Lets a time pass. The target's deadline is put off by it, and its place in the run is free meanwhile.
     async fn rest(&self, time: Duration) {
         self.cut.put_off(time);
-        self.resting.fetch_add(1, Ordering::Relaxed);
         // When it is cut short, the rows after it say so.
-        let _ = self.cut.guard(tokio::time::sleep(time)).await;
-        self.resting.fetch_sub(1, Ordering::Relaxed);
+        let _ = self.at_leisure(tokio::time::sleep(time)).await;
+    }
+
+    /// Does what is mostly waiting, of a few packets: its place in the run is free meanwhile.
+    async fn at_leisure<T>(&self, doing: impl Future<Output = T>) -> Result<T, NotRun> {
+        let _rest = Rest::begin(self);
+        self.cut.guard(doing).await
     }
 
     /// `dns://`: one resolver's word, by our own query.
@@ -255,8 +266,7 @@ impl Walk {
         } else {
             let (others, settled) =
                 (self.try_others(hop, comparisons, &tried, goal), self.settle(hop, goal, known, follow_up::wanted));
-            if matches!(self.sender, Sender::Own(_)) {
-                // A server answers no first message that is dated before the last one: never two under way.
+            if self.goes_one_by_one(goal) {
                 control.await;
                 others.await;
                 settled.await;
@@ -268,6 +278,12 @@ impl Walk {
             known.addresses.insert(name.clone(), addresses);
         }
         four.end.fetch.into_iter().chain(six.end.fetch).find(|fetch| fetch.seen.status.is_some())
+    }
+
+    /// Whether never two first messages may be under way: a server of `WireGuard`'s answers none that is dated before the last one, and
+    /// pptpd, while a connection says nothing yet (for ten seconds), nobody else.
+    fn goes_one_by_one(&self, goal: &Goal) -> bool {
+        matches!(self.sender, Sender::Own(_)) || goal.by == By::Tunnel(VpnProtocol::Pptp)
     }
 
     /// One family of a round.
@@ -334,6 +350,26 @@ impl Walk {
     }
 }
 
+/// A measurement that rests, however many of its steps do; over when it is dropped.
+struct Rest<'a>(&'a Walk);
+
+impl<'a> Rest<'a> {
+    fn begin(walk: &'a Walk) -> Self {
+        if walk.rests.fetch_add(1, Ordering::Relaxed) == 0 {
+            walk.resting.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(walk)
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if self.0.rests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.resting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What came of one family in a round.
 struct FamilyEnd {
     end: Reached,
@@ -369,6 +405,9 @@ fn goal(endpoint: &Endpoint) -> (HostName, Goal) {
         Endpoint::Tls { sni, .. } | Endpoint::Quic { sni, .. } => {
             let name = sni.clone().unwrap_or_else(|| plain(&host));
             (Some(Offer { host: name, alpn: Alpn::None }), endpoint.http3_url())
+        }
+        Endpoint::Vpn { protocol, .. } if protocol.has_tls_step() => {
+            (Some(Offer { host: plain(&host), alpn: Alpn::None }), None)
         }
         Endpoint::Tcp { .. } | Endpoint::Vpn { .. } | Endpoint::Dns { .. } | Endpoint::Foreign(_) => (None, None),
     };

@@ -13,7 +13,7 @@ use crate::drive::{Hello, Question, SYSTEM, is_bogon};
 
 /// Quiet times, one after the other: together a little over the 180 s that are the longest known (science reference,
 /// section 2.4: 60 to 180 s).
-const QUIET: [Duration; 5] = [
+pub(super) const QUIET: [Duration; 5] = [
     Duration::from_secs(15),
     Duration::from_secs(30),
     Duration::from_secs(45),

@@ -20,7 +20,11 @@ impl Walk {
         if answered || address.port() != PORT {
             return;
         }
-        let family = Family::of(address.ip());
+        self.ask_strangers(hop, Family::of(address.ip())).await;
+    }
+
+    /// Whether UDP passes here at all: unrelated operators are asked for versions and for a name, at their own addresses.
+    pub(super) async fn ask_strangers(&self, hop: u16, family: Family) {
         let strangers = self.drive.config().strangers.quic.iter();
         let strangers = strangers.filter_map(|all| all.iter().copied().find(|one| Family::of(*one) == family));
         join_all(strangers.map(|stranger| self.ask_stranger(hop, stranger))).await;

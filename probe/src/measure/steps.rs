@@ -2,16 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls, Vpn, VpnProtocol};
+use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls};
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use super::Walk;
 use super::connect::Round;
 use super::log::Place;
-use crate::drive::{
-    Admission, Alpn, Answered, Channel, Exchange, Fetch, Hello, QuicChannel, Scrubber, Tapped, is_bogon,
-};
+use crate::drive::{Admission, Alpn, Answered, Channel, Fetch, Hello, QuicChannel, Scrubber, Tapped, is_bogon};
 
 /// What is offered in a handshake.
 #[derive(Clone, Debug)]
@@ -79,6 +77,17 @@ impl Walk {
     /// A TCP connection. `Err` says why the next step cannot be made.
     pub(super) async fn tcp(&self, place: Place, address: SocketAddr, round: Round) -> Result<Tapped, NotRun> {
         let admission = self.admission(address.ip()).await;
+        self.dial(admission, place, address, round).await
+    }
+
+    /// The same, once leave was given or not.
+    pub(super) async fn dial(
+        &self,
+        admission: Result<Admission, NotRun>,
+        place: Place,
+        address: SocketAddr,
+        round: Round,
+    ) -> Result<Tapped, NotRun> {
         let admission = admission.inspect_err(|&reason| self.log.skip(place, reason, StepData::Tcp))?;
         let ticket = self.log.begin();
         let end = |outcome, detail| self.log.end(ticket, place, outcome, detail, StepData::Tcp);
@@ -96,6 +105,20 @@ impl Walk {
                 Err(reason)
             }
         }
+    }
+
+    /// Leave to ask a tunnel's server, when the pace allows it and the server has had its rest.
+    pub(super) async fn turn(&self, address: IpAddr, is_tcp: bool) -> Result<Admission, NotRun> {
+        let admission = match self.refusal(address) {
+            Some(reason) => return Err(reason),
+            None if is_tcp => self.cut.guard(self.drive.admit()).await?,
+            None => self.cut.guard(self.drive.admit_datagrams()).await?,
+        };
+        let wait = self.drive.manners().reserve(address);
+        if !wait.is_zero() {
+            self.rest(wait).await;
+        }
+        self.cut.guard(std::future::ready(admission)).await
     }
 
     /// A QUIC handshake. `Err` says why nothing can follow it.
@@ -124,60 +147,6 @@ impl Walk {
         }
     }
 
-    /// The first message of a tunnel. `Err` says why nothing can follow it.
-    pub(super) async fn tunnel(
-        &self,
-        place: Place,
-        address: SocketAddr,
-        protocol: VpnProtocol,
-        round: Round,
-    ) -> Result<(), NotRun> {
-        let planned = || StepData::Vpn(Vpn::planned(protocol));
-        let skip = |reason| self.log.skip(place, reason, planned());
-        let key = self.openvpn_key.as_ref();
-        let done = if protocol.is_tcp() {
-            let stream = self.tcp(place, address, round).await.inspect_err(|&reason| skip(reason))?;
-            let ticket = self.log.begin();
-            let asking = self.drive.tunnel_by_tcp(stream, round.first, round.tls, (key, &self.server_name));
-            (ticket, self.cut.guard(Box::pin(asking)).await)
-        } else {
-            let admission = match self.unsent(protocol) {
-                Some(reason) => Err(reason),
-                None => self.admission(address.ip()).await,
-            };
-            let admission = admission.inspect_err(|&reason| skip(reason))?;
-            let ticket = self.log.begin();
-            let asking = async {
-                match protocol {
-                    VpnProtocol::Wireguard => self.ask_wireguard(admission, address, round).await,
-                    _ => {
-                        self.drive
-                            .tunnel_by_udp(
-                                admission,
-                                address,
-                                protocol,
-                                round.first,
-                                round.tls,
-                                (key, &self.server_name),
-                            )
-                            .await
-                    }
-                }
-            };
-            (ticket, self.cut.guard(Box::pin(asking)).await)
-        };
-        match done {
-            (ticket, Ok(Exchange { outcome, detail, seen })) => {
-                self.log.end(ticket, place, outcome, detail, StepData::Vpn(seen));
-                if outcome.is_ok() { Ok(()) } else { Err(reason_after(outcome)) }
-            }
-            (ticket, Err(reason)) => {
-                self.log.end(ticket, place, Outcome::NotRun(reason), None, planned());
-                Err(reason)
-            }
-        }
-    }
-
     /// A TLS handshake. `Err` says why the next step cannot be made.
     pub(super) async fn tls(
         &self,
@@ -186,6 +155,17 @@ impl Walk {
         offer: &Offer,
         round: Round,
     ) -> Result<TlsStream<Tapped>, NotRun> {
+        self.tls_and_trust(place, stream, offer, round).await.map(|(stream, _)| stream)
+    }
+
+    /// The same, with whether the certificate was one that is trusted for the name.
+    pub(super) async fn tls_and_trust(
+        &self,
+        place: Place,
+        stream: Tapped,
+        offer: &Offer,
+        round: Round,
+    ) -> Result<(TlsStream<Tapped>, bool), NotRun> {
         let scrubber = Scrubber::new(stream.stream().local_addr().ok());
         let place = Place { ttl: round.ttl, ..place };
         let ticket = self.log.begin();
@@ -202,7 +182,9 @@ impl Walk {
                 let detail = done.detail.map(|detail| scrubber.text(&detail).into_owned());
                 self.log.end(ticket, place, done.outcome, detail, StepData::Tls(done.seen));
                 match done.stream {
-                    Some(stream) if round.trusts_anyone || self.is_trusted(done.outcome) => Ok(stream),
+                    Some(stream) if round.trusts_anyone || self.is_trusted(done.outcome) => {
+                        Ok((stream, done.outcome.is_ok()))
+                    }
                     _ => Err(reason_after(done.outcome)),
                 }
             }
@@ -262,6 +244,6 @@ pub(super) fn planned_request(url: &Url) -> StepData {
 }
 
 /// Why the step after this one is not made: a step that was not run hands its reason on.
-fn reason_after(outcome: Outcome) -> NotRun {
+pub(super) fn reason_after(outcome: Outcome) -> NotRun {
     outcome.not_run().unwrap_or(NotRun::PreviousStepFailed)
 }

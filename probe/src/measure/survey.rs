@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use faultline_record::{Endpoint, Family, HostName, NotRun, Observation, Purpose, StepData};
@@ -13,6 +14,7 @@ use super::log::{Cut, Log, Place};
 use super::wireguard::Sender;
 use super::{Walk, goal, plain};
 use crate::drive::Drive;
+use crate::vpn_keys::ProxyKeys;
 
 /// What is to be looked at, and what not.
 #[derive(Clone, Debug)]
@@ -46,8 +48,10 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         helper: None,
         purse: Arc::default(),
         resting: Arc::default(),
+        rests: AtomicUsize::new(0),
         sender: wanted.datagram.clone().map_or(Sender::Nobody, Sender::Client),
         openvpn_key: None,
+        proxy_keys: ProxyKeys::default(),
         server_name: plain(&wanted.endpoint.host_and_port().0),
     };
     walk.survey(&wanted).await;
@@ -70,7 +74,8 @@ impl Walk {
         // The page is asked of an address that the helper found for itself: the client's may be a censor's.
         let silent = Goal { url: goal.url.clone().filter(|_| own.is_empty()), ..goal.clone() };
         let limits = &self.drive.config().limits;
-        let round = |purpose| Round::new(0, purpose, limits);
+        // For strangers nothing is sent through anybody's proxy.
+        let round = |purpose| Round { leads_on: false, ..Round::new(0, purpose, limits) };
         tokio::join!(
             self.connect_all(round(Purpose::Main), &own, &goal),
             self.connect_all(round(Purpose::Comparison), &given, &silent),

@@ -2,18 +2,22 @@
 
 use std::io::{self, Write};
 
-use faultline_record::Witnessed;
+use super::Told;
+use faultline_record::{Endpoint, Witnessed};
 use faultline_verdict::words::{self, clean};
-use faultline_verdict::{Verdict, local_health, state_words, summary_sentence};
+use faultline_verdict::{Verdict, local_health, state_words, summary_sentence, tunnel_words};
 
 /// Prints a measurement with its verdict.
-pub fn print(witnessed: &Witnessed, verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
-    head(witnessed, out)?;
-    writeln!(out, "\nsteps")?;
+pub fn print(witnessed: &Witnessed, verdict: &Verdict, told: Told, out: &mut impl Write) -> io::Result<()> {
+    let mut sheet = Vec::new();
+    head(witnessed, &mut sheet)?;
+    writeln!(sheet, "\nsteps")?;
     for row in &witnessed.measurement.observations {
-        writeln!(out, "  {}", words::row(row))?;
+        writeln!(sheet, "  {}", words::row(row))?;
     }
-    judgement(verdict, out)?;
+    judgement(verdict, &mut sheet)?;
+    let sheet = String::from_utf8_lossy(&sheet);
+    out.write_all(told.withheld(&witnessed.measurement).text(&sheet).as_bytes())?;
     out.flush()
 }
 
@@ -21,6 +25,9 @@ fn head(witnessed: &Witnessed, out: &mut impl Write) -> io::Result<()> {
     let measurement = &witnessed.measurement;
     writeln!(out, "measurement {} of run {}", measurement.id, measurement.run)?;
     writeln!(out, "target      {} ({})", clean(&measurement.target.name), clean(&measurement.target.input))?;
+    if let Endpoint::Vpn { protocol, .. } = measurement.target.endpoint {
+        writeln!(out, "kind        {}", tunnel_words(protocol))?;
+    }
     writeln!(out, "started     {}, took {:.0} ms", measurement.started_at, measurement.duration_ms)?;
     writeln!(out, "vantage     {}", words::network(&measurement.network))?;
     for (word, check) in [("before", &witnessed.witness.before), ("after", &witnessed.witness.after)] {

@@ -6,7 +6,9 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, LineStyle, Table};
 use faultline_record::Witnessed;
 use faultline_verdict::words::clean;
-use faultline_verdict::{State, Verdict, state_words, summary_sentence};
+use faultline_verdict::{State, Verdict, sentence_of, state_words};
+
+use super::Told;
 
 /// More targets that are ok than this are counted on a terminal, not listed.
 const OK_LISTED: usize = 20;
@@ -35,13 +37,14 @@ pub enum Listing {
 
 impl Row {
     /// The line of a verdict.
-    pub fn new(witnessed: &Witnessed, verdict: &Verdict) -> Self {
+    pub fn new(witnessed: &Witnessed, verdict: &Verdict, told: Told) -> Self {
+        let withheld = told.withheld(&witnessed.measurement);
         Self {
-            target: clean(&witnessed.measurement.target.name),
+            target: clean(&withheld.text(&witnessed.measurement.target.name)),
             state: verdict.state,
             mechanisms: verdict.mechanisms.join(" "),
             p: verdict.p.of(verdict.state),
-            words: clean(&summary_sentence(verdict)),
+            words: clean(&withheld.text(&sentence_of(&witnessed.measurement, verdict))),
             id: witnessed.measurement.id.to_string(),
         }
     }

@@ -65,6 +65,12 @@ fn planned(endpoint: &Endpoint) -> Vec<StepData> {
             }
         }
         Endpoint::Vpn { protocol, .. } => {
+            if protocol.is_tcp() {
+                steps.push(StepData::Tcp);
+            }
+            if protocol.has_tls_step() {
+                steps.push(handshake(server_name()));
+            }
             steps.push(StepData::Vpn(Vpn::planned(*protocol)));
         }
         Endpoint::Dns { .. } | Endpoint::Foreign(_) => {}
@@ -100,5 +106,8 @@ mod tests {
         assert_eq!(steps("tcp://x.com:443"), ["dns", "tcp"]);
         assert_eq!(steps("tls://192.0.2.1:443?sni=x.com"), ["tcp", "tls"]);
         assert_eq!(steps("dns://9.9.9.9/x.com"), ["dns"]);
+        assert_eq!(steps("stun://x.com"), ["dns", "vpn"]);
+        assert_eq!(steps("pptp://x.com"), ["dns", "tcp", "vpn"]);
+        assert_eq!(steps("sstp://x.com"), ["dns", "tcp", "tls", "vpn"]);
     }
 }

@@ -11,8 +11,8 @@ use faultline_record::{ServerKey, VpnKey};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::openvpn;
 use super::{Entry, Key, Secret, VpnKeys, Whose, WireguardKey};
+use super::{openvpn, proxy};
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,11 @@ pub(super) fn read(path: &Path) -> Result<VpnKeys, KeysError> {
     })
 }
 
+/// The keys that providers have published; a test says that they can be read.
+pub(super) fn published() -> Option<VpnKeys> {
+    parse(include_str!("../../../test-lists/vpn-keys.toml"), Path::new("")).ok()
+}
+
 fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
     // The parser's own words could quote the file.
     let not_toml = |error: &toml::de::Error| Wrong {
@@ -49,12 +54,20 @@ fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
     let file = DeTable::parse(text).map_err(|error| not_toml(&error))?;
     let mut entries = Vec::new();
     for (name, value) in file.get_ref() {
-        let unknown = || wrong(name.span().start, "unknown table: known are [[wireguard]] and [[openvpn]]");
+        let unknown = || {
+            wrong(
+                name.span().start,
+                "unknown table: known are [[wireguard]], [[openvpn]], [[shadowsocks]], [[tor]] and [[obfs4]]",
+            )
+        };
         for table in value.get_ref().as_array().ok_or_else(unknown)? {
             let table = Table::of(table)?;
             entries.push(match name.get_ref().as_ref() {
                 "wireguard" => wireguard(&table)?,
                 "openvpn" => openvpn::entry(&table, folder)?,
+                "shadowsocks" => proxy::shadowsocks(&table)?,
+                "tor" => proxy::tor(&table)?,
+                "obfs4" => proxy::obfs4(&table)?,
                 _ => return Err(unknown()),
             });
         }

@@ -3,16 +3,18 @@
 
 mod file;
 mod openvpn;
+mod proxy;
 mod secret;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use faultline_record::{ServerKey, Target, VpnKey};
 
 pub use self::file::KeysError;
 pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
+pub use self::proxy::{Method, Obfs4Key, ShadowsocksKey, TorIdentity};
 pub use self::secret::{Secret, SecretOctets};
 
 /// All keys of a run.
@@ -33,9 +35,21 @@ struct Entry {
 enum Whose {
     /// The endpoint at this `host:port`.
     Endpoint(String),
-    /// The target of this name.
+    /// The target of this name, or with a star at its end all that begin so.
     Target(String),
 }
+
+impl Whose {
+    fn is(&self, place: &str, name: &str) -> bool {
+        match self {
+            Self::Endpoint(own) => own == place,
+            Self::Target(own) => own.strip_suffix('*').map_or(own == name, |start| name.starts_with(start)),
+        }
+    }
+}
+
+/// The keys that providers have published (`test-lists/vpn-keys.toml`): they hold where the user gives none.
+static PUBLISHED: LazyLock<VpnKeys> = LazyLock::new(|| file::published().unwrap_or_default());
 
 /// One endpoint's key.
 #[derive(Clone, Debug)]
@@ -44,6 +58,23 @@ pub enum Key {
     Wireguard(Arc<WireguardKey>),
     /// `OpenVPN`.
     Openvpn(Arc<OpenvpnKey>),
+    /// Shadowsocks.
+    Shadowsocks(Arc<ShadowsocksKey>),
+    /// A relay of Tor's, which has no key to give.
+    Tor(Arc<TorIdentity>),
+    /// A bridge behind obfs4.
+    Obfs4(Arc<Obfs4Key>),
+}
+
+/// What is known of one proxy.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyKeys {
+    /// Its password, if it is one of Shadowsocks.
+    pub shadowsocks: Option<Arc<ShadowsocksKey>>,
+    /// Who it should be, if it is a relay.
+    pub tor: Option<Arc<TorIdentity>>,
+    /// Its bridge line, if it is one behind obfs4.
+    pub obfs4: Option<Arc<Obfs4Key>>,
 }
 
 /// What a client of `WireGuard` is configured with.
@@ -80,7 +111,7 @@ impl VpnKeys {
     pub fn wireguard(&self, target: &Target) -> Option<Arc<WireguardKey>> {
         self.of(target).find_map(|key| match key {
             Key::Wireguard(key) => Some(Arc::clone(key)),
-            Key::Openvpn(_) => None,
+            _ => None,
         })
     }
 
@@ -88,16 +119,31 @@ impl VpnKeys {
     pub fn openvpn(&self, target: &Target) -> Option<Arc<OpenvpnKey>> {
         self.of(target).find_map(|key| match key {
             Key::Openvpn(key) => Some(Arc::clone(key)),
-            Key::Wireguard(_) => None,
+            _ => None,
         })
+    }
+
+    /// What is known of a target that is a proxy, in the same way: of each kind what comes first.
+    pub fn proxy(&self, target: &Target) -> ProxyKeys {
+        let mut keys = ProxyKeys::default();
+        for key in self.of(target) {
+            match key {
+                Key::Shadowsocks(key) => _ = keys.shadowsocks.get_or_insert_with(|| Arc::clone(key)),
+                Key::Tor(identity) => _ = keys.tor.get_or_insert_with(|| Arc::clone(identity)),
+                Key::Obfs4(key) => _ = keys.obfs4.get_or_insert_with(|| Arc::clone(key)),
+                Key::Wireguard(_) | Key::Openvpn(_) => {}
+            }
+        }
+        keys
     }
 
     fn of(&self, target: &Target) -> impl Iterator<Item = &Key> {
         let (host, port) = target.endpoint.host_and_port();
-        let (endpoint, name) = (Whose::Endpoint(format!("{host}:{port}")), Whose::Target(target.name.clone()));
-        [endpoint, name]
-            .into_iter()
-            .flat_map(|whose| self.entries.iter().filter(move |entry| entry.whose == whose).map(|entry| &entry.key))
+        let (place, name) = (format!("{host}:{port}"), target.name.clone());
+        let by_place = |entry: &&Entry| matches!(entry.whose, Whose::Endpoint(_));
+        let own = self.entries.iter().filter(by_place).chain(self.entries.iter().filter(move |entry| !by_place(entry)));
+        let fits = move |entry: &&Entry| entry.whose.is(&place, &name);
+        own.chain(&PUBLISHED.entries).filter(fits).map(|entry| &entry.key)
     }
 }
 
@@ -129,5 +175,21 @@ mod tests {
         assert_eq!(server(own, "any/wireguard"), Some(ServerKey([2; 32])));
         assert_eq!(server("wireguard://10.0.0.1:443", "any/wireguard"), Some(ServerKey([1; 32])));
         assert_eq!(server("wireguard://10.0.0.1:443", "other"), None);
+    }
+
+    #[test]
+    fn a_key_that_a_provider_has_published_holds_where_the_user_gives_none() {
+        let published = file::published().unwrap();
+        assert!(!published.entries.is_empty());
+        let none = VpnKeys::default();
+        let ivpn = target("openvpn+udp://192.0.2.1:1194", "ivpn/openvpn-udp-pk");
+        let Some(key) = none.openvpn(&ivpn) else { panic!("no key") };
+        let OpenvpnWrap::Auth { direction, digest, .. } = &key.wrap else { panic!("{key:?}") };
+        assert_eq!((*direction, *digest, key.standing), (Direction::One, Digest::Sha1, VpnKey::Given));
+        assert!(none.openvpn(&target("openvpn+udp://192.0.2.1:1194", "other/openvpn-udp")).is_none());
+        let own = OpenvpnKey { wrap: OpenvpnWrap::Crypt(Box::new(Secret::new([7; 256]))), standing: VpnKey::Proven };
+        let whose = Whose::Endpoint("192.0.2.1:1194".into());
+        let mine = VpnKeys { entries: vec![Entry { whose, key: Key::Openvpn(Arc::new(own)) }] };
+        assert_eq!(mine.openvpn(&ivpn).map(|key| key.standing), Some(VpnKey::Proven));
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a mistake of its own may panic")]
 
+mod import;
 mod no_network;
 mod storage;
 mod support;

@@ -146,7 +146,7 @@ impl World {
 
     fn surround(&self, mut command: tokio::process::Command) -> tokio::process::Command {
         command.env("XDG_DATA_HOME", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
-        command.env("FAULTLINE_CA_FILE", self.path("ca.pem")).env("FAULTLINE_YES", "1");
+        command.env("FAULTLINE_CA_FILE", self.path("ca.pem")).env("FAULTLINE_YES", "1").env("FAULTLINE_YES_VPN", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a mistake of its own may panic")]
 
+mod endpoints;
 mod inside;
 mod keys;
 

@@ -14,10 +14,13 @@ use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior};
 use serde_json::Value;
 
 use crate::cells::Cells;
+use crate::clock::{self, WrongClock};
+use crate::content;
 use crate::database::Database;
 use crate::error::RecordError;
 use crate::insert::{self, content_key};
-use crate::model::{Certificate, HealthCheckId, MeasurementId, RunId, hex, sha256};
+use crate::ledger;
+use crate::model::{Certificate, HealthCheckId, Intake, IntakeKind, MeasurementId, RunId, Timestamp, hex, sha256};
 use crate::reader::{Filter, Reader};
 use crate::tables::{self, Table};
 
@@ -74,6 +77,10 @@ pub struct Merged {
     pub conflicting: u64,
     /// What contradicts what is there; at most 100 are named.
     pub conflicts: Vec<Conflict>,
+    /// Runs whose measurements were added and whose clock was wrong: what is recorded stays, readers correct it.
+    pub clocks: Vec<WrongClock>,
+    /// Whether the ledger says that this very content was merged before: nothing was compared again.
+    pub known: bool,
 }
 
 /// A row under an id that the output knows with other content. The output keeps its own.
@@ -150,15 +157,29 @@ fn merge_one(
     progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Attempt<ControlFlow<(), Merged>> {
     let reader = Reader::open(file).map_err(Trouble::Input)?;
+    // Before the input is held at one moment: what is merged is then never older than what the ledger knows it by.
+    let content = content::of_database(file).map_err(|error| Trouble::Input(RecordError::from_io(file, error)))?;
     let out = database.file().to_path_buf();
     let output = |error| Trouble::Output(RecordError::from_sqlite(&out, error));
+    if let Some((measurements, conflicting)) =
+        ledger::merged_before(database.connection(), &content.0).map_err(output)?
+    {
+        let already = measurements.saturating_sub(conflicting);
+        return Ok(ControlFlow::Continue(Merged {
+            measurements,
+            already,
+            conflicting,
+            known: true,
+            ..Merged::default()
+        }));
+    }
     database
         .sqlite(|connection| connection.execute("ATTACH ?1 AS input", [reader.uri()]).map(drop))
         .map_err(Trouble::Output)?;
     let connection = database.connection();
     let merged = {
         let transaction = Transaction::new(connection, TransactionBehavior::Immediate).map_err(output)?;
-        let merged = Input { connection: &transaction, reader: &reader, out: &out }.take(progress);
+        let merged = Input { connection: &transaction, reader: &reader, out: &out, content }.take(progress);
         if let Ok(ControlFlow::Continue(_)) = merged {
             transaction.commit().map_err(output)?;
         }
@@ -173,17 +194,21 @@ struct Input<'m> {
     connection: &'m Connection,
     reader: &'m Reader,
     out: &'m Path,
+    /// Its hash, and of how many bytes.
+    content: ([u8; 32], u64),
 }
 
 impl Input<'_> {
     fn take(&self, progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>) -> Attempt<ControlFlow<(), Merged>> {
         self.batch("DELETE FROM temp.differing")?;
         self.take_content()?;
-        let mut merged = Merged::default();
+        self.take_kept()?;
+        let (mut merged, mut runs) = (Merged::default(), Vec::new());
         for group in &sql::GROUPS {
             self.batch(&sql::sort_out(group))?;
             if group.parent.name == tables::MEASUREMENTS.name {
                 merged = self.tally()?;
+                runs = self.runs_of_fresh()?;
             }
             if self.check_new(group.parent, progress)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -193,7 +218,58 @@ impl Input<'_> {
         self.check_marks()?;
         self.batch(&sql::take_marks())?;
         merged.conflicts = self.conflicts()?;
+        let clock = |(run, _): &(RunId, u64)| clock::of_run(self.connection, "input", *run).transpose();
+        merged.clocks =
+            runs.iter().filter_map(clock).collect::<rusqlite::Result<_>>().map_err(|error| self.sorted(error))?;
+        self.note(&merged, runs)?;
         Ok(ControlFlow::Continue(merged))
+    }
+
+    /// Writes the input into the ledger.
+    fn note(&self, merged: &Merged, runs: Vec<(RunId, u64)>) -> Attempt<()> {
+        let (sha256, bytes) = self.content;
+        let intake = Intake {
+            kind: IntakeKind::Merge,
+            format: "faultline".into(),
+            name: self.reader.file().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256,
+            bytes,
+            at: Timestamp::now(),
+            software_version: env!("CARGO_PKG_VERSION").into(),
+            found: merged.measurements,
+            added: merged.new,
+            conflicting: merged.conflicting,
+            refused: 0,
+            runs,
+        };
+        ledger::insert(self.connection, &intake).map_err(|error| self.sorted(error))
+    }
+
+    /// How many measurements of which run are about to be taken.
+    fn runs_of_fresh(&self) -> Attempt<Vec<(RunId, u64)>> {
+        let read = || {
+            let mut statement = self.connection.prepare(sql::RUNS_OF_FRESH)?;
+            let rows = statement.query_map((), |row| {
+                Ok((RunId::from_bytes(row.get(0)?), u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.sorted(error))
+    }
+
+    /// Feeds of others, and texts of imported measurements. Of a moment for which both sides have a value, the output keeps its own.
+    fn take_kept(&self) -> Attempt<()> {
+        self.reader.check_feeds().map_err(Trouble::Input)?;
+        for table in [&tables::FEED_SERIES, &tables::FEED_EVENTS] {
+            self.each_missing(table, |row| Ok(content_key(&rest_of(table, row)?).to_vec()))?;
+            self.batch(&sql::take_missing(table))?;
+        }
+        self.batch(&sql::take_absent(&tables::FEED_POINTS))?;
+        self.each_of(&sql::absent(&tables::RAW_TEXTS), &tables::RAW_TEXTS, |row| {
+            let text = ledger::unpack(row.get(3)?, row.get_ref(4)?.as_blob()?);
+            Ok(text.map_or_else(Vec::new, |(key, _)| key.to_vec()))
+        })?;
+        self.batch(&sql::take_absent(&tables::RAW_TEXTS))
     }
 
     /// Rows that are keyed by their content. A row whose key lies would stand for another's content: the input is refused.
@@ -214,7 +290,16 @@ impl Input<'_> {
 
     /// Computes the key of every row that the output lacks, and compares.
     fn each_missing(&self, table: &'static Table, key: impl Fn(&Row<'_>) -> rusqlite::Result<Vec<u8>>) -> Attempt<()> {
-        let mut statement = self.connection.prepare(&sql::missing(table)).map_err(|error| self.sorted(error))?;
+        self.each_of(&sql::missing(table), table, key)
+    }
+
+    fn each_of(
+        &self,
+        select: &str,
+        table: &'static Table,
+        key: impl Fn(&Row<'_>) -> rusqlite::Result<Vec<u8>>,
+    ) -> Attempt<()> {
+        let mut statement = self.connection.prepare(select).map_err(|error| self.sorted(error))?;
         let mut rows = statement.query(()).map_err(|error| self.sorted(error))?;
         while let Some(row) = rows.next().map_err(|error| self.sorted(error))? {
             let due = key(row).map_err(|error| self.sorted(error))?;
@@ -236,7 +321,7 @@ impl Input<'_> {
         let new = count("SELECT count(*) FROM temp.fresh")?;
         let conflicting = count("SELECT count(*) FROM temp.differing WHERE name = 'measurements'")?;
         let already = measurements.saturating_sub(new + conflicting);
-        Ok(Merged { measurements, new, already, conflicting, conflicts: Vec::new() })
+        Ok(Merged { measurements, new, already, conflicting, ..Merged::default() })
     }
 
     /// Parses what is about to be taken: a value outside the vocabulary must not get in.

@@ -96,6 +96,31 @@ pub(super) fn take_missing(table: &Table) -> String {
     format!("INSERT INTO main.{} ({}) {}", table.name, table.list(str::to_owned), missing(table))
 }
 
+/// Runs of the measurements that are new, with how many.
+pub(super) const RUNS_OF_FRESH: &str = "
+    SELECT m.run, count(*) FROM temp.fresh e CROSS JOIN input.measurements m ON m.id = e.id GROUP BY m.run";
+
+/// Rows whose whole key the output lacks.
+pub(super) fn absent(table: &Table) -> String {
+    let same_key = table.columns[..table.key].iter().map(|column| format!("y.{column} = x.{column}"));
+    format!(
+        "SELECT {} FROM input.{name} x WHERE NOT EXISTS (SELECT 1 FROM main.{name} y WHERE {})",
+        table.select("x"),
+        same_key.collect::<Vec<_>>().join(" AND "),
+        name = table.name,
+    )
+}
+
+/// Takes rows whose key the output lacks; those of a key that it has are left.
+pub(super) fn take_absent(table: &Table) -> String {
+    format!(
+        "INSERT INTO main.{name} ({columns}) SELECT {values} FROM input.{name} x WHERE true ON CONFLICT DO NOTHING",
+        name = table.name,
+        columns = table.list(str::to_owned),
+        values = table.select("x"),
+    )
+}
+
 /// Takes pace marks: a mark is its own key. None for a run that the output knows otherwise.
 pub(super) fn take_marks() -> String {
     format!(

@@ -40,8 +40,8 @@ pub enum Endpoint {
         /// What is asked for over HTTP/3, from the first slash on, if anything is.
         path: Option<String>,
     },
-    /// `openvpn+udp://host:port`, `openvpn+tcp://host:port`, `ikev2://host`, `wireguard://host:port?pubkey=key`: the first
-    /// message of a tunnel.
+    /// `openvpn+udp://host:port`, `ikev2://host`, `wireguard://host:port?pubkey=key`, `socks5://host`, ...: the first message of a
+    /// tunnel, or to a proxy.
     Vpn {
         /// Its protocol.
         protocol: VpnProtocol,
@@ -87,14 +87,13 @@ impl fmt::Display for HostName {
 }
 
 /// Schemes of design section 3 that this version can name but not yet measure.
-pub const LATER_SCHEMES: [&str; 11] =
-    ["l2tp", "pptp", "sstp", "anyconnect", "ss", "socks5", "http-proxy", "tor", "obfs4", "udp", "vless"];
+pub const LATER_SCHEMES: [&str; 1] = ["udp"];
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL at all.
-    #[error("{input:?} is not a URL: {reason}")]
+    #[error("{:?} is not a URL: {reason}", shown(.input))]
     NotAUrl {
         /// What was given.
         input: String,
@@ -103,7 +102,7 @@ pub enum EndpointError {
     },
     /// A scheme nobody defined.
     #[error(
-        "unknown scheme {scheme:?} in {input:?}: known are http, https, tcp, tls, quic, dns, openvpn+udp, openvpn+tcp, ikev2 and wireguard"
+        "unknown scheme {scheme:?} in {:?}: known are http, https, tcp, tls, quic, dns, {}", shown(.input), tunnels()
     )]
     UnknownScheme {
         /// What was given.
@@ -112,7 +111,7 @@ pub enum EndpointError {
         scheme: String,
     },
     /// A scheme that the design defines and this version does not measure.
-    #[error("scheme {scheme:?} in {input:?} is not measured by this version")]
+    #[error("scheme {scheme:?} in {:?} is not measured by this version", shown(.input))]
     LaterScheme {
         /// What was given.
         input: String,
@@ -120,13 +119,32 @@ pub enum EndpointError {
         scheme: String,
     },
     /// A part is missing or malformed.
-    #[error("{input:?}: {problem}")]
+    #[error("{:?}: {problem}", shown(.input))]
     Malformed {
         /// What was given.
         input: String,
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+/// As much of an input as an error may repeat: of a site all of it, unless there is a password in it; of a tunnel's server, or of
+/// what may be one, nothing behind the scheme, since errors end up in logs, and addresses, keys and passwords stand there.
+fn shown(input: &str) -> String {
+    const WHOLE: [&str; 6] = ["http", "https", "tcp", "tls", "quic", "dns"];
+    match input.split_once("://") {
+        None if !input.contains('@') => input.to_owned(),
+        Some((scheme, rest)) if WHOLE.contains(&scheme.to_ascii_lowercase().as_str()) && !rest.contains('@') => {
+            input.to_owned()
+        }
+        Some((scheme, _)) => format!("{scheme}://..."),
+        None => "...".to_owned(),
+    }
+}
+
+/// The schemes of tunnels.
+fn tunnels() -> String {
+    VpnProtocol::ALL.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl Endpoint {
@@ -224,6 +242,16 @@ impl Endpoint {
     }
 }
 
+/// A name as it is compared: A-labels (RFC 5890), small letters, no dot at the end. What cannot be a name in A-labels is kept
+/// in small letters, so that it equals itself.
+pub fn normal_name(name: &str) -> String {
+    let name = name.trim().trim_end_matches('.');
+    match Host::parse(name) {
+        Ok(Host::Domain(domain)) => domain.trim_end_matches('.').to_ascii_lowercase(),
+        _ => name.to_lowercase(),
+    }
+}
+
 /// Why a URL with a user's name or password is refused.
 const CREDENTIALS: &str = "user names and passwords are not sent by a probe";
 
@@ -260,13 +288,18 @@ fn host_and_port(url: &Url) -> Result<(HostName, u16), &'static str> {
     Ok((host, url.port().ok_or("a port is needed, as in tcp://host:443")?))
 }
 
-/// A tunnel's port, where the scheme has one of its own: IKE's (RFC 7296 section 2).
-const IKE_PORT: u16 = 500;
+/// A tunnel's port, where its protocol has one that servers keep to.
+fn usual_port(protocol: VpnProtocol) -> Option<u16> {
+    match protocol {
+        VpnProtocol::OpenvpnUdp | VpnProtocol::OpenvpnTcp | VpnProtocol::Wireguard | VpnProtocol::HttpProxy => None,
+        _ => protocol.usual_ports().first().copied(),
+    }
+}
 
 fn vpn(url: &Url) -> Result<Endpoint, &'static str> {
     let protocol = VpnProtocol::from_name(url.scheme()).ok_or("there is no such protocol")?;
     let host = url.host().map(|host| host_name(&host)).ok_or("there is no host")?;
-    let port = url.port().or((protocol == VpnProtocol::Ikev2).then_some(IKE_PORT));
+    let port = url.port().or_else(|| usual_port(protocol));
     match (&host, port) {
         (HostName::Name(name), _) if name.is_empty() => Err("there is no host"),
         (_, None) => Err("a port is needed, as in openvpn+udp://host:1194"),
@@ -344,13 +377,43 @@ mod tests {
             "openvpn+tcp://146.70.12.4:443",
             "ikev2://vpn.example.net:500",
             "wireguard://vpn.example.net:51820",
+            "ss://proxy.example.net:8388",
+            "tor://198.51.100.7:9001",
+            "obfs4://198.51.100.7:9002",
+            "trojan://proxy.example.net:443",
+            "vless://proxy.example.net:443",
             "wireguard://146.70.12.4:51820?pubkey=+/ERERERERERERERERERERERERERERERERERERERERE=",
+            "ikev1://146.70.12.4:4500",
+            "http-proxy://146.70.12.4:3128",
             "dns://9.9.9.9/x.com",
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
         }
+        for (scheme, port) in [
+            ("ikev1", 500),
+            ("ikev2", 500),
+            ("l2tp", 1_701),
+            ("pptp", 1_723),
+            ("sstp", 443),
+            ("anyconnect", 443),
+            ("softether", 443),
+            ("socks5", 1_080),
+            ("stun", 3_478),
+        ] {
+            let usual = format!("{scheme}://vpn.example.net:{port}");
+            assert_eq!(Endpoint::parse(&format!("{scheme}://vpn.example.net")).unwrap().to_string(), usual);
+        }
         assert_eq!(Endpoint::parse("X.com").unwrap().to_string(), "https://x.com/");
         assert_eq!(Endpoint::parse("http://яндекс.рф/").unwrap().to_string(), "http://xn--d1acpjx3f.xn--p1ai/");
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_every_spelling() {
+        for twin in ["яндекс.рф", "ЯНДЕКС.РФ.", "xn--d1acpjx3f.xn--p1ai", "XN--D1ACPJX3F.xn--p1ai."] {
+            assert_eq!(normal_name(twin), "xn--d1acpjx3f.xn--p1ai", "{twin}");
+        }
+        assert_eq!(normal_name("_dmarc.X.com."), "_dmarc.x.com");
+        assert_eq!(normal_name("A name that is none"), "a name that is none");
     }
 
     #[test]
@@ -369,15 +432,36 @@ mod tests {
     }
 
     #[test]
+    fn an_error_repeats_neither_a_servers_address_nor_a_key_nor_a_password() {
+        for text in [
+            "wireguard://146.70.12.4:51820?pubkey=c2VjcmV0",
+            "openvpn+udp://146.70.12.4",
+            "ss://chacha20:c2VjcmV0@146.70.12.4:8388",
+            "obfs4://146.70.12.4?cert=c2VjcmV0",
+            "trojan://c2VjcmV0@146.70.12.4:443",
+            "https://user:c2VjcmV0@x.com/",
+            "user:c2VjcmV0@x.com",
+        ] {
+            let error = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("146.70") && !error.contains("c2VjcmV0"), "{error}");
+        }
+        assert!(Endpoint::parse("tcp://x.com").unwrap_err().to_string().contains("tcp://x.com"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, part) in [
             ("", "was expected"),
             ("localhost", "with a dot"),
             ("gopher://x.com/", "unknown scheme \"gopher\""),
-            ("l2tp://h.example", "not measured by this version"),
+            ("udp://h.example", "not measured by this version"),
+            ("http-proxy://h.example", "a port is needed"),
+            ("socks5://u:p@h.example", "passwords"),
             ("tcp://x.com", "a port is needed"),
             ("openvpn+udp://x.com", "a port is needed"),
             ("wireguard://x.com:51820?pubkey=abc", "44 characters"),
+            ("ss://x.com", "a port is needed"),
+            ("ss://method:password@x.com:8388", "passwords are not sent"),
             ("ikev2://x.com?pubkey=abc", "wireguard:// only"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),

@@ -46,6 +46,9 @@ pub struct Witness {
     pub during: Vec<HealthCheck>,
     /// The pacing canary failed between the last good one and this measurement's end: our own load may be the cause.
     pub overloaded: bool,
+    /// How far the clock of an imported run was ahead, by all that was said in it, milliseconds (negative: behind); `None` if it was right,
+    /// if that is not known, and for a run of a probe, whose own checks tell.
+    pub run_clock_ms: Option<i64>,
 }
 
 /// A measurement with its witness, as a reader gives it.

@@ -86,6 +86,14 @@ named! {
         /// Follow-up: a tunnel's first message behind a datagram of noise, or cut in two: filters that look at a flow's first packet
         /// do not know it then, and servers do.
         JunkFirst = "junk_first",
+        /// Follow-up: as many random octets as a tunnel's first message has, to the same port over TCP.
+        RandomBytes = "random_bytes",
+        /// Follow-up: as many printable characters, to the same port over TCP.
+        PrintableBytes = "printable_bytes",
+        /// Follow-up: as many octets that begin as TLS does, to the same port over TCP.
+        TlsBytes = "tls_bytes",
+        /// Follow-up: a tunnel's first message at another of the protocol's usual ports of the same host.
+        OtherPort = "other_port",
         /// Follow-up: a TCP connection to the target's host at another common port: whoever answers, the host lives.
         HostAlive = "host_alive",
         /// Follow-up: the same name at the same address over TCP and TLS, where QUIC failed.

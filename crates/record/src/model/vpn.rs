@@ -1,4 +1,5 @@
-//! What was seen of a tunnel's server, and the public key that names one.
+//! What was seen of a tunnel's server, and the public key that names one. A tunnel is a VPN's or a proxy's: which, and whether what
+//! it carries is encrypted, is told by its protocol.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::names::named;
 
 named! {
-    /// Protocols of tunnels, by the schemes of their endpoints.
+    /// Protocols of tunnels and proxies, by the schemes of their endpoints.
     pub enum VpnProtocol {
         /// `OpenVPN` over UDP.
         OpenvpnUdp = "openvpn+udp",
@@ -18,6 +19,60 @@ named! {
         Ikev2 = "ikev2",
         /// `WireGuard`.
         Wireguard = "wireguard",
+        /// IKE version 1 (RFC 2409), main mode.
+        Ikev1 = "ikev1",
+        /// L2TP version 2 (RFC 2661), without IPsec.
+        L2tp = "l2tp",
+        /// PPTP's control connection (RFC 2637).
+        Pptp = "pptp",
+        /// SSTP (MS-SSTP), over TLS.
+        Sstp = "sstp",
+        /// AnyConnect's (draft-mavrogiannopoulos-openconnect), over TLS.
+        Anyconnect = "anyconnect",
+        /// SoftEther's own, over TLS.
+        Softether = "softether",
+        /// SOCKS version 5 (RFC 1928).
+        Socks5 = "socks5",
+        /// HTTP's `CONNECT` (RFC 9110 section 9.3.6).
+        HttpProxy = "http-proxy",
+        /// STUN (RFC 8489), over UDP.
+        Stun = "stun",
+        /// Shadowsocks: with ciphers that authenticate, or its edition of 2022 (SIP022).
+        Shadowsocks = "ss",
+        /// A relay or a bridge of Tor's, by its link protocol.
+        Tor = "tor",
+        /// A bridge of Tor's behind obfs4.
+        Obfs4 = "obfs4",
+        /// Trojan: TLS, and a password within it that is not sent.
+        Trojan = "trojan",
+        /// VLESS over TLS, and an identifier within it that is not sent.
+        Vless = "vless",
+    }
+}
+
+named! {
+    /// What a protocol is for.
+    pub enum VpnKind {
+        /// It carries all of a machine's packets.
+        Vpn = "vpn",
+        /// It carries the connections of programs that ask for it.
+        Proxy = "proxy",
+        /// It carries nothing: others find each other by it.
+        Signalling = "signalling",
+    }
+}
+
+named! {
+    /// Whether what a protocol carries can be read on the way.
+    pub enum VpnPayload {
+        /// It cannot: the protocol encrypts it.
+        Encrypted = "encrypted",
+        /// It is as the programs send it.
+        Clear = "clear",
+        /// Both sides agree on it behind the login (PPTP with MPPE).
+        Negotiated = "negotiated",
+        /// There is none.
+        None = "none",
     }
 }
 
@@ -34,6 +89,20 @@ named! {
         HandshakeResponse = "wireguard_response",
         /// `WireGuard`: the cookie that a server under load sends to whoever knows its public key.
         Cookie = "wireguard_cookie",
+        /// Any protocol: the server takes part.
+        Accepted = "accepted",
+        /// Any protocol: the server takes part with those who log in.
+        LoginWanted = "login_wanted",
+        /// Any protocol: the server speaks it, and refuses.
+        Refused = "refused",
+        /// Shadowsocks: data from whom it was asked to connect to, sealed with the password.
+        Relayed = "ss_relayed",
+        /// Tor: the relay's certificates.
+        RelayCertificates = "tor_certificates",
+        /// obfs4: the response that only the holder of the bridge's key can make.
+        BridgeResponse = "obfs4_response",
+        /// Trojan and VLESS: TLS.
+        TlsHandshake = "tls_handshake",
         /// Something that is no answer of the protocol.
         Other = "other",
     }
@@ -63,24 +132,110 @@ named! {
     }
 }
 
+/// What carries a protocol's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VpnCarrier {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
 impl VpnProtocol {
     /// Its node in the tree of mechanisms.
     pub fn node(self) -> &'static str {
         match self {
             Self::OpenvpnUdp | Self::OpenvpnTcp => "openvpn",
-            Self::Ikev2 => "ikev2",
-            Self::Wireguard => "wireguard",
+            Self::HttpProxy => "http_proxy",
+            Self::Shadowsocks => "shadowsocks",
+            _ => self.name(),
         }
     }
 
-    /// Whether it is spoken over TCP.
-    pub fn is_tcp(self) -> bool {
-        self == Self::OpenvpnTcp
+    /// What its messages go over.
+    pub fn carrier(self) -> VpnCarrier {
+        match self {
+            Self::OpenvpnUdp | Self::Ikev2 | Self::Wireguard | Self::Ikev1 | Self::L2tp | Self::Stun => VpnCarrier::Udp,
+            Self::OpenvpnTcp | Self::Pptp | Self::Socks5 | Self::HttpProxy | Self::Shadowsocks | Self::Obfs4 => {
+                VpnCarrier::Tcp
+            }
+            Self::Sstp | Self::Anyconnect | Self::Softether | Self::Tor | Self::Trojan | Self::Vless => VpnCarrier::Tls,
+        }
     }
 
-    /// Whether its servers answer those alone whose keys they know: their silence towards others says nothing.
-    pub fn answers_known_keys_only(self) -> bool {
-        self == Self::Wireguard
+    /// Whether it is spoken over TCP, be it within TLS.
+    pub fn is_tcp(self) -> bool {
+        self.carrier() != VpnCarrier::Udp
+    }
+
+    /// Whether it is spoken within TLS.
+    pub fn is_tls(self) -> bool {
+        self.carrier() == VpnCarrier::Tls
+    }
+
+    /// Whether TLS is a step of its own before its first message. Of Tor's relays, of Trojan and VLESS the handshake is that
+    /// message: the former offer a name that is nobody's, and of the others nothing more is asked.
+    pub fn has_tls_step(self) -> bool {
+        self.is_tls() && !matches!(self, Self::Tor | Self::Trojan | Self::Vless)
+    }
+
+    /// Ports at which its servers are found as a rule: the registered one, and those at which providers offer it besides, since
+    /// few networks close them (vpn reference, sections 1, 3.3 and 5; for IKE RFC 7296 section 2 and RFC 3947 section 4, for L2TP RFC 2661
+    /// section 8.1, for PPTP RFC 2637 section 1.3; SOCKS's and STUN's by IANA). Within TLS it is HTTPS's.
+    pub fn usual_ports(self) -> &'static [u16] {
+        match self {
+            Self::OpenvpnUdp => &[1_194, 443, 53],
+            Self::OpenvpnTcp => &[443, 1_194],
+            Self::Ikev1 | Self::Ikev2 => &[500, 4_500],
+            Self::Wireguard => &[51_820, 443, 53],
+            Self::Pptp => &[1_723],
+            Self::L2tp => &[1_701],
+            Self::Sstp | Self::Anyconnect => &[443],
+            Self::Softether => &[443, 992, 1_194, 5_555],
+            Self::Socks5 => &[1_080],
+            Self::HttpProxy => &[3_128, 8_080],
+            Self::Stun => &[3_478],
+            // Each server has a port of its own.
+            Self::Shadowsocks | Self::Tor | Self::Obfs4 | Self::Trojan | Self::Vless => &[],
+        }
+    }
+
+    /// What it is for.
+    pub fn kind(self) -> VpnKind {
+        match self {
+            Self::Socks5
+            | Self::HttpProxy
+            | Self::Shadowsocks
+            | Self::Tor
+            | Self::Obfs4
+            | Self::Trojan
+            | Self::Vless => VpnKind::Proxy,
+            Self::Stun => VpnKind::Signalling,
+            _ => VpnKind::Vpn,
+        }
+    }
+
+    /// Whether what it carries can be read on the way. L2TP is what is measured: without IPsec.
+    pub fn payload(self) -> VpnPayload {
+        match self {
+            Self::Socks5 | Self::HttpProxy | Self::L2tp => VpnPayload::Clear,
+            Self::Pptp => VpnPayload::Negotiated,
+            Self::Stun => VpnPayload::None,
+            _ => VpnPayload::Encrypted,
+        }
+    }
+
+    /// Why a server in good order can be silent to a first message of ours, if it can: its silence then says nothing.
+    pub fn silence_of_the_living(self) -> Option<&'static str> {
+        match self {
+            Self::Wireguard | Self::Shadowsocks | Self::Obfs4 => {
+                Some("it answers known keys only, and nobody has seen it answer this one")
+            }
+            Self::L2tp => Some("most servers speak L2TP within IPsec alone"),
+            _ => None,
+        }
     }
 }
 
@@ -133,6 +288,28 @@ impl fmt::Debug for ServerKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxies_are_told_from_vpns_and_what_can_be_read_from_what_cannot() {
+        let of = |name| {
+            let protocol = VpnProtocol::from_name(name).unwrap();
+            (protocol.kind().name(), protocol.payload().name(), protocol.carrier())
+        };
+        assert_eq!(of("wireguard"), ("vpn", "encrypted", VpnCarrier::Udp));
+        assert_eq!(of("sstp"), ("vpn", "encrypted", VpnCarrier::Tls));
+        assert_eq!(of("pptp"), ("vpn", "negotiated", VpnCarrier::Tcp));
+        assert_eq!(of("l2tp"), ("vpn", "clear", VpnCarrier::Udp));
+        assert_eq!(of("socks5"), ("proxy", "clear", VpnCarrier::Tcp));
+        assert_eq!(of("http-proxy"), ("proxy", "clear", VpnCarrier::Tcp));
+        assert_eq!(of("stun"), ("signalling", "none", VpnCarrier::Udp));
+    }
+
+    #[test]
+    fn nodes_of_the_tree_are_words_without_hyphens() {
+        for protocol in VpnProtocol::ALL {
+            assert!(protocol.node().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{protocol}");
+        }
+    }
 
     #[test]
     fn a_key_is_44_characters_and_prints_as_it_was_read() {

@@ -4,6 +4,8 @@ use jiff::civil::DateTime;
 
 use crate::model::{MeasurementId, Network, NetworkKind, Origin, Run, RunId, Timestamp, hex, sha256};
 
+use crate::foreign::stable_id;
+
 use super::json::Json;
 use super::oddities::Oddities;
 
@@ -74,17 +76,6 @@ impl Envelope {
         let of = self.origin.uid.clone().unwrap_or_else(|| hex(&self.origin.sha256));
         stable_id(self.started_at.as_millisecond(), &format!("ooni {of} {what}"))
     }
-}
-
-/// A `UUIDv7` (RFC 9562, 5.7) whose random bits come from a text's hash, so that the same text always gives the same.
-fn stable_id(at_ms: i64, text: &str) -> [u8; 16] {
-    let hash = sha256(text.as_bytes());
-    let mut id = [0; 16];
-    id[..6].copy_from_slice(&at_ms.clamp(0, (1 << 48) - 1).to_be_bytes()[2..]);
-    id[6..].copy_from_slice(&hash[..10]);
-    id[6] = 0x70 | (id[6] & 0x0f);
-    id[8] = 0x80 | (id[8] & 0x3f);
-    id
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC, with or without a zone.

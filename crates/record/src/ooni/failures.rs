@@ -10,7 +10,7 @@ use super::json::Json;
 use super::oddities::Oddities;
 
 /// Words that are not our own names, and what they mean.
-pub(super) const WORDS: &[(&str, Failure)] = &[
+pub(crate) const WORDS: &[(&str, Failure)] = &[
     ("address_family_not_supported_error", Failure::AddressFamilyNotSupported),
     ("address_in_use_error", Failure::AddressInUse),
     ("connect_error", Failure::UnknownFailure),
@@ -82,16 +82,16 @@ const PARTS: &[(&str, Failure)] = &[
 
 /// A failure as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     /// In our vocabulary.
-    pub(super) failure: Failure,
+    pub(crate) failure: Failure,
     /// OONI's text, where it says more.
-    pub(super) detail: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 impl Failed {
     /// Whether the peer refused by an alert.
-    pub(super) fn is_alert(&self) -> bool {
+    pub(crate) fn is_alert(&self) -> bool {
         self.detail.as_deref().is_some_and(|detail| detail.contains("remote error: tls:"))
     }
 }
@@ -103,7 +103,7 @@ impl From<Failure> for Failed {
 }
 
 /// Reads a `failure`: null, or (once) `false`, is none.
-pub(super) fn read(value: &Json<'_>, oddities: &mut Oddities) -> Option<Failed> {
+pub(crate) fn read(value: &Json<'_>, oddities: &mut Oddities) -> Option<Failed> {
     match value {
         Json::Null | Json::Flag(false) => None,
         Json::Text(text) if text.trim().is_empty() => None,
@@ -116,9 +116,9 @@ pub(super) fn read(value: &Json<'_>, oddities: &mut Oddities) -> Option<Failed> 
 }
 
 /// What a text means.
-pub(super) fn of(text: &str, oddities: &mut Oddities) -> Failed {
+pub(crate) fn of(text: &str, oddities: &mut Oddities) -> Failed {
     if let Some(failure) = known(text) {
-        return Failed { failure, detail: (failure.name() != text).then(|| text.to_owned()) };
+        return Failed { failure, detail: (!text.ends_with(failure.name())).then(|| text.to_owned()) };
     }
     let detail = Some(text.to_owned());
     if let Some((_, failure)) = PARTS.iter().find(|(part, _)| text.contains(part)) {
@@ -129,6 +129,8 @@ pub(super) fn of(text: &str, oddities: &mut Oddities) -> Failed {
 }
 
 fn known(text: &str) -> Option<Failure> {
+    // Of names that are ours alone, as we export them.
+    let text = text.strip_prefix("unknown_failure: ").filter(|rest| Failure::from_name(rest).is_some()).unwrap_or(text);
     let listed = || WORDS.binary_search_by_key(&text, |(word, _)| *word).ok().map(|place| WORDS[place].1);
     Failure::from_name(text).or_else(listed)
 }

@@ -3,14 +3,14 @@
 //! Facts only: what OONI's tests say of their own (`blocking`, `accessible`, ...) is not taken over; verdicts are computed from the
 //! rows, as for our own. What is odd is counted and listed. Reads one measurement at a time, from its text; knows no file.
 
+mod clock;
 mod control;
 mod envelope;
-mod failures;
+mod export;
+pub(crate) mod failures;
 mod flow;
-mod json;
 mod kinds;
 mod lines;
-mod oddities;
 mod part;
 mod reader;
 mod relays;
@@ -22,34 +22,21 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::database::Import;
+use crate::foreign::{Oddities, Read, Refusal, json, oddities};
 use crate::model::{Endpoint, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Measurement, SignalKind, sha256};
 
-pub use kinds::TESTS;
-pub use oddities::Oddities;
-
 use envelope::Envelope;
+pub use export::write;
 use json::Json;
+pub use kinds::TESTS;
 use part::Part;
 
 /// Addresses that must have taken a connection before they prove the network, where nobody proved who he is: as many as the gate
 /// wants operators.
 const ADDRESSES: usize = 2;
-
-/// One measurement, read.
-#[derive(Clone, Debug)]
-pub struct Read {
-    /// The rows.
-    pub import: Import,
-    /// What was odd about it.
-    pub oddities: Oddities,
-}
-
-/// Why a measurement was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(String);
 
 /// Reads the text of one measurement.
 pub fn read(text: &[u8]) -> Result<Read, Refusal> {
@@ -76,8 +63,10 @@ pub fn read(text: &[u8]) -> Result<Read, Refusal> {
     }
     let envelope = Envelope::read(json, sha256(text), &mut oddities).map_err(Refusal)?;
     let keys = json.get("test_keys");
-    let (parts, signals) = kinds::parts(&envelope, keys, &mut oddities);
-    Ok(Read { import: import(&envelope, parts, signals), oddities })
+    let (parts, mut signals) = kinds::parts(&envelope, keys, &mut oddities);
+    signals.extend(clock::signals(&envelope, &parts));
+    let may_be_kept = !json.get("probe_ip").word().is_some_and(is_of_a_vantage);
+    Ok(Read { import: import(&envelope, parts, signals), oddities, may_be_kept })
 }
 
 fn import(envelope: &Envelope, parts: Vec<Part>, signals: Vec<HealthSignal>) -> Import {
@@ -109,7 +98,12 @@ fn import(envelope: &Envelope, parts: Vec<Part>, signals: Vec<HealthSignal>) -> 
         }
     };
     let measurements = parts.into_iter().map(&mut measurement).collect();
-    Import { run: envelope.run.clone(), check, measurements, origin: envelope.origin.clone() }
+    Import { run: envelope.run.clone(), check, measurements, origin: envelope.origin.clone(), raw: None }
+}
+
+/// Whether an address is one of a vantage's: the oldest tests told it where the user agreed, later ones write loopback's.
+fn is_of_a_vantage(text: &str) -> bool {
+    text.parse().is_ok_and(|ip: IpAddr| !ip.is_loopback() && !ip.is_unspecified())
 }
 
 /// Whether what answered is worth a check: somebody proved who he is, or several addresses took connections.

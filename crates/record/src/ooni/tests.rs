@@ -463,7 +463,7 @@ fn a_hostile_answer_chain_or_input_fits_the_schema() {
     ] {
         let read = took(&measurement(test, &json!(input), &keys));
         assert!(read.oddities.count() > 0, "{test}");
-        assert_eq!(database.insert_imports(&[read.import]).unwrap(), 1, "{test}");
+        assert_eq!(database.insert_imports(&[read.import]).unwrap().measurements, 1, "{test}");
     }
 }
 
@@ -496,4 +496,35 @@ fn a_hostile_number_of_rows_is_cut_with_a_note() {
     let read = took(&measurement("web_connectivity", &json!("https://a.example/"), &keys));
     assert_eq!(read.oddities.iter().filter(|(kind, ..)| *kind == "more rows than are kept").count(), 2);
     assert!(read.import.measurements[0].observations.len() <= 4_000);
+}
+
+#[test]
+fn dates_of_sites_tell_the_clock_and_two_of_one_report_settle_it() {
+    let of = |second: u32, host: &str, headers: Value| {
+        json!({"test_name": "web_connectivity", "measurement_start_time": format!("2026-01-02 05:04:{second:02}"),
+            "test_start_time": "2026-01-02 05:04:00", "report_id": "r", "input": format!("https://{host}/"), "probe_cc": "PK",
+            "probe_asn": "AS64500", "test_keys": {
+                "tls_handshakes": [{"address": "93.184.216.34:443", "server_name": host, "failure": null, "t": 0.5}],
+                "requests": [{"address": "93.184.216.34:443", "t": 1.0, "failure": null,
+                    "request": {"url": format!("https://{host}/")}, "response": {"code": 200, "body": "x", "headers": headers}}]}})
+    };
+    // The clock is two hours ahead; the second answer lay in a cache for a minute.
+    let first = of(1, "a.example", json!({"Date": "Fri, 02 Jan 2026 03:04:02 GMT"}));
+    let second = of(11, "b.example", json!({"Date": "Fri, 02 Jan 2026 03:03:12 GMT", "Age": "60"}));
+    let odd = of(21, "c.example", json!({"Date": "yesterday", "Age": "-1"}));
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("a.sqlite"), folder.path().join("out.sqlite"));
+    let imports: Vec<_> =
+        [first, second, odd].iter().map(|json| read(json.to_string().as_bytes()).unwrap().import).collect();
+    let said = |import: &crate::database::Import| {
+        let signals = import.check.as_ref().unwrap().signals.iter();
+        signals.filter(|signal| signal.kind == SignalKind::Clock).filter_map(|signal| signal.value).collect::<Vec<_>>()
+    };
+    assert_eq!(imports.iter().map(said).collect::<Vec<_>>(), [vec![7_200.0], vec![7_200.0], vec![]]);
+    crate::database::Database::open_or_create(&file).unwrap().insert_imports(&imports).unwrap();
+    let report = crate::merge(&out, &[file], |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let merged = report.inputs[0].outcome.as_ref().unwrap();
+    assert_eq!(merged.clocks.iter().map(|clock| clock.ahead_ms).collect::<Vec<_>>(), [7_200_000]);
+    let witnessed = crate::Reader::open(&out).unwrap().measurement(imports[2].measurements[0].id).unwrap().unwrap();
+    assert_eq!(witnessed.began().to_string(), "2026-01-02T03:04:21.000Z");
 }

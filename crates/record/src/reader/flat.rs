@@ -50,6 +50,8 @@ pub struct Column {
     sql: &'static str,
     /// Whether a name belongs to the vocabulary.
     knows: Option<fn(&str) -> bool>,
+    /// Whether it tells where a server is.
+    tells_where: bool,
 }
 
 /// What the values of a column are; every one may be missing.
@@ -87,11 +89,16 @@ pub enum Cell<'r> {
 }
 
 const fn column(name: &'static str, kind: Kind, sql: &'static str) -> Column {
-    Column { name, kind, sql, knows: None }
+    Column { name, kind, sql, knows: None, tells_where: false }
+}
+
+/// A column that tells where a server is: nothing stands there for servers of tunnels, whose whereabouts serve whoever wants to block them.
+const fn place(name: &'static str, kind: Kind, sql: &'static str) -> Column {
+    Column { name, kind, sql, knows: None, tells_where: true }
 }
 
 const fn name(name: &'static str, sql: &'static str, knows: fn(&str) -> bool) -> Column {
-    Column { name, kind: Kind::Text, sql, knows: Some(knows) }
+    Column { name, kind: Kind::Text, sql, knows: Some(knows), tells_where: false }
 }
 
 macro_rules! knows {
@@ -111,9 +118,9 @@ pub static MEASUREMENTS: Flat = Flat {
         column("started_at", Kind::Time, "m.started_at"),
         column("offset_ms", Kind::Real, "m.offset_ms"),
         column("duration_ms", Kind::Real, "m.duration_ms"),
-        column("target", Kind::Text, "t.name"),
-        column("input", Kind::Text, "t.input"),
-        column("endpoint", Kind::Text, "t.endpoint"),
+        place("target", Kind::Text, "t.name"),
+        place("input", Kind::Text, "t.input"),
+        place("endpoint", Kind::Text, "t.endpoint"),
         column("category", Kind::Text, "t.category"),
         column("list", Kind::Text, "t.list"),
         name("availability", "t.availability", knows!(Availability)),
@@ -136,7 +143,7 @@ pub static OBSERVATIONS: Flat = Flat {
         column("measurement", Kind::Id, "m.id"),
         column("seq", Kind::Integer, "d.seq"),
         column("started_at", Kind::Time, "m.started_at"),
-        column("target", Kind::Text, "t.name"),
+        place("target", Kind::Text, "t.name"),
         column("asn", Kind::Integer, "n.asn"),
         column("country", Kind::Text, "n.country"),
         column("hop", Kind::Integer, "d.hop"),
@@ -147,27 +154,27 @@ pub static OBSERVATIONS: Flat = Flat {
         column("t_ms", Kind::Real, "d.t_ms"),
         name("failure", "d.failure", knows!(Failure)),
         name("not_run", "d.not_run", knows!(NotRun)),
-        column("address", Kind::Text, "d.address"),
+        place("address", Kind::Text, "d.address"),
         column("port", Kind::Integer, "d.port"),
         column("ttl", Kind::Integer, "d.ttl"),
         name("dns_engine", "d.dns_engine", knows!(Engine)),
         column("dns_resolver", Kind::Text, "d.dns_resolver"),
-        column("dns_hostname", Kind::Text, "d.dns_hostname"),
+        place("dns_hostname", Kind::Text, "d.dns_hostname"),
         name("dns_query_type", "d.dns_query_type", knows!(QueryType)),
         column("dns_rcode", Kind::Integer, "d.dns_rcode"),
         column("dns_replies", Kind::Integer, "d.dns_replies"),
-        column("tls_sni", Kind::Text, "d.tls_sni"),
+        place("tls_sni", Kind::Text, "d.tls_sni"),
         column("tls_version", Kind::Text, "d.tls_version"),
         column("tls_cipher_suite", Kind::Text, "d.tls_cipher_suite"),
         column("tls_alpn", Kind::Text, "d.tls_alpn"),
         column("tls_bytes_received", Kind::Integer, "d.tls_bytes_received"),
         name("tls_first_bytes", "d.tls_first_bytes", knows!(FirstBytes)),
-        column("http_url", Kind::Text, "d.http_url"),
+        place("http_url", Kind::Text, "d.http_url"),
         column("http_protocol", Kind::Text, "d.http_protocol"),
         column("http_status", Kind::Integer, "d.http_status"),
         column("http_body_length", Kind::Integer, "d.http_body_length"),
         column("http_body_truncated", Kind::Flag, "d.http_body_truncated"),
-        column("http_title", Kind::Text, "d.http_title"),
+        place("http_title", Kind::Text, "d.http_title"),
         column("http_head_ms", Kind::Integer, "d.http_head_ms"),
         name("vpn_protocol", "d.vpn_protocol", knows!(VpnProtocol)),
         column("vpn_bytes_received", Kind::Integer, "d.vpn_bytes_received"),
@@ -187,15 +194,15 @@ pub static DNS_ANSWERS: Flat = Flat {
         column("seq", Kind::Integer, "d.seq"),
         column("position", Kind::Integer, "d.position"),
         column("started_at", Kind::Time, "m.started_at"),
-        column("target", Kind::Text, "t.name"),
+        place("target", Kind::Text, "t.name"),
         column("asn", Kind::Integer, "n.asn"),
         column("country", Kind::Text, "n.country"),
         column("reply", Kind::Integer, "d.reply"),
         column("rcode", Kind::Integer, "d.rcode"),
         column("after_ms", Kind::Integer, "d.after_ms"),
         column("ttl", Kind::Integer, "d.ttl"),
-        column("address", Kind::Text, "d.address"),
-        column("cname", Kind::Text, "d.cname"),
+        place("address", Kind::Text, "d.address"),
+        place("cname", Kind::Text, "d.cname"),
     ],
 };
 
@@ -233,11 +240,13 @@ impl Flat {
     fn select(&self, wanted: &[usize], scope: &Scope, conditions: &Conditions) -> String {
         let uses = |alias: &str| wanted.iter().any(|&column| self.columns[column].sql.starts_with(alias));
         let mut sql = String::from("SELECT m.id");
-        for &column in wanted {
-            let _ = write!(sql, ", {}", self.columns[column].sql);
+        for column in wanted.iter().map(|&column| &self.columns[column]) {
+            let value = if column.tells_where { withheld(column.sql) } else { column.sql.to_owned() };
+            let _ = write!(sql, ", {value}");
         }
         let _ = write!(sql, " FROM {} m", self.sliced.table());
-        if uses("t.") || scope.asks_for_targets() {
+        let tells_where = wanted.iter().any(|&column| self.columns[column].tells_where);
+        if uses("t.") || tells_where || scope.asks_for_targets() {
             sql.push_str(" CROSS JOIN targets t ON t.id = m.target");
         }
         if uses("n.") || scope.asks_for_networks() {
@@ -254,6 +263,14 @@ impl Flat {
         let _ = write!(sql, " {} ORDER BY {order}", conditions.clause());
         sql
     }
+}
+
+/// The value, but for tunnels; of their names those that are no address themselves.
+fn withheld(sql: &str) -> String {
+    let schemes: Vec<String> = VpnProtocol::ALL.iter().map(|protocol| format!("'{}'", protocol.name())).collect();
+    let is_tunnel = format!("substr(t.endpoint, 1, instr(t.endpoint, '://') - 1) IN ({})", schemes.join(", "));
+    let tells = if sql == "t.name" { "instr(t.name, '://') > 0" } else { "1" };
+    format!("CASE WHEN {tells} AND {is_tunnel} THEN NULL ELSE {sql} END")
 }
 
 impl Reader {

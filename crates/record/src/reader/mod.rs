@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Params, Row, Transaction};
 
+use crate::clock::{self, WrongClock};
 use crate::error::RecordError;
 use crate::model::{
     Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, Origin, PaceMark, Purpose, Run,
@@ -95,6 +96,11 @@ impl Reader {
         self.list(&SELECTS.pace_marks, [run.as_bytes()], rows::pace_mark)
     }
 
+    /// Whether a run's clock was wrong, and by how much, by all that was said in it.
+    pub fn wrong_clock(&self, run: RunId) -> Result<Option<WrongClock>, RecordError> {
+        self.source.sqlite(|connection| clock::of_run(connection, "main", run))
+    }
+
     /// All checks of a run, canaries included, by their start.
     pub fn health_checks(&self, run: RunId) -> Result<Vec<HealthCheck>, RecordError> {
         let mut checks = Vec::new();
@@ -103,6 +109,15 @@ impl Reader {
             Ok(())
         })?;
         Ok(checks)
+    }
+
+    /// Whether any measurement went to a tunnel.
+    pub fn has_tunnels(&self) -> Result<bool, RecordError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM observations WHERE vpn_protocol IS NOT NULL)";
+        let found = self.list(sql, (), |_, row| {
+            row.get::<_, bool>(0).map_err(|error| RecordError::from_sqlite(self.file(), error))
+        })?;
+        Ok(found.first().copied().unwrap_or(false))
     }
 
     /// How many measurements a filter finds.
@@ -322,7 +337,7 @@ impl Reader {
         self.list(select, [key], read)?.pop().ok_or_else(dangling)
     }
 
-    fn list<T>(
+    pub(crate) fn list<T>(
         &self,
         select: &str,
         key: impl Params,
@@ -337,7 +352,7 @@ impl Reader {
     }
 
     /// Every row of a statement, until the visitor gives `false`.
-    fn each(
+    pub(crate) fn each(
         &self,
         select: &str,
         key: impl Params,

@@ -27,13 +27,15 @@ pub(super) struct RunHealth<'r> {
     by_end: Vec<usize>,
     longest_ms: f64,
     marks: Vec<PaceMark>,
+    clock_ms: Option<i64>,
     at_hand: VecDeque<HealthCheck>,
 }
 
 impl<'r> RunHealth<'r> {
     pub(super) fn load(reader: &'r Reader, run: RunId) -> Result<Self, RecordError> {
-        let mut by_start = Vec::new();
+        let (mut by_start, mut is_import) = (Vec::new(), false);
         reader.each_check(run, |check| {
+            is_import |= check.reason == HealthReason::Import;
             if check.reason != HealthReason::Canary {
                 by_start.push(Span { id: check.id, from_ms: check.offset_ms, to_ms: check.end_ms() });
             }
@@ -42,7 +44,9 @@ impl<'r> RunHealth<'r> {
         let mut by_end: Vec<usize> = (0..by_start.len()).collect();
         by_end.sort_by(|&a, &b| by_start[a].to_ms.total_cmp(&by_start[b].to_ms));
         let longest_ms = by_start.iter().map(|span| span.to_ms - span.from_ms).fold(0.0, f64::max);
-        Ok(Self { reader, run, by_start, by_end, longest_ms, marks: reader.pace_marks(run)?, at_hand: VecDeque::new() })
+        let clock = if is_import { reader.wrong_clock(run)? } else { None };
+        let (marks, clock_ms) = (reader.pace_marks(run)?, clock.map(|clock| clock.ahead_ms));
+        Ok(Self { reader, run, by_start, by_end, longest_ms, marks, clock_ms, at_hand: VecDeque::new() })
     }
 
     /// The checks around a measurement of this run.
@@ -61,6 +65,7 @@ impl<'r> RunHealth<'r> {
             after: after.map(|id| self.check(id)).transpose()?,
             during: during.into_iter().map(|id| self.check(id)).collect::<Result<_, _>>()?,
             overloaded: self.marks.iter().any(|mark| mark.from_ms <= to_ms && mark.to_ms >= from_ms),
+            run_clock_ms: self.clock_ms,
         })
     }
 

@@ -6,8 +6,8 @@ use super::{APPLICATION_ID, MIGRATIONS, Migration};
 use crate::failure::Failure;
 use crate::insert::operation_name;
 use crate::model::{
-    Availability, Engine, Family, FirstBytes, HealthReason, NetworkKind, NotRun, Purpose, QueryType, RunEnd,
-    SignalKind, Step, VpnAnswer, VpnKey, VpnProof, VpnProtocol,
+    Availability, Engine, Family, FirstBytes, HealthReason, IntakeKind, NetworkKind, NotRun, Purpose, QueryType,
+    RunEnd, SeriesKind, SignalKind, Step, VpnAnswer, VpnKey, VpnProof, VpnProtocol,
 };
 
 const HEAD: &str = "\
@@ -60,7 +60,7 @@ pub fn data_format() -> String {
 
 /// Columns that hold names of a closed vocabulary, and those names as of now. A frozen migration cannot list them, since
 /// vocabularies grow without a change of the format.
-fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 18] {
+fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 20] {
     let not_run: Vec<_> = NotRun::ALL.iter().map(|value| value.name()).collect();
     [
         ("run_ends", "reason", RunEnd::ALL.iter().map(|value| value.name()).collect()),
@@ -81,6 +81,8 @@ fn vocabularies() -> [(&'static str, &'static str, Vec<&'static str>); 18] {
         ("health_signals", "kind", SignalKind::ALL.iter().map(|value| value.name()).collect()),
         ("health_signals", "family", Family::ALL.iter().map(|value| value.name()).collect()),
         ("health_signals", "not_run", not_run),
+        ("feed_series", "kind", SeriesKind::ALL.iter().map(|value| value.name()).collect()),
+        ("intakes", "kind", IntakeKind::ALL.iter().map(|value| value.name()).collect()),
     ]
 }
 

@@ -30,6 +30,11 @@ pub const MIGRATIONS: &[Migration] = &[
         summary: "2026-11: observations have a time to live, columns for tunnels, and when a response came; answers say whether they \
                   carried an OPT record and kept the case of the name; imports have an origin.",
     },
+    Migration {
+        sql: include_str!("0003.sql"),
+        summary: "2026-11: feeds of others (series, values, announcements); the ledger of merges and imports; texts of imported \
+                  measurements.",
+    },
 ];
 
 /// The newest format that this version writes.

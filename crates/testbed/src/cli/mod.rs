@@ -5,6 +5,7 @@
 
 mod benchmark;
 mod inside;
+mod replay;
 mod run;
 
 use std::num::NonZeroUsize;
@@ -50,6 +51,8 @@ enum Command {
     Run(Run),
     /// Run all scenarios, score the verdicts and report (minutes; with variations, hours)
     Benchmark(benchmark::Benchmark),
+    /// Replay a night with several providers on several networks, and show what the analyzer says of it
+    Replay(replay::Replay),
     /// Name the scenarios
     List,
     /// Open a shell where the client of a scenario is
@@ -144,6 +147,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Command::Benchmark(benchmark) => or_obstacle(|| benchmark.run(&folder)),
         Command::Scale { sizes, folder } => run::scale(&sizes, &folder),
+        Command::Replay(replay) => or_obstacle(|| replay.run(&folder)),
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell(shell) => or_obstacle(|| {
             let scenario = Scenario::find(&shell.scenario, &folder)?;

@@ -223,6 +223,8 @@ pub(super) enum Part {
     Local,
     /// A thousand targets at the end of a path of 50 ms.
     Path,
+    /// Two hundred tunnels' servers, half of them dead.
+    Vpn,
 }
 
 impl Part {
@@ -233,6 +235,7 @@ impl Part {
             Self::Router => speed::router::figures(),
             Self::Local => speed::local::figures(probe),
             Self::Path => speed::path::figures(probe),
+            Self::Vpn => speed::vpn::figures(probe),
         }
     }
 

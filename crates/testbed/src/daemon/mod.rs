@@ -3,7 +3,9 @@
 pub mod caddy;
 pub mod nginx;
 pub mod odd;
+pub mod proxy;
 pub mod quic;
+pub mod tunnels;
 pub mod unbound;
 pub mod vpn;
 
@@ -25,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The pause between two looks at a daemon that does not answer yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// How long a daemon that is told to stop may take; `SoftEther`'s never does.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// How long an answer may take on the daemon's own host.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -88,6 +93,11 @@ impl Drop for Daemon {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
+        let deadline = Instant::now() + FAREWELL;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

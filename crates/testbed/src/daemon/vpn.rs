@@ -1,16 +1,18 @@
-//! VPN servers abroad: `OpenVPN`, `WireGuard` (in user space) and `IKEv2`, all at [`ADDRESS`], at their usual ports.
+//! VPN servers abroad: `OpenVPN`, `WireGuard` (in user space) and IKE, all at [`ADDRESS`], at their usual ports. Others, and proxies, are
+//! in [`tunnels`].
 //!
 //! Keys are no secrets here: scenarios and clients have to know them.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Daemon, Endpoint};
+use super::{Daemon, Endpoint, proxy, tunnels};
 use crate::certificates::Identity;
 use crate::netns::Namespace;
-use crate::scenario::Vpn;
+use crate::scenario::{Provider, Vpn};
 
 /// Where all of them are: an address of a hosting company.
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(146, 70, 12, 4));
@@ -25,12 +27,36 @@ pub const IKE_PORT: u16 = 500;
 
 /// The private key of the `WireGuard` server: 32 octets 0x11.
 pub const WIREGUARD_SERVER_KEY: &str = "ERERERERERERERERERERERERERERERERERERERERERE=";
-/// The private key of the one client that it knows: 32 octets 0x22.
-pub const WIREGUARD_CLIENT_KEY: &str = "IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI=";
+/// The public key that belongs to it.
+pub const WIREGUARD_PUBLIC_KEY: &str = "e06Qm75//kTEZaIgA31gjuNYl9Me+XLwf3SJLLD3PxM=";
+/// The private keys of the clients that it knows, one for each of the first vantages: 32 octets 0x22, 0x71, 0x72,
+/// 0x73 (0x33 is the key that scenarios have for one that it does not know).
+pub const WIREGUARD_CLIENT_KEYS: [&str; 4] = [
+    "IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI=",
+    "cXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXE=",
+    "cnJycnJycnJycnJycnJycnJycnJycnJycnJycnJycnI=",
+    "c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=",
+];
+/// The last octet of the first client's address within the tunnel; the next have the next.
+pub const WIREGUARD_FIRST_CLIENT: usize = 2;
 
 /// The static key of `OpenVPN`'s servers with tls-auth and tls-crypt, and a server's and a client's of tls-crypt-v2.
 const STATIC_KEY: &str = include_str!("../../keys/static.key");
 const SERVER_V2_KEY: &str = include_str!("../../keys/tls-crypt-v2-server.key");
+
+/// Whose servers: where they are, and the number that keeps their devices and networks apart from those of others.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose {
+    /// Their address.
+    pub address: IpAddr,
+    /// 0 for those that are nobody's.
+    pub number: u8,
+}
+
+impl Whose {
+    /// The servers at [`ADDRESS`].
+    pub const NOBODY: Self = Self { address: ADDRESS, number: 0 };
+}
 
 /// One of `OpenVPN`'s servers: over what, at which port, and with which static key.
 struct Openvpn {
@@ -56,6 +82,7 @@ impl Openvpn {
         let next = |number| OPENVPN_PORT + number;
         Some(match vpn {
             Vpn::OpenvpnUdp => Self::new("udp", OPENVPN_PORT, Without),
+            Vpn::OpenvpnUdp443 => Self::new("udp", 443, Without),
             Vpn::OpenvpnTlsAuthSha1 => Self::new("udp", next(1), TlsAuth("SHA1")),
             Vpn::OpenvpnTlsAuthSha256 => Self::new("udp", next(2), TlsAuth("SHA256")),
             Vpn::OpenvpnTlsAuthSha512 => Self::new("udp", next(3), TlsAuth("SHA512")),
@@ -64,17 +91,30 @@ impl Openvpn {
             Vpn::OpenvpnTcp => Self::new("tcp-server", OPENVPN_PORT, Without),
             Vpn::OpenvpnTcpTlsAuthSha512 => Self::new("tcp-server", next(3), TlsAuth("SHA512")),
             Vpn::OpenvpnTcpTlsCrypt => Self::new("tcp-server", next(4), TlsCrypt),
-            Vpn::Wireguard | Vpn::Ikev2 => return None,
+            _ => return None,
         })
     }
 
-    fn start(&self, namespace: &Namespace, folder: &Path, roots: &Path, identity: &Identity) -> Result<Daemon> {
+    fn start(
+        &self,
+        whose: Whose,
+        namespace: &Namespace,
+        folder: &Path,
+        roots: &Path,
+        identity: &Identity,
+    ) -> Result<Daemon> {
         let is_udp = self.protocol == "udp";
-        let network = self.port - OPENVPN_PORT + if is_udp { 10 } else { 30 };
+        let network = self.port.checked_sub(OPENVPN_PORT).unwrap_or(15) + if is_udp { 10 } else { 30 };
         let mut command = namespace.command("openvpn");
         command.args(["--mode", "server", "--tls-server", "--dev", "tun", "--topology", "subnet", "--dh", "none"]);
-        command.args(["--server", &format!("10.8.{network}.0"), "255.255.255.0", "--proto", self.protocol]);
-        command.args(["--duplicate-cn", "--local", &ADDRESS.to_string(), "--port", &self.port.to_string()]);
+        command.args([
+            "--server",
+            &format!("10.{}.{network}.0", 8 + whose.number),
+            "255.255.255.0",
+            "--proto",
+            self.protocol,
+        ]);
+        command.args(["--duplicate-cn", "--local", &whose.address.to_string(), "--port", &self.port.to_string()]);
         command.arg("--ca").arg(roots).arg("--cert").arg(&identity.certificate).arg("--key").arg(&identity.key);
         let file = folder.join("static.key");
         std::fs::write(&file, if matches!(self.key, StaticKey::TlsCryptV2) { SERVER_V2_KEY } else { STATIC_KEY })?;
@@ -84,35 +124,71 @@ impl Openvpn {
             StaticKey::TlsCrypt => _ = command.arg("--tls-crypt").arg(&file),
             StaticKey::TlsCryptV2 => _ = command.arg("--tls-crypt-v2").arg(&file),
         }
-        let tcp = Endpoint::Tcp(SocketAddr::new(ADDRESS, self.port));
+        let tcp = Endpoint::Tcp(SocketAddr::new(whose.address, self.port));
         Daemon::start(namespace, command, folder, vec![if is_udp { Endpoint::Udp(self.port) } else { tcp }])
     }
 }
 
-/// Starts one of them in `namespace`, with its files in `folder`.
-pub fn start(vpn: Vpn, namespace: &Namespace, folder: &Path, roots: &Path, identity: &Identity) -> Result<Daemon> {
+/// Starts one of them in `namespace`, with its files in `folder`. One of IKE's in a namespace is enough: it answers at every
+/// address there.
+pub fn start(
+    vpn: Vpn,
+    whose: Whose,
+    namespace: &Namespace,
+    folder: &Path,
+    roots: &Path,
+    identity: &Identity,
+) -> Result<Daemon> {
     std::fs::create_dir_all(folder)?;
     match Openvpn::of(vpn) {
-        Some(openvpn) => openvpn.start(namespace, folder, roots, identity),
-        None if vpn == Vpn::Wireguard => wireguard(namespace, folder),
-        None => ike(namespace, folder),
+        Some(openvpn) => openvpn.start(whose, namespace, folder, roots, identity),
+        None if vpn == Vpn::Wireguard => wireguard(whose, namespace, folder),
+        None if vpn == Vpn::Ikev2 => ike(namespace, folder),
+        None => proxy::start(vpn, namespace, folder, identity)
+            .unwrap_or_else(|| tunnels::start(vpn, namespace, folder, identity)),
     }
 }
 
-fn wireguard(namespace: &Namespace, folder: &Path) -> Result<Daemon> {
+/// What a provider's servers are called in inputs of the probe, each by its role; `number` is that of [`Whose`]. Only servers that
+/// need no static key.
+pub fn urls(provider: &Provider, number: u8) -> Vec<(&'static str, String)> {
+    let address = provider.address;
+    let url = |vpn: &Vpn| {
+        Some(match vpn {
+            Vpn::OpenvpnUdp => ("openvpn-udp", format!("openvpn+udp://{address}:{OPENVPN_PORT}")),
+            Vpn::OpenvpnTcp => ("openvpn-tcp", format!("openvpn+tcp://{address}:{OPENVPN_PORT}")),
+            Vpn::Ikev2 => ("ikev2", format!("ikev2://{address}:{IKE_PORT}")),
+            Vpn::Wireguard => {
+                let port = WIREGUARD_PORT + u16::from(number);
+                ("wireguard", format!("wireguard://{address}:{port}?pubkey={WIREGUARD_PUBLIC_KEY}"))
+            }
+            _ => return None,
+        })
+    };
+    provider.vpn.iter().filter_map(url).collect()
+}
+
+fn wireguard(Whose { number, .. }: Whose, namespace: &Namespace, folder: &Path) -> Result<Daemon> {
     std::fs::write(folder.join("server.key"), WIREGUARD_SERVER_KEY)?;
-    std::fs::write(folder.join("client.key"), WIREGUARD_CLIENT_KEY)?;
+    let mut peers = String::new();
+    for (key, client) in WIREGUARD_CLIENT_KEYS.iter().zip(WIREGUARD_FIRST_CLIENT..) {
+        let file = if client == WIREGUARD_FIRST_CLIENT { "client.key".into() } else { format!("client-{client}.key") };
+        std::fs::write(folder.join(&file), key)?;
+        let address = format!("10.{}.0.{client}/32", 99 + number);
+        let _ = write!(peers, " peer $(wg pubkey <{file}) allowed-ips {address}");
+    }
+    let port = WIREGUARD_PORT + u16::from(number);
     // The device is there a moment after the program has started; until then `wg` knows of none.
     let script = format!(
-        "(until wg show wg0 >/dev/null 2>&1; do sleep 0.02; done; \
-         wg set wg0 private-key server.key listen-port {WIREGUARD_PORT} \
-         peer $(wg pubkey <client.key) allowed-ips 10.99.0.2/32; \
-         ip address add 10.99.0.1/24 dev wg0; ip link set wg0 up) & \
-         WG_PROCESS_FOREGROUND=1 exec wireguard-go wg0"
+        "(until wg show wg{number} >/dev/null 2>&1; do sleep 0.02; done; \
+         wg set wg{number} private-key server.key listen-port {port}{peers}; \
+         ip address add 10.{}.0.1/24 dev wg{number}; ip link set wg{number} up) & \
+         WG_PROCESS_FOREGROUND=1 exec wireguard-go wg{number}",
+        99 + number
     );
     let mut command = namespace.command("sh");
     command.args(["-c", &script]).current_dir(folder);
-    Daemon::start(namespace, command, folder, vec![Endpoint::Udp(WIREGUARD_PORT)])
+    Daemon::start(namespace, command, folder, vec![Endpoint::Udp(port)])
 }
 
 /// It has no connection configured: it answers every first message all the same (RFC 7296 section 1.2).

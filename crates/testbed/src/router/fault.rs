@@ -71,7 +71,7 @@ impl Fault {
 
     /// Whether it is a fault of hosts, which everybody meets, and not one of the country's lines.
     pub fn is_of_hosts(&self) -> bool {
-        matches!(self.broken, Broken::AddressDead { .. } | Broken::AddressRefuses { .. })
+        matches!(self.broken, Broken::AddressDead { .. } | Broken::AddressRefuses { .. } | Broken::FewAnswered { .. })
     }
 
     /// Its effect on one packet.
@@ -81,7 +81,10 @@ impl Fault {
         match &self.broken {
             Broken::GatewayDown => lost_if(passage.touches(Place::Access)),
             Broken::UpstreamDead => lost_if(passage.from != Place::Isp && passage.to != Place::Isp),
-            Broken::AbroadDead => lost_if(passage.touches(Place::Abroad)),
+            Broken::AbroadDead { copies } => {
+                let has_copy = copies.contains(&packet.source) || copies.contains(&packet.destination);
+                lost_if(passage.touches(Place::Abroad) && !has_copy)
+            }
             Broken::ResolverDead => lost_if(passage.from == Place::Isp && is_dns_answer(packet)),
             Broken::ResolverSlow { delay_ms } if passage.from == Place::Isp && is_dns_answer(packet) => {
                 Effect::Late(Duration::from_millis(*delay_ms))
@@ -96,6 +99,13 @@ impl Fault {
             Broken::CaptivePortal => at_portal(packet, passage),
             Broken::AddressDead { addresses } => lost_if(addresses.contains(&packet.destination)),
             Broken::AddressRefuses { addresses } if addresses.contains(&packet.destination) => Effect::Refused,
+            Broken::UdpDead => {
+                lost_if(is_udp(packet) && passage.touches(Place::Access) && !passage.touches(Place::Isp))
+            }
+            Broken::FewAnswered { address, port, every_ms } => {
+                let (address, port, every) = (*address, *port, Duration::from_millis(*every_ms));
+                lost_if(packet.destination == address && !self.is_answered(packet, port, every, passage.now))
+            }
             Broken::MtuBlackHole { bytes } => lost_if(passage.touches(Place::Abroad) && passage.length > *bytes),
             Broken::Loss { share } => lost_if(passage.touches(Place::Access) && self.chance() < *share),
             Broken::BrokenIpv6 => lost_if(packet.source.is_ipv6() && passage.touches(Place::Access)),
@@ -123,6 +133,19 @@ impl Fault {
         queued(free, passage.length, rate_kbit, passage.now).map_or(Effect::Lost, |wait| Effect::Late(wait + delay))
     }
 
+    /// Whether a server that opens a flow now and then takes this packet: of a flow that it knows, or the first for long enough.
+    fn is_answered(&mut self, packet: &Packet<'_>, port: u16, every: Duration, now: Instant) -> bool {
+        let Some((source, destination)) = ports(packet).filter(|(_, to)| *to == port) else { return true };
+        let key = (packet.source, source, packet.destination, destination);
+        let last = self.flows.values().max();
+        let takes =
+            self.flows.contains_key(&key) || last.is_none_or(|last| now.saturating_duration_since(*last) >= every);
+        if takes {
+            self.flows.entry(key).or_insert(now);
+        }
+        takes
+    }
+
     fn has_room(&mut self, packet: &Packet<'_>, passage: Passage, most: usize) -> bool {
         let Some((source, destination)) = ports(packet) else { return true };
         let key = if passage.from == Place::Access {
@@ -138,6 +161,10 @@ impl Fault {
         }
         room
     }
+}
+
+fn is_udp(packet: &Packet<'_>) -> bool {
+    matches!(packet.transport, Transport::Udp { .. })
 }
 
 fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
@@ -215,6 +242,27 @@ mod tests {
             [Effect::None, Effect::None, Effect::Lost, Effect::None]
         );
         assert_eq!(send(3, 60), Effect::None, "idle flows are forgotten");
+    }
+
+    #[test]
+    fn where_udp_is_dead_the_isp_s_own_servers_are_reached_by_it() {
+        assert_eq!(effect(&Broken::UdpDead, "8.8.8.8", Place::Access, Place::Abroad), Effect::Lost);
+        assert_eq!(effect(&Broken::UdpDead, "100.64.0.53", Place::Access, Place::Isp), Effect::None);
+        assert_eq!(effect(&Broken::UdpDead, "8.8.8.8", Place::Abroad, Place::Abroad), Effect::None);
+    }
+
+    #[test]
+    fn a_host_that_answers_few_takes_new_flows_at_its_rate_and_known_ones_always() {
+        let address = "146.70.12.4".parse().unwrap();
+        let mut few = Fault::new(&Broken::FewAnswered { address, port: 500, every_ms: 5_000 }, 1);
+        let start = Instant::now();
+        let mut send = |source, port, after| {
+            let now = start + Duration::from_secs(after);
+            let passage = Passage { from: Place::Access, to: Place::Abroad, length: 100, now };
+            few.effect(&datagram("146.70.12.4", (source, port)), passage)
+        };
+        assert_eq!([send(1, 500, 0), send(2, 500, 1), send(1, 500, 2)], [Effect::None, Effect::Lost, Effect::None]);
+        assert_eq!([send(2, 500, 5), send(3, 4_500, 5)], [Effect::None, Effect::None]);
     }
 
     #[test]

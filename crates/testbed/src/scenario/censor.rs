@@ -38,6 +38,9 @@ pub struct Censor {
     /// What it goes on doing for a while after it has acted.
     #[serde(default)]
     pub residual: Option<Residual>,
+    /// It knows a flow by the client's first packet with data, and never looks again.
+    #[serde(default)]
+    pub first_packet: bool,
     /// It sees copies of packets: it can answer, and cannot hold anything up.
     #[serde(default)]
     pub on_path: bool,
@@ -210,6 +213,8 @@ pub enum Match {
     },
     /// `OpenVPN` by its opcode (UDP, and TCP with its length prefix).
     Openvpn,
+    /// The server's answer to that alone, over UDP: its reset.
+    OpenvpnResponse,
     /// What an `OpenVPN` client sends once it was answered: TLS in `P_CONTROL_V1`.
     OpenvpnControl,
     /// `WireGuard` by message type and size.
@@ -220,6 +225,25 @@ pub enum Match {
     WireguardData,
     /// `IKEv2` by its header (UDP 500, and 4500 behind the non-ESP marker).
     Ikev2,
+    /// The server's answer to that alone.
+    Ikev2Response,
+    /// First payloads that have these octets at this place: as filters know protocols that have no rule of their own here.
+    Payload {
+        /// The octets, two hexadecimal digits each.
+        hex: Octets,
+        /// How many octets come before them.
+        #[serde(default)]
+        at: usize,
+        /// Only over this protocol.
+        #[serde(default)]
+        protocol: Option<Protocol>,
+        /// Server ports.
+        #[serde(default)]
+        ports: Vec<u16>,
+        /// It is about what servers send over UDP, and not about what clients do.
+        #[serde(default)]
+        answers: bool,
+    },
     /// First payloads that look like noise: the rules of Wu et al. 2023, "How the Great Firewall of China Detects and
     /// Blocks Fully Encrypted Traffic".
     FullyEncrypted,
@@ -232,6 +256,22 @@ pub enum Match {
         #[serde(default)]
         destinations: Vec<IpAddr>,
     },
+}
+
+/// Octets, written as hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Octets(pub Vec<u8>);
+
+impl TryFrom<String> for Octets {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let pair = |at: usize| text.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let octets: Option<Vec<u8>> = (0..text.len()).step_by(2).map(pair).collect();
+        let octets = octets.filter(|octets| !octets.is_empty()).map(Self);
+        octets.ok_or_else(|| format!("{text:?} is no row of pairs of hexadecimal digits"))
+    }
 }
 
 fn yes() -> bool {

@@ -49,7 +49,11 @@ pub enum Broken {
     /// The ISP has lost its way to everything but its own servers. Its resolver answers out of its cache.
     UpstreamDead,
     /// Nothing abroad can be reached; servers in the country can.
-    AbroadDead,
+    AbroadDead {
+        /// Addresses that answer all the same, from copies in the country (anycast).
+        #[serde(default)]
+        copies: Vec<IpAddr>,
+    },
     /// A cable is cut: packets to and from abroad take another way.
     CableCut {
         /// Milliseconds more, each way.
@@ -73,6 +77,17 @@ pub enum Broken {
     NatExhausted {
         /// Flows that it can remember.
         flows: usize,
+    },
+    /// No datagram leaves the client's network, or comes back, but to and from the ISP's own servers: a firewall that knows TCP only.
+    UdpDead,
+    /// A host that answers new flows to a port at a rate and no faster: the first packets of others vanish.
+    FewAnswered {
+        /// The host.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+        /// Milliseconds between two that are answered.
+        every_ms: u64,
     },
     /// Packets longer than this vanish on the way abroad, without a word.
     MtuBlackHole {

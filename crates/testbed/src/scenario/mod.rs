@@ -8,6 +8,7 @@ pub mod fault;
 pub mod site;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +58,9 @@ pub struct Scenario {
     /// VPN servers abroad that run in this world.
     #[serde(default)]
     pub vpn: Vec<Vpn>,
+    /// Providers of tunnels abroad, each with servers of its own.
+    #[serde(default)]
+    pub provider: Vec<Provider>,
     /// The sites beside the controls.
     #[serde(default)]
     pub site: Vec<Site>,
@@ -72,12 +76,17 @@ pub struct Scenario {
     /// Further arguments of the probe.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// The text of the file that the probe is given with `--vpn-keys`.
+    /// The text of the file that the probe is given with `--vpn-keys`; `{client-key}` and `{client}` stand for a vantage's own
+    /// `WireGuard` key and for the last octet of its address within the tunnel.
     #[serde(default)]
     pub vpn_keys: Option<String>,
     /// Whether a helper runs abroad and the probe is told of it.
     #[serde(default = "yes")]
     pub helper: bool,
+    /// By phase, what `analyzer verdicts --by service` finds on each network (`testbed replay`): patterns, each with its protocol
+    /// or its provider behind it. Where it is given, each phase has databases of its own.
+    #[serde(default)]
+    pub together: BTreeMap<String, Vec<String>>,
     /// Why the probe is wrong here today, if it is known to be. When it no longer is, this has to go.
     #[serde(default)]
     pub known_wrong: Option<String>,
@@ -205,12 +214,13 @@ pub enum ResolverMode {
     Recursive,
 }
 
-/// VPN servers of a world.
+/// VPN servers of a world, and proxies. IKE's speaks both versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Vpn {
     OpenvpnUdp,
+    OpenvpnUdp443,
     OpenvpnTcp,
     OpenvpnTlsAuthSha1,
     OpenvpnTlsAuthSha256,
@@ -221,6 +231,32 @@ pub enum Vpn {
     OpenvpnTcpTlsCrypt,
     Wireguard,
     Ikev2,
+    Pptp,
+    L2tp,
+    Sstp,
+    Anyconnect,
+    Softether,
+    Socks5,
+    Socks5Login,
+    HttpProxy,
+    HttpProxyLogin,
+    HttpProxyRefuses,
+    Stun,
+    Shadowsocks,
+    Tor,
+    Trojan,
+}
+
+/// A provider of tunnels.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Its id, as service files have it.
+    pub name: String,
+    /// Where all of its servers are.
+    pub address: IpAddr,
+    /// What runs there: at the usual ports, but for `WireGuard`, which has the usual one and the provider's number (from 1).
+    pub vpn: Vec<Vpn>,
 }
 
 /// Whether weights may be fitted on a family.
@@ -269,6 +305,7 @@ impl Scenario {
             resolver: ResolverMode::default(),
             ipv6: false,
             vpn: Vec::new(),
+            provider: Vec::new(),
             site: Vec::new(),
             lie: Vec::new(),
             censor: Vec::new(),
@@ -276,6 +313,7 @@ impl Scenario {
             arguments: Vec::new(),
             vpn_keys: None,
             helper: false,
+            together: BTreeMap::new(),
             known_wrong: None,
             truth: Truth { exit_code: 0, local_health: Health::Ok, run: Vec::new(), measure: Vec::new() },
         }

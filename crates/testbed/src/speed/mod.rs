@@ -8,6 +8,7 @@ pub mod local;
 pub mod path;
 pub mod router;
 pub mod scale;
+pub mod vpn;
 
 use std::fmt;
 use std::fmt::Write as _;

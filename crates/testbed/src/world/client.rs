@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use tun_rs::SyncDevice;
 
 use crate::internet::Around;
-use crate::netns::Namespace;
+use crate::netns::{Namespace, with_resolvers};
 use crate::scenario::{Broken, Fault};
 
 /// What of the client's own is broken at the moment.
@@ -132,16 +132,6 @@ impl Client {
         }
         Ok(command)
     }
-}
-
-/// A command in a namespace whose `/etc/resolv.conf` is the file at `resolvers`.
-pub(super) fn with_resolvers(namespace: &Namespace, resolvers: &Path, program: &OsStr) -> Result<Command> {
-    let names = Path::new("/etc/resolv.conf").canonicalize().context("find /etc/resolv.conf")?;
-    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
-    let mut command = namespace.command("unshare");
-    command.args(["--mount", "--propagation=private", "--", "sh", "-c", script, "sh"]);
-    command.arg(resolvers).arg(names).arg(program);
-    Ok(command)
 }
 
 /// What a client's system is told of its ISP's resolver.

@@ -16,11 +16,11 @@ use crate::certificates::Authority;
 use crate::controls::Controls;
 use crate::daemon::{Daemon, Endpoint};
 use crate::internet::{HELPER, HELPER_V6, Internet, Places, ROOT_SERVER, topology_of};
-use crate::netns::Namespace;
+use crate::netns::{Namespace, with_resolvers};
 use crate::router::{Orders, Router};
 use crate::scenario::{Broken, Fault, Place, ResolverMode, Scenario};
 use crate::{sandbox, support};
-use client::{Client, numbered, resolver_configuration, with_resolvers};
+use client::{Client, numbered, resolver_configuration};
 use servers::Servers;
 
 /// Where a world keeps its files; only the sandbox sees it.
@@ -239,6 +239,7 @@ impl Hosts {
 fn addresses_abroad(scenario: &Scenario, internet: &Internet) -> Vec<std::net::IpAddr> {
     let mut addresses = internet.addresses_abroad();
     addresses.extend((!scenario.vpn.is_empty()).then_some(crate::daemon::vpn::ADDRESS));
+    addresses.extend(scenario.provider.iter().map(|provider| provider.address));
     addresses.extend((scenario.resolver == ResolverMode::Recursive).then_some(ROOT_SERVER));
     addresses.into_iter().collect()
 }

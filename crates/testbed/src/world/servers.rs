@@ -10,6 +10,7 @@ use crate::certificates::Authority;
 use crate::daemon::nginx;
 use crate::daemon::odd::{Listener, Oddity};
 use crate::daemon::unbound::{Knowledge, Lie, Resolver};
+use crate::daemon::vpn::Whose;
 use crate::daemon::{Daemon, caddy, quic, vpn};
 use crate::internet::{Content, Internet, Names, ROOT_SERVER, WebSite};
 use crate::netns::Namespace;
@@ -151,17 +152,25 @@ impl Site<'_> {
     }
 
     fn vpns(&self) -> Result<Vec<Daemon>> {
-        if self.scenario.vpn.is_empty() {
+        if self.scenario.vpn.is_empty() && self.scenario.provider.is_empty() {
             return Ok(Vec::new());
         }
         let folder = self.folder.join("vpn");
         std::fs::create_dir_all(&folder)?;
         let identity = self.authority.issue(&[vpn::NAME.to_owned()], &folder)?;
-        let start = |kind: &Vpn| {
-            let own = folder.join(format!("{kind:?}").to_lowercase());
-            vpn::start(*kind, self.abroad, &own, &self.folder.join("authority.pem"), &identity)
+        let start = |(whose, kind): (Whose, Vpn)| {
+            let whom = if whose.number > 0 { format!("{}-", whose.number) } else { String::new() };
+            let own = folder.join(format!("{whom}{kind:?}").to_lowercase());
+            vpn::start(kind, whose, self.abroad, &own, &self.folder.join("authority.pem"), &identity)
         };
-        self.scenario.vpn.iter().map(start).collect()
+        let nobody_s = self.scenario.vpn.iter().map(|&kind| (Whose::NOBODY, kind));
+        let providers = (1..).zip(&self.scenario.provider);
+        let theirs = providers.flat_map(|(number, provider)| {
+            provider.vpn.iter().map(move |&kind| (Whose { address: provider.address, number }, kind))
+        });
+        let mut has_ike = false;
+        let is_needed = |(_, kind): &(Whose, Vpn)| *kind != Vpn::Ikev2 || !std::mem::replace(&mut has_ike, true);
+        nobody_s.chain(theirs).filter(is_needed).map(start).collect()
     }
 
     /// The hosts that misbehave.

@@ -11,7 +11,7 @@ mod read;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use faultline_record::{DnsRecord, Http};
+use faultline_record::{DnsRecord, Http, hex, sha256};
 
 use pattern::Pattern;
 pub use pattern::{Compile, Matches, no_regexps};
@@ -221,11 +221,14 @@ fn countries(text: &str) -> Result<BTreeSet<String>, FingerprintError> {
 
 /// The fingerprints that a measurement is held against.
 #[derive(Debug, Default)]
-pub struct Fingerprints(Vec<Fingerprint>);
+pub struct Fingerprints {
+    rows: Vec<Fingerprint>,
+    snapshot: String,
+}
 
 impl Fingerprints {
     /// None at all.
-    pub const NONE: Self = Self(Vec::new());
+    pub const NONE: Self = Self { rows: Vec::new(), snapshot: String::new() };
 
     /// Those of `test-lists/fingerprints.csv`, which the probe and the analyzer carry in themselves.
     pub fn built_in() -> &'static Self {
@@ -245,22 +248,28 @@ impl Fingerprints {
 
     /// One more.
     pub fn push(&mut self, fingerprint: Fingerprint) {
-        self.0.push(fingerprint);
+        self.rows.push(fingerprint);
     }
 
     /// All of another collection as well.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.rows.extend(others.rows);
+        self.snapshot = named_by((self.snapshot.clone() + &others.snapshot).as_bytes());
+    }
+
+    /// Names the files that they were read from, by their bytes and in their order; empty where there were none.
+    pub fn snapshot(&self) -> &str {
+        &self.snapshot
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rows.is_empty()
     }
 
     /// What is known of a response: of several matches the one that says most.
@@ -278,13 +287,18 @@ impl Fingerprints {
         country: Option<&str>,
         is_match: impl Fn(&Fingerprint) -> bool,
     ) -> Option<(&Fingerprint, Meaning)> {
-        let matching = self.0.iter().filter(|fingerprint| is_match(fingerprint));
+        let matching = self.rows.iter().filter(|fingerprint| is_match(fingerprint));
         // The first of equals: `max_by_key` would give the last.
         matching
             .map(|fingerprint| (fingerprint, fingerprint.meaning(country)))
             .rev()
             .max_by_key(|(_, meaning)| *meaning)
     }
+}
+
+/// The first half of a SHA-256, in hexadecimal digits.
+fn named_by(bytes: &[u8]) -> String {
+    hex(&sha256(bytes)[..16])
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Compile, Fingerprint, Fingerprints, Row};
+use super::{Compile, Fingerprint, Fingerprints, Row, named_by};
 
 /// The columns that a file must have.
 const NEEDED: [&str; 5] = ["name", "scope", "location_found", "pattern_type", "pattern"];
@@ -32,13 +32,14 @@ impl Fingerprints {
     /// # Errors
     /// Every row that cannot be used, with its line.
     pub fn read(file: &str, bytes: &[u8], compile: Compile) -> Result<Self, Vec<FingerprintProblem>> {
+        let snapshot = named_by(bytes);
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let problem = |line, reason: String| FingerprintProblem { file: file.to_owned(), line, reason };
         let of_csv = |error: &csv::Error| problem(error.position().map_or(1, csv::Position::line), error.to_string());
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
         let header = reader.headers().map_err(|error| vec![of_csv(&error)])?.clone();
         let columns = Columns::find(&header).map_err(|reason| vec![problem(1, reason)])?;
-        let (mut found, mut problems) = (Self::default(), Vec::new());
+        let (mut found, mut problems) = (Self { snapshot, ..Self::default() }, Vec::new());
         for record in reader.records() {
             let read = record.map_err(|error| of_csv(&error)).and_then(|record| {
                 let line = record.position().map_or(0, |begin| line_of(bytes, begin));

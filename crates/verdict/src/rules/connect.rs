@@ -2,7 +2,7 @@
 
 use faultline_record::{Availability, Failure, Purpose};
 
-use super::{Finding, handshake, listed};
+use super::{Finding, commonest, handshake, listed};
 use crate::features::{Connection, Features};
 
 /// Fires when no trusted address of the target could be connected to.
@@ -28,10 +28,22 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         found.extend(worst(&trusted).map(|(id, mechanism)| finding(features, &trusted, id).pointing_at(mechanism)));
         found.extend(host_alive(features, &trusted));
     }
+    if failing && features.silent_operators > 0 && worst(&trusted).is_some_and(|(id, _)| id == "tcp.timeout") {
+        // Then it is no better than another target, and the way there is no better than the ways to the others.
+        found.push(others_silent(features, &trusted));
+        return;
+    }
     let unanswered = trusted.iter().all(|c| c.tcp.outcome.failure().is_some() || fails_for_good(features, c));
     if unanswered && features.measurement.target.availability == Availability::High && !features.redirected {
         found.push(finding(features, &trusted, "target.rarely_down"));
     }
+}
+
+/// Servers of other operators are as silent as the target.
+fn others_silent(features: &Features<'_>, failed: &[&Connection<'_>]) -> Finding {
+    let fields: &[(&str, &dyn std::fmt::Display)] =
+        &[("host", &features.host), ("operators", &features.silent_operators)];
+    Finding::new("tcp.others_silent", failed.iter().map(|connection| connection.tcp.seq).collect(), fields)
 }
 
 /// The same host answers at another port.
@@ -55,17 +67,9 @@ fn fails_for_good(features: &Features<'_>, connection: &Connection<'_>) -> bool 
     connection.tls_failure().is_some() && !features.recovered(connection.address, handshake::spoke)
 }
 
-/// The rule for the commonest failure, the more telling first on a tie.
+/// The rule for the commonest failure.
 fn worst(connections: &[&Connection<'_>]) -> Option<(&'static str, &'static str)> {
-    let rules = connections.iter().filter_map(|connection| connection.tcp.outcome.failure()).filter_map(rule_of);
-    let mut counts: Vec<((&str, &str), usize)> = Vec::new();
-    for rule in rules {
-        match counts.iter_mut().find(|(known, _)| *known == rule) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((rule, 1)),
-        }
-    }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(rule, _)| rule)
+    commonest(connections.iter().filter_map(|connection| connection.tcp.outcome.failure()).filter_map(rule_of))
 }
 
 fn rule_of(failure: Failure) -> Option<(&'static str, &'static str)> {

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use faultline_record::{Failure, FirstBytes, Purpose, Tls};
+use faultline_record::{Endpoint, Failure, FirstBytes, Purpose, Tls};
 
 use super::turns::{Says, Try, Turns};
-use super::{Finding, listed, name, span};
+use super::{Finding, commonest, listed, name, span};
 use crate::features::{Connection, Features};
 
 /// Tries of the name in plain that must all have failed before one that passes in hiding tells anything.
@@ -28,6 +28,10 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     let failed: Vec<&Connection<'_>> =
         features.main().filter(|c| c.tls_failure().is_some() && features.is_trusted(c.address)).collect();
     let Some(first) = failed.first() else { return };
+    if is_tunnel(features) && first.tls_data().is_some_and(|tls| tls.sni.is_none() && tls.chain.is_empty()) {
+        // It is a first message of the tunnel's: there is no name that it could fail for.
+        return;
+    }
     let experiment = addresses(&failed).into_iter().find_map(|address| differential(features, address));
     match experiment {
         Some(finding) => found.push(finding),
@@ -40,6 +44,10 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     found.extend(name::after_quiet(features, &failed));
     found.extend(name::forms(features, &failed));
     found.extend(certificate(features, &failed));
+}
+
+fn is_tunnel(features: &Features<'_>) -> bool {
+    matches!(features.measurement.target.endpoint, Endpoint::Vpn { .. })
 }
 
 /// The target's own handshake, which works as soon as the name cannot be read at a glance.
@@ -58,7 +66,7 @@ fn passes_when_hidden(features: &Features<'_>, address: IpAddr) -> Option<Findin
     let rows = own.iter().copied().chain([hidden]).filter_map(|c| c.tls).map(|row| row.seq).collect();
     let fields: &[(&str, &dyn std::fmt::Display)] =
         &[("host", &features.host), ("addresses", &address), ("how", &way(hidden.purpose)?), ("tries", &own.len())];
-    let (_, mechanism) = silent.first()?;
+    let (_, mechanism) = commonest(silent)?;
     Some(Finding::new("tls.passes_when_hidden", rows, fields).pointing_at(format!("{mechanism}.sni")))
 }
 
@@ -171,8 +179,9 @@ fn turns(features: &Features<'_>, address: IpAddr) -> Turns {
 fn in_turns(features: &Features<'_>, address: IpAddr, id: &str) -> Option<Finding> {
     let turns = turns(features, address);
     let own = |c: &&Connection<'_>| c.address == address && matches!(c.purpose, Purpose::Main | Purpose::Retry);
-    let mut silent = features.connections.iter().filter(own).filter(|c| c.tls_data().is_some());
-    let (failure, mechanism) = silent.find_map(|c| Some((c.tls_failure()?, silence(c)?.1)))?;
+    let tried = features.connections.iter().filter(own).filter(|c| c.tls_data().is_some());
+    // A reset that was lost on the way looks like silence, so that one end of several tells little.
+    let (failure, mechanism) = commonest(tried.filter_map(|c| Some((c.tls_failure()?, silence(c)?.1))))?;
     let what = if id == "tls.any_name_fails" { "other" } else { "sni" };
     let finding = turns.finding(id, &features.host, address, Some(failure));
     Some(finding.pointing_at(format!("{mechanism}.{what}")))
@@ -213,14 +222,16 @@ fn certificate(features: &Features<'_>, failed: &[&Connection<'_>]) -> Vec<Findi
     ];
     let mitm = if leaf.is_self_issued() { "tls.mitm.self_signed" } else { "tls.mitm.ca_signed" };
     let finding = |id| Finding::new(id, vec![row.seq], fields);
+    // Servers of tunnels make their own, for whatever name: who they are, their certificate does not tell.
     let own = match row.outcome.failure() {
         Some(Failure::SslUnknownAuthority) if features.measurement.target.private_ca => return Vec::new(),
-        Some(Failure::SslUnknownAuthority) => finding("tls.unknown_issuer").pointing_at(mitm),
-        Some(Failure::SslInvalidHostname) => finding("tls.wrong_name").pointing_at(mitm),
-        Some(Failure::SslInvalidCertificate) => finding("tls.expired_certificate"),
+        Some(Failure::SslUnknownAuthority | Failure::SslInvalidHostname) if is_tunnel(features) => None,
+        Some(Failure::SslUnknownAuthority) => Some(finding("tls.unknown_issuer").pointing_at(mitm)),
+        Some(Failure::SslInvalidHostname) => Some(finding("tls.wrong_name").pointing_at(mitm)),
+        Some(Failure::SslInvalidCertificate) => Some(finding("tls.expired_certificate")),
         _ => return Vec::new(),
     };
-    [Some(own), other_address(features, shown.address), mints(features, shown)].into_iter().flatten().collect()
+    [own, other_address(features, shown.address), mints(features, shown)].into_iter().flatten().collect()
 }
 
 /// Whoever shows a certificate of nobody's shows one for the innocent name too, made by the same hand: no site has that.

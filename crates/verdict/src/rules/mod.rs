@@ -20,6 +20,7 @@ mod response;
 mod slow;
 mod turns;
 mod vpn;
+mod vpn_ladder;
 
 use std::fmt::Display;
 
@@ -93,13 +94,25 @@ pub fn findings(features: &Features<'_>) -> Vec<Finding> {
     found
 }
 
+/// What comes most often; of equals, the last to appear.
+fn commonest<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Option<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for item in items {
+        match counts.iter_mut().find(|(known, _)| *known == item) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((item, 1)),
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(item, _)| item)
+}
+
 /// How long a step took, milliseconds.
 fn span(row: &Observation) -> f64 {
     row.t_ms - row.t0_ms
 }
 
-/// Addresses or other things, for a sentence; at most four, then a count.
-fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+/// Addresses or other things, for a sentence: up to four, else three and the count of the rest.
+pub(crate) fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     match items.len() {
         0 => "none".to_owned(),

@@ -3,9 +3,9 @@
 
 use faultline_record::{Engine, Failure, Purpose, QueryType};
 
-use super::Finding;
 use super::dns::mechanism_of;
 use super::questions::{ROUNDS, is_answered, ordered, with};
+use super::{Finding, span};
 use crate::features::{Features, Lookup};
 
 /// A failure that came later than this was searched for, milliseconds: longer than a datagram that is lost and sent again (one
@@ -100,7 +100,12 @@ fn is_met_with_silence(features: &Features<'_>) -> bool {
 fn searches_in_vain(features: &Features<'_>, turns: &Turns<'_, '_>, is_met_with_silence: bool) -> bool {
     let failed = |lookup: &Lookup<'_>| lookup.row.outcome.failure() == Some(Failure::DnsServfailError);
     if !is_met_with_silence {
-        return features.system.iter().any(failed) && features.first_took(|ms| ms >= SEARCHED_MS);
+        let is_long = |ms: f64| ms >= SEARCHED_MS;
+        // What it has failed at it keeps for a while, and searches anew for a name below. Who goes by names fails for that one at
+        // once, or answers it.
+        let searches_below = with(features, Purpose::Subdomain)
+            .any(|lookup| lookup.is_by_system() && is_long(span(lookup.row)) && !lookup.row.outcome.is_ok());
+        return features.system.iter().any(failed) && (features.first_took(is_long) || searches_below);
     }
     let by_system = features.further.iter().filter(|lookup| lookup.is_by_system());
     let gives_up = by_system.filter(|lookup| is_own(features, lookup)).any(failed);

@@ -1,5 +1,6 @@
 //! Rules on what the target itself answered, and on requests that went unanswered.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use faultline_record::{Endpoint, Failure, HostName, Http, Observation, Purpose};
@@ -119,8 +120,11 @@ fn without_request(features: &Features<'_>, main: &[&Connection<'_>]) -> Option<
             Some(Finding::new("tcp.connected", rows_of(connected), host))
         }
         Endpoint::Dns { .. } => {
-            let addresses: Vec<IpAddr> = features.given_by_system().into_iter().collect();
-            let rows = features.system.iter().filter(|lookup| lookup.row.outcome.is_ok()).map(|lookup| lookup.row.seq);
+            // An answer that cannot be genuine has addresses, too.
+            let good = || features.system.iter().filter(|lookup| lookup.row.outcome.is_ok());
+            let addresses: BTreeSet<IpAddr> = good().flat_map(|lookup| lookup.dns.addresses()).collect();
+            let addresses: Vec<IpAddr> = addresses.into_iter().collect();
+            let rows = good().map(|lookup| lookup.row.seq);
             let fields: &[(&str, &dyn std::fmt::Display)] =
                 &[("host", &features.host), ("addresses", &listed(&addresses))];
             (!addresses.is_empty()).then(|| Finding::new("dns.answered", rows.collect(), fields))
@@ -262,7 +266,8 @@ fn host_turns(features: &Features<'_>, address: IpAddr) -> Turns {
     let of = |purpose| {
         let own = move |c: &&Connection<'_>| c.address == address && c.tls.is_none();
         let one = |c: &Connection<'_>| {
-            let answered = c.http_data()?.status.is_some();
+            // Imports may tell that a response came and not which.
+            let answered = c.http_data()?.status.is_some() || c.http?.outcome.is_ok();
             Some(Try { seq: c.http?.seq, answered, failed: !answered })
         };
         features.with_purpose(purpose).filter(own).filter_map(one).collect()

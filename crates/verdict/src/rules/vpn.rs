@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::IpAddr;
 
-use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnKey, VpnProof, VpnProtocol};
+use faultline_record::{Endpoint, Failure, Outcome, Purpose, VpnAnswer, VpnKey, VpnProof, VpnProtocol};
 
 use super::{Finding, listed};
 use crate::features::{Features, Tunnel};
@@ -27,26 +28,40 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
     }
     let plain: Vec<&Tunnel<'_>> = main.into_iter().chain(rules.with(Purpose::Retry)).collect();
     if plain.is_empty() {
-        return found.extend(rules.unconnected());
+        found.extend(rules.unconnected().or_else(|| rules.no_credentials()));
+        found.extend(rules.host());
+        return found.extend(rules.by_helper(&plain));
     }
-    let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain));
+    if let Some(finding) = rules.udp_dead(&plain) {
+        // Then nothing that is silent here, and answered elsewhere, is picked out by anybody.
+        found.push(finding);
+        return found.extend(rules.host());
+    }
+    let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain)).or_else(|| rules.looks());
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
     found.extend(rules.host());
+    found.extend(rules.other_port(&plain));
+    found.extend(rules.same_port(&plain));
+    found.extend(rules.residual());
     found.extend(rules.proven_key(&plain));
     found.extend(rules.by_helper(&plain));
 }
 
-struct Rules<'a> {
-    features: &'a Features<'a>,
+pub(super) struct Rules<'a> {
+    pub(super) features: &'a Features<'a>,
     protocol: VpnProtocol,
 }
 
 impl<'a> Rules<'a> {
-    fn with(&self, purpose: Purpose) -> Vec<&'a Tunnel<'a>> {
+    pub(super) fn with(&self, purpose: Purpose) -> Vec<&'a Tunnel<'a>> {
         self.features.vpn.iter().filter(|tunnel| tunnel.row.purpose == purpose).collect()
     }
 
-    fn mechanism(&self, how: &str) -> String {
+    pub(super) fn protocol(&self) -> VpnProtocol {
+        self.protocol
+    }
+
+    pub(super) fn mechanism(&self, how: &str) -> String {
         format!("vpn.{}.{how}", self.protocol.node())
     }
 
@@ -62,7 +77,8 @@ impl<'a> Rules<'a> {
 
     /// The handshake was answered each time, and no data came back after any.
     fn vanished(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
-        let has = |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().is_some() && proof(tunnel).is_some();
+        let has =
+            |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().and_then(way).is_some() && proof(tunnel).is_some();
         let vanished: Vec<&Tunnel<'_>> = plain.iter().filter(has).copied().collect();
         // A full server, too, answers a reset and nothing after it; who has proven itself has room.
         let is_known = vanished.iter().all(|tunnel| proof(tunnel) >= Some(VpnProof::ServerIdentity));
@@ -75,14 +91,14 @@ impl<'a> Rules<'a> {
         is_plain.then_some(finding)
     }
 
-    /// Silence of a server that answers known keys alone, to a key that nobody has seen it answer.
+    /// Silence where a server in good order can be silent, and nobody has seen it answer.
     fn unanswerable(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let is_silent = |tunnel: &&Tunnel<'_>| {
             tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) != Some(VpnKey::Proven)
         };
-        let is_known = self.helper_reached().next().is_some();
-        let unanswerable = self.protocol.answers_known_keys_only() && plain.iter().all(is_silent) && !is_known;
-        unanswerable.then(|| self.finding("vpn.unanswerable", plain))
+        let is_known = self.helper_reached().next().is_some() || self.other_port(plain).is_some();
+        let why = self.protocol.silence_of_the_living().filter(|_| plain.iter().all(is_silent) && !is_known)?;
+        Some(self.finding_as("vpn.unanswerable", plain, &[("why", &why)]))
     }
 
     /// The host lives, and its server does not answer a key that works from elsewhere.
@@ -101,7 +117,8 @@ impl<'a> Rules<'a> {
         let failure = plain.first()?.row.outcome.failure()?;
         let id = match (way(failure), failure) {
             (Some("timeout"), _) => "vpn.timeout",
-            (Some("reset"), _) => "vpn.reset",
+            (Some("reset"), _) if self.protocol == VpnProtocol::OpenvpnTcp => "vpn.reset",
+            (Some("reset"), _) => "vpn.cut",
             (Some(_), _) => "vpn.refused",
             (None, Failure::EofError) => "vpn.closed",
             (None, _) => "vpn.other_answer",
@@ -142,22 +159,42 @@ impl<'a> Rules<'a> {
         tried.filter(|tunnel| tunnel.row.outcome.is_ok())
     }
 
+    /// How the connections failed at the addresses that others were answered at: where none was made, nothing else says it.
+    fn unconnected_way(&self, reached: &[&Tunnel<'_>]) -> Option<&'static str> {
+        let own = |address| self.features.main().filter(move |connection| connection.address == address);
+        reached.iter().flat_map(|tunnel| own(tunnel.address)).find_map(|tried| way(tried.tcp.outcome.failure()?))
+    }
+
     fn by_helper(&self, plain: &[&Tunnel<'_>]) -> Option<Finding> {
         let helper = self.features.helper.as_ref()?;
         if plain.iter().any(|tunnel| tunnel.row.outcome == Outcome::Ok) {
             // The vantage was answered as well, if not each time.
             return None;
         }
-        let at = |tunnel: &&Tunnel<'_>| plain.iter().any(|own| own.address == tunnel.address);
+        if plain.iter().any(|tunnel| tunnel.row.vpn().and_then(|vpn| vpn.answer) == Some(VpnAnswer::RelayCertificates))
+        {
+            // A relay has proven itself to be another than the user expects, of whom the helper knows nothing.
+            return None;
+        }
+        let connected = self.features.main().map(|connection| connection.address);
+        let addresses: BTreeSet<IpAddr> = plain.iter().map(|own| own.address).chain(connected).collect();
+        let at = |tunnel: &&Tunnel<'_>| addresses.contains(&tunnel.address);
         let tried: Vec<&Tunnel<'_>> = helper.vpn.iter().filter(at).collect();
         let reached: Vec<&Tunnel<'_>> = self.helper_reached().filter(at).collect();
         // That two are not answered says nothing where neither may be known to the server.
         let tells = |tunnel: &&Tunnel<'_>| {
-            !self.protocol.answers_known_keys_only() || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
+            self.protocol.silence_of_the_living().is_none()
+                || tunnel.row.outcome.failure().and_then(way) != Some("timeout")
         };
         let is_proven = plain.iter().any(|tunnel| key(tunnel) == Some(VpnKey::Proven));
         match (reached.is_empty(), tried.is_empty()) {
-            (false, _) => Some(self.finding("vpn.helper_reaches", &reached)),
+            (false, _) => {
+                let finding = self.finding("vpn.helper_reaches", &reached);
+                Some(match self.unconnected_way(&reached).filter(|_| plain.is_empty()) {
+                    Some(how) => finding.pointing_at(self.mechanism(how)),
+                    None => finding,
+                })
+            }
             (true, false) if is_proven || tried.iter().copied().any(|tunnel| tells(&tunnel)) => {
                 Some(self.finding("vpn.helper_fails_too", &tried))
             }
@@ -165,7 +202,12 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
+    pub(super) fn finding(&self, id: &str, seen: &[&Tunnel<'_>]) -> Finding {
+        self.finding_as(id, seen, &[])
+    }
+
+    /// The same with more to say.
+    pub(super) fn finding_as(&self, id: &str, seen: &[&Tunnel<'_>], more: &[(&str, &dyn Display)]) -> Finding {
         let failure = seen.iter().find_map(|tunnel| tunnel.row.outcome.failure()).map_or("", Failure::name);
         let addresses = listed(seen.iter().map(|tunnel| tunnel.address).collect::<BTreeSet<_>>());
         let failed = seen.iter().filter(|tunnel| tunnel.row.outcome.failure().is_some()).count();
@@ -175,8 +217,10 @@ impl<'a> Rules<'a> {
             ("failure", &failure),
             ("protocol", &self.protocol),
             ("failed", &failed),
+            ("tried", &seen.len()),
         ];
-        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), fields)
+        let fields = [fields, more].concat();
+        Finding::new(id, seen.iter().map(|tunnel| tunnel.row.seq).collect(), &fields)
     }
 }
 
@@ -189,7 +233,7 @@ fn key(tunnel: &Tunnel<'_>) -> Option<VpnKey> {
 }
 
 /// The mechanism's last word for a failure, if it is one that somebody on the way can bring about.
-fn way(failure: Failure) -> Option<&'static str> {
+pub(super) fn way(failure: Failure) -> Option<&'static str> {
     match failure {
         Failure::GenericTimeoutError | Failure::TimedOut => Some("timeout"),
         Failure::ConnectionReset | Failure::ConnectionAborted => Some("reset"),

@@ -203,10 +203,33 @@ impl World {
     }
 
     /// A first message to a tunnel's server ends so.
-    pub fn tunnel(mut self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+    pub fn tunnel(self, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
+        self.tunnel_of(VpnProtocol::OpenvpnUdp, purpose, address, outcome)
+    }
+
+    /// The same of any protocol.
+    pub fn tunnel_of(mut self, protocol: VpnProtocol, purpose: Purpose, address: &str, outcome: Outcome) -> Self {
         self.connections += 1;
-        let vpn = Vpn::planned(VpnProtocol::OpenvpnUdp);
-        self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, StepData::Vpn(vpn));
+        let vpn = StepData::Vpn(Vpn::planned(protocol));
+        self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, vpn);
+        self
+    }
+
+    /// A handshake of SSTP's that offers no name ends so, with a certificate if the exchange was made, which ends so.
+    pub fn tunnel_within_tls(
+        mut self,
+        purpose: Purpose,
+        address: &str,
+        tls: Outcome,
+        exchange: Option<Outcome>,
+    ) -> Self {
+        let chain = exchange.map(|_| Certificate::from_der(vec![0x30]).into()).into_iter().collect();
+        let connection = self.tcp(purpose, address, 443, Outcome::Ok);
+        let seen = StepData::Tls(Tls { chain, ..Tls::default() });
+        self.push(purpose, Some(connection), Some((address, 443)), tls, seen);
+        let vpn = StepData::Vpn(Vpn::planned(VpnProtocol::Sstp));
+        let not_made = Outcome::NotRun(NotRun::PreviousStepFailed);
+        self.push(purpose, Some(connection), Some((address, 443)), exchange.unwrap_or(not_made), vpn);
         self
     }
 
@@ -443,7 +466,7 @@ pub fn all_well() -> Vec<HealthSignal> {
 /// A healthy vantage before and after.
 pub fn healthy() -> Witness {
     let (before, after) = (Some(check(4_000.0, all_well())), Some(check(6_500.0, all_well())));
-    Witness { before, after, during: Vec::new(), overloaded: false }
+    Witness { before, after, during: Vec::new(), overloaded: false, run_clock_ms: None }
 }
 
 /// What a helper outside saw: its rows, as the probe writes them down.

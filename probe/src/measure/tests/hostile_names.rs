@@ -207,7 +207,7 @@ async fn a_flood_in_answer_to_a_question_for_versions_ends_with_the_deadline() {
 async fn a_flood_in_answer_to_a_tunnel_s_first_message_ends_with_the_deadline() {
     let address = flood(vec![0x17; 1_200], 10_000).await;
     let drive = drive(config(&Authority::new()), &[]);
-    for scheme in ["openvpn+udp", "ikev2"] {
+    for scheme in ["openvpn+udp", "ikev1", "ikev2", "l2tp", "stun"] {
         let (rows, took) = timed(run(&drive, &format!("{scheme}://{address}"))).await;
         assert!(rows.only(Step::Vpn).outcome.failure().is_some());
         assert!(took < limits().tls + SLACK, "{took:?}");

@@ -1,5 +1,6 @@
 //! Whole measurements against servers of our own: loopback only.
 
+mod dialogue;
 mod dns;
 mod doh;
 mod ech;
@@ -10,6 +11,7 @@ mod hostile_names;
 mod http;
 mod http3;
 mod names;
+mod proxy;
 mod questions;
 mod quic;
 mod slow;

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use faultline_record::{Failure, Outcome, Purpose, Step, VpnAnswer, VpnProof};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,4 +120,64 @@ async fn a_server_that_is_silent_behind_its_reset_is_asked_again_and_what_was_pr
     assert_eq!((outcomes(&rows, Purpose::Main), outcomes(&rows, Purpose::Retry)), (vec![SILENCE], vec![SILENCE; 2]));
     let proofs: Vec<_> = rows.of(Step::Vpn).iter().map(|row| row.vpn().unwrap().proof).collect();
     assert!(proofs.iter().all(|proof| *proof == Some(VpnProof::FirstAnswer)), "{proofs:?}");
+}
+
+/// When each new session of OpenVPN's came.
+async fn noting_sessions() -> (SocketAddr, Arc<Mutex<Vec<(Vec<u8>, Instant)>>>) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, seen) = (socket.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, _)) = socket.recv_from(&mut buffer).await {
+            let mut sessions = noted.lock().unwrap();
+            let is_known = |session: &[u8]| sessions.iter().any(|(known, _): &(Vec<u8>, _)| known == session);
+            if length == 14 && !is_known(&buffer[1..9]) {
+                sessions.push((buffer[1..9].to_vec(), Instant::now()));
+            }
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_server_is_asked_for_a_handshake_once_a_second_at_most_whoever_asks() {
+    let (address, seen) = noting_sessions().await;
+    let authority = Authority::new();
+    let config = DriveConfig { follow_up: FollowUps::Usual, ..config(&authority) };
+    let (drive, input) = (drive(config, &[]), format!("openvpn+udp://{address}"));
+    // Two targets of one server in one run, each with its whole ladder.
+    let _ = tokio::join!(run(&drive, &input), run(&drive, &input));
+    let times: Vec<Instant> = seen.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    assert_eq!(times.len(), 2 * (1 + 2 + 2), "the message, twice again, twice in disguise");
+    let least = |apart: usize| times.windows(apart + 1).map(|few| few[apart] - few[0]).min().unwrap();
+    // A busy machine notes one late by some milliseconds, and so the next too soon.
+    assert!(least(1) >= Duration::from_millis(900), "{:?}", least(1));
+    assert!(least(2) >= Duration::from_secs(2) && least(5) >= Duration::from_secs(5), "{times:?}");
+}
+
+/// A server over TCP that lives behind a filter: what begins as OpenVPN does is never answered, in one piece or in two; all else is
+/// read and closed.
+async fn behind_a_thorough_filter() -> SocketAddr {
+    serve(|mut stream| async move {
+        let mut start = [0; 16];
+        let is_openvpn = stream.read_exact(&mut start).await.is_ok() && start[..3] == [0, 14, 0x38];
+        if is_openvpn {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn other_octets_at_the_same_port_show_that_somebody_lives_there() {
+    let rows = measured(&format!("openvpn+tcp://{}", behind_a_thorough_filter().await)).await;
+    let closed = Outcome::Failed(Failure::EofError);
+    assert_eq!(
+        (outcomes(&rows, Purpose::Main), outcomes(&rows, Purpose::JunkFirst)),
+        (vec![SILENCE], vec![SILENCE; 2])
+    );
+    for purpose in [Purpose::PrintableBytes, Purpose::TlsBytes, Purpose::RandomBytes] {
+        assert_eq!(outcomes(&rows, purpose), [closed], "{purpose}");
+    }
 }

@@ -78,7 +78,10 @@ pub fn without_ports(rule: &Match, packet: &Packet<'_>) -> bool {
 
 /// Whether a rule is about what servers send.
 pub fn is_about_answers(rule: &Match) -> bool {
-    matches!(rule, Match::WireguardResponse)
+    matches!(
+        rule,
+        Match::WireguardResponse | Match::OpenvpnResponse | Match::Ikev2Response | Match::Payload { answers: true, .. }
+    )
 }
 
 /// A datagram of the client, or of the server where the rule is about answers. `crypto` is what its flow has shown of a QUIC handshake.
@@ -95,8 +98,13 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
         Match::Wireguard => or_unknown(protocol::is_wireguard(payload)),
         Match::OpenvpnControl => or_unknown(protocol::is_openvpn_control(payload)),
         Match::WireguardResponse => or_unknown(protocol::is_wireguard_response(payload)),
+        Match::OpenvpnResponse => or_unknown(protocol::is_openvpn_response(payload)),
+        Match::Ikev2Response => or_unknown(protocol::is_ikev2_response(server.port(), payload)),
         Match::WireguardData => or_unknown(protocol::is_wireguard_data(payload)),
         Match::Ikev2 => or_unknown(protocol::is_ikev2(server.port(), payload)),
+        Match::Payload { hex, at, protocol, ports, .. } if is_wanted(*protocol, Protocol::Udp, ports, server) => {
+            or_unknown(payload.get(*at..).is_some_and(|rest| rest.starts_with(&hex.0)))
+        }
         Match::NotAllowlisted { protocols, .. } => {
             let known = protocol::known_datagram(server.port(), payload);
             Sight::from(known.is_none_or(|known| !protocols.contains(&known)))
@@ -108,6 +116,11 @@ pub fn by_datagram(rule: &Match, server: SocketAddr, payload: &[u8], crypto: &mu
 /// Whether a rule on questions is about those to this server over this protocol.
 fn is_asked(server: SocketAddr, resolvers: &[IpAddr], wanted: Option<Protocol>, protocol: Protocol) -> bool {
     server.port() == DNS && any_or(resolvers, &server.ip()) && wanted.is_none_or(|wanted| wanted == protocol)
+}
+
+/// Whether a rule on payloads is about those to this server over this protocol.
+fn is_wanted(wanted: Option<Protocol>, protocol: Protocol, ports: &[u16], server: SocketAddr) -> bool {
+    wanted.is_none_or(|wanted| wanted == protocol) && any_or(ports, &server.port())
 }
 
 fn initial(names: &[String], payload: &[u8], crypto: &mut Crypto) -> Sight {
@@ -147,6 +160,14 @@ pub fn by_stream(rule: &Match, server: SocketAddr, bytes: &[u8]) -> Sight {
         }
         Match::Openvpn => protocol::is_openvpn_stream(bytes).map_or(Sight::Unknown, Sight::from),
         Match::OpenvpnControl => protocol::is_openvpn_control_stream(bytes).map_or(Sight::Unknown, Sight::from),
+        Match::Payload { hex, at, protocol, ports, answers: false }
+            if is_wanted(*protocol, Protocol::Tcp, ports, server) =>
+        {
+            match bytes.get(*at..*at + hex.0.len()) {
+                Some(there) => Sight::from(there == hex.0),
+                None => Sight::Unknown,
+            }
+        }
         Match::FullyEncrypted => Sight::from(protocol::is_fully_encrypted(bytes)),
         Match::NotAllowlisted { protocols, .. } => {
             let guess = if server.port() == DNS { Guess::Is(Known::Dns) } else { protocol::known(bytes) };

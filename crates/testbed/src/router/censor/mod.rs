@@ -154,7 +154,8 @@ impl Filter {
 
     /// Whether a datagram that is not what the rule is about speaks for all that follow it.
     fn is_settled_by_one_datagram(&self, flow: Flow) -> bool {
-        !flow.tcp && matches!(self.rule.matches, Match::Quic { .. } | Match::NotAllowlisted { .. })
+        let is_settled = matches!(self.rule.matches, Match::Quic { .. } | Match::NotAllowlisted { .. });
+        !flow.tcp && (is_settled || self.rule.first_packet)
     }
 
     fn look(&mut self, view: &View<'_>, flow: Flow) -> Ruling {
@@ -164,7 +165,12 @@ impl Filter {
                 self.remember(flow, State::Clear);
                 Ruling::Pass
             }
-            Sight::Unknown => Ruling::Pass,
+            Sight::Unknown => {
+                if self.rule.first_packet && has_data(view) {
+                    self.remember(flow, State::Clear);
+                }
+                Ruling::Pass
+            }
         }
     }
 
@@ -236,7 +242,9 @@ impl Filter {
 
     /// Whether each datagram of a flow is judged by itself, and answers are let through.
     fn is_one_by_one(&self, flow: Flow) -> bool {
-        !flow.tcp && matches!(self.rule.matches, Match::Dns { .. } | Match::Ip { .. } | Match::WireguardResponse)
+        !flow.tcp
+            && (matches!(self.rule.matches, Match::Dns { .. } | Match::Ip { .. })
+                || matching::is_about_answers(&self.rule.matches))
     }
 
     fn act(&self, view: &View<'_>) -> Ruling {
@@ -296,6 +304,14 @@ impl Filter {
             self.flows.clear();
         }
         self.flows.insert(flow, state);
+    }
+}
+
+fn has_data(view: &View<'_>) -> bool {
+    match view.packet.transport {
+        Transport::Tcp(segment) => !segment.payload.is_empty(),
+        Transport::Udp { .. } => true,
+        Transport::Echo(..) | Transport::Other => false,
     }
 }
 

@@ -17,6 +17,11 @@ pub fn is_openvpn(payload: &[u8]) -> bool {
     fits && OPENVPN_RESETS.contains(&payload[0])
 }
 
+/// Whether a datagram is the server's answer to that: `P_CONTROL_HARD_RESET_SERVER_V2` with key id 0.
+pub fn is_openvpn_response(payload: &[u8]) -> bool {
+    payload.len() >= OPENVPN_SHORTEST && payload[0] == 8 << 3
+}
+
 /// Whether a datagram carries TLS of `OpenVPN`'s control channel: `P_CONTROL_V1` with key id 0.
 pub fn is_openvpn_control(payload: &[u8]) -> bool {
     payload.len() >= OPENVPN_SHORTEST && payload[0] == 4 << 3
@@ -62,6 +67,13 @@ const IKE_PORTS: [u16; 2] = [500, 4_500];
 pub fn is_ikev2(port: u16, payload: &[u8]) -> bool {
     let message = if port == IKE_PORTS[1] { payload.strip_prefix(&[0; 4]).unwrap_or_default() } else { payload };
     IKE_PORTS.contains(&port) && message.len() >= 28 && message[8..16] == [0; 8] && message[17..19] == [0x20, 34]
+}
+
+/// Whether a datagram is the answer to that: a responder's SPI (or none, in a refusal), exchange type 34 and the flag of
+/// responses (RFC 7296 section 3.1).
+pub fn is_ikev2_response(port: u16, payload: &[u8]) -> bool {
+    let message = if port == IKE_PORTS[1] { payload.strip_prefix(&[0; 4]).unwrap_or_default() } else { payload };
+    IKE_PORTS.contains(&port) && message.len() >= 28 && message[17..19] == [0x20, 34] && message[19] & 0x20 != 0
 }
 
 /// Whether a client's first payload looks like nothing but noise, by the five exemptions of Wu et al. 2023, "How the Great
@@ -147,6 +159,10 @@ mod tests {
         message.extend([33, 0x20, 34, 8, 0, 0, 0, 0, 0, 0, 0, 28]);
         let behind_nat = [&[0; 4][..], &message].concat();
         assert!(is_ikev2(500, &message) && is_ikev2(4_500, &behind_nat));
+        let mut response = message.clone();
+        response[19] = 0x20;
+        assert!(is_ikev2_response(500, &response) && !is_ikev2_response(500, &message));
+        assert!(is_openvpn_response(&[&[0x40][..], &[7; 25]].concat()) && !is_openvpn_response(&[0x38; 26]));
         assert!(!is_ikev2(4_500, &message) && !is_ikev2(501, &message) && !is_ikev2(500, &message[..27]));
     }
 

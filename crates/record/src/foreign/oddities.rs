@@ -18,7 +18,7 @@ pub struct Oddities(BTreeMap<&'static str, BTreeMap<String, u64>>);
 
 impl Oddities {
     /// Notes one.
-    pub(super) fn note(&mut self, kind: &'static str, value: &str) {
+    pub(crate) fn note(&mut self, kind: &'static str, value: &str) {
         self.add(kind, value.chars().take(SHOWN).collect(), 1);
     }
 

@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json<'a> {
+pub(crate) enum Json<'a> {
     Null,
     Flag(bool),
     Number(f64),
@@ -25,32 +25,32 @@ static NULL: Json<'static> = Json::Null;
 
 impl<'a> Json<'a> {
     /// The value of a key; null if there is none, or if this is no object.
-    pub(super) fn get(&self, key: &str) -> &Json<'a> {
+    pub(crate) fn get(&self, key: &str) -> &Json<'a> {
         self.members().iter().find(|(name, _)| name == key).map_or(&NULL, |(_, value)| value)
     }
 
     /// The members of an object.
-    pub(super) fn members(&self) -> &[(Cow<'a, str>, Json<'a>)] {
+    pub(crate) fn members(&self) -> &[(Cow<'a, str>, Json<'a>)] {
         if let Self::Object(members) = self { members } else { &[] }
     }
 
     /// The elements of a list.
-    pub(super) fn elements(&self) -> &[Json<'a>] {
+    pub(crate) fn elements(&self) -> &[Json<'a>] {
         if let Self::List(elements) = self { elements } else { &[] }
     }
 
     /// A text.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// A text with something in it.
-    pub(super) fn word(&self) -> Option<&str> {
+    pub(crate) fn word(&self) -> Option<&str> {
         self.text().map(str::trim).filter(|text| !text.is_empty())
     }
 
     /// A finite number, also where it is written as a text.
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         let number = match self {
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok(),
@@ -60,7 +60,7 @@ impl<'a> Json<'a> {
     }
 
     /// A whole number that fits.
-    pub(super) fn whole<T: TryFrom<i64>>(&self) -> Option<T> {
+    pub(crate) fn whole<T: TryFrom<i64>>(&self) -> Option<T> {
         let number = self.number().filter(|number| number.fract() == 0.0 && number.abs() < 9.0e15)?;
         #[expect(clippy::cast_possible_truncation, reason = "whole and small: checked above")]
         let whole = number as i64;
@@ -68,17 +68,17 @@ impl<'a> Json<'a> {
     }
 
     /// Yes or no.
-    pub(super) fn flag(&self) -> Option<bool> {
+    pub(crate) fn flag(&self) -> Option<bool> {
         if let Self::Flag(flag) = self { Some(*flag) } else { None }
     }
 
     /// Whether there is nothing here.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         *self == Self::Null
     }
 
     /// Bytes: a text, or `{"format": "base64", "data": ...}` (df-001).
-    pub(super) fn bytes(&self) -> Option<Cow<'_, [u8]>> {
+    pub(crate) fn bytes(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text.as_bytes())),
             Self::Object(_) => self.get("data").text().and_then(base64_bytes).map(Cow::Owned),
@@ -87,7 +87,7 @@ impl<'a> Json<'a> {
     }
 
     /// What kind of value it is, in a word.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Flag(_) => "a truth value",
@@ -100,7 +100,7 @@ impl<'a> Json<'a> {
 }
 
 /// The bytes of a base64 text (RFC 4648, section 4).
-pub(super) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text.trim()).ok()
 }
 
@@ -180,7 +180,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
 
 /// Replaces the halves of surrogate pairs that stand alone (`\ud800`): Python's writers leave them, and no text has them
 /// (RFC 8259, section 8.2).
-pub(super) fn without_lone_surrogates(text: &str) -> String {
+pub(crate) fn without_lone_surrogates(text: &str) -> String {
     let mut mended = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(place) = rest.find('\\') {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use faultline_record::Import;
-use faultline_record::ooni::Oddities;
+use faultline_record::foreign::Oddities;
+use faultline_record::{Feed, Import, Stored};
 use faultline_verdict::words::{clean, counted};
 use serde::Serialize;
 
@@ -13,8 +13,10 @@ const LISTED: usize = 50;
 
 /// The account of an import.
 #[derive(Debug, Default, Serialize)]
-pub struct Ledger {
+pub struct Account {
     schema: &'static str,
+    /// What was imported.
+    pub format: &'static str,
     /// Measurements of the other tool's that were taken.
     pub read: u64,
     /// Ours that were made of them.
@@ -23,6 +25,13 @@ pub struct Ledger {
     pub new: u64,
     /// By test.
     pub tests: BTreeMap<String, Taken>,
+    /// Of feeds: what was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feeds: Option<Feeds>,
+    /// Records that are no measurements and stand beside them, by what they are.
+    pub passed_over: BTreeMap<&'static str, u64>,
+    /// Texts that were not kept, since they tell an address of the vantage.
+    pub not_kept: u64,
     /// What was odd.
     pub odd: Oddities,
     /// What was refused: place and reason of the first ones.
@@ -48,6 +57,21 @@ pub struct Taken {
     pub nothing_to_judge: u64,
 }
 
+/// What was taken of feeds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Feeds {
+    /// Series that they told of.
+    pub series: u64,
+    /// Values of those, and announcements.
+    pub found: u64,
+    /// Of those, announcements.
+    pub announcements: u64,
+    /// Of all, the ones that were not there before.
+    pub new: u64,
+    /// Values of a moment of which another value was there, which stayed.
+    pub conflicting: u64,
+}
+
 /// Something that was not taken.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Refused {
@@ -59,10 +83,28 @@ pub struct Refused {
     pub reason: String,
 }
 
-impl Ledger {
+impl Account {
     /// An empty one.
-    pub fn new() -> Self {
-        Self { schema: "faultline/import/1", ..Self::default() }
+    pub fn new(format: &'static str) -> Self {
+        Self { schema: "faultline/import/1", format, ..Self::default() }
+    }
+
+    /// Notes a feed that was stored.
+    pub fn took_feed(&mut self, feed: &Feed, stored: Stored) {
+        let feeds = self.feeds.get_or_insert_default();
+        feeds.series += feed.series.len() as u64;
+        feeds.announcements += feed.announcements.len() as u64;
+        feeds.found += stored.found;
+        feeds.new += stored.added;
+        feeds.conflicting += stored.conflicting;
+        self.read += 1;
+        self.made += stored.found;
+        self.new += stored.added;
+    }
+
+    /// Notes a record that is no measurement.
+    pub fn pass_over(&mut self, what: &'static str) {
+        *self.passed_over.entry(what).or_default() += 1;
     }
 
     /// Notes a measurement that was read.
@@ -93,10 +135,13 @@ impl Ledger {
     /// The account for a person.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        if self.read > 0 {
+        if !self.tests.is_empty() {
             text += "taken:\n";
             text += &self.table();
         }
+        let beside: Vec<String> =
+            self.passed_over.iter().map(|(what, count)| format!("{what}: {count} times")).collect();
+        text += &paragraph("no measurements, passed over", &beside, self.passed_over.values().sum());
         let odd: Vec<String> =
             self.odd.iter().map(|(kind, value, count)| clean(&format!("{kind}: {value:?}, {count} times"))).collect();
         text += &paragraph("odd values, taken as far as they could be", &odd, self.odd.count());
@@ -126,15 +171,46 @@ impl Ledger {
         let megabytes = self.bytes as f64 / 1e6;
         let pace = if self.seconds > 0.0 { megabytes / self.seconds } else { 0.0 };
         let already = self.made - self.new.min(self.made);
+        let kept = if self.not_kept > 0 {
+            format!("; {} not kept for telling an address of the vantage", counted(self.not_kept, "text"))
+        } else {
+            String::new()
+        };
         format!(
-            "{} of OONI's read, {} of ours made of them: {} new, {already} already there; {} refused; {megabytes:.1} MB in \
-             {:.2} s, {pace:.1} MB/s",
-            counted(self.read, "measurement"),
-            self.made,
+            "{}: {} new, {already} already there{}; {} refused{kept}; {megabytes:.1} MB in {:.2} s, {pace:.1} MB/s",
+            self.taken_words(),
             self.new,
+            self.conflict_words(),
             self.refused_in_all,
             self.seconds
         )
+    }
+
+    fn taken_words(&self) -> String {
+        let whose = match self.format {
+            "ooni" => " of OONI's",
+            "censored-planet" => " of Censored Planet's",
+            _ => "",
+        };
+        match &self.feeds {
+            Some(Feeds { series, announcements, .. }) => format!(
+                "{} with {} and {} read, {} in all",
+                counted(self.read, "text"),
+                if *series == 1 { "1 series".to_owned() } else { format!("{series} series") },
+                counted(*announcements, "announcement"),
+                counted(self.made, "value"),
+            ),
+            None => format!("{}{whose} read, {} of ours made of them", counted(self.read, "measurement"), self.made),
+        }
+    }
+
+    fn conflict_words(&self) -> String {
+        let conflicting = self.feeds.as_ref().map_or(0, |feeds| feeds.conflicting);
+        if conflicting == 0 {
+            String::new()
+        } else {
+            format!(" ({conflicting} of them with another value, which was kept)")
+        }
     }
 }
 

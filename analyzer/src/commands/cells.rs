@@ -1,0 +1,220 @@
+//! `analyzer cells`: verdicts in the light of all others, brought together by target, network and hour.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use faultline_record::Filter;
+use faultline_verdict::words::{clean, counted};
+use faultline_verdict::{Cell, Cells, Fingerprints, Grid, State, state_words, table};
+use serde_json::{Value, json};
+
+use crate::cli::{CellsArgs, Format};
+use crate::exit::{AnalyzerError, Exit};
+use crate::files::{Files, Stop, databases};
+use crate::fingerprints;
+use crate::group;
+use crate::in_context::InContext;
+use crate::interrupt::Interrupt;
+use crate::judged::Judged;
+use crate::print::cell as flat_cell;
+use crate::say;
+
+/// The format of a line of JSON.
+const SCHEMA: &str = "faultline/cell/1";
+/// How much of an id a table shows: its end, since a `UUIDv7` begins with the time.
+const SHORT_ID: usize = 8;
+
+/// Reads all files twice and prints their cells.
+pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let fingerprints = fingerprints::read(&options.fingerprints)?;
+    let mut files = Files::new(databases(&options.files)?);
+    let floor = usize::from(options.floor);
+    let grid = Grid { rung: options.by, hours: options.hours, floor };
+    let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);
+    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
+    let grounds = match read(&mut files, &mut cells, &mut judged, options, interrupt)? {
+        Ok(grounds) => grounds,
+        Err(stop) => {
+            say("nothing was counted");
+            return stop.end();
+        }
+    };
+    let basis = Basis { options, snapshot: grounds.context().snapshot(), fingerprints: judged.fingerprints() };
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match options.format {
+        Format::Jsonl => jsonl(&mut out, &cells, &basis)?,
+        Format::Csv => csv(&mut out, &cells, &basis)?,
+        Format::Table => in_words(&mut out, &cells, &basis)?,
+    }
+    out.flush()?;
+    let exit = files.exit();
+    if exit != Exit::Nothing {
+        say(&format!("{} ({} read twice)", counted(cells.len() as u64, "cell"), counted(files.sound() as u64, "file")));
+    }
+    Ok(exit)
+}
+
+fn read(
+    files: &mut Files,
+    cells: &mut Cells,
+    judged: &mut Judged<'_>,
+    options: &CellsArgs,
+    interrupt: &Interrupt,
+) -> Result<Result<InContext, Stop>, AnalyzerError> {
+    let grounds = InContext::read(files, judged, &options.context, interrupt)?;
+    Ok(grounds.and_then(|mut grounds| {
+        grounds.judge(files, judged, |witnessed, verdict, place, context| {
+            cells.add(&witnessed.measurement, verdict, place, Some(context));
+            Ok(())
+        })?;
+        Ok(grounds)
+    }))
+}
+
+/// What every cell rests on, printed with each.
+struct Basis<'a> {
+    options: &'a CellsArgs,
+    snapshot: String,
+    fingerprints: &'a Fingerprints,
+}
+
+impl Basis<'_> {
+    fn json(&self, cell: &Cell) -> Value {
+        let mut object = json!(cell);
+        if let Value::Object(object) = &mut object {
+            object.insert("schema".into(), SCHEMA.into());
+            object.insert("by".into(), self.options.by.name().into());
+            object.insert("floor".into(), self.options.floor.into());
+            object.insert("ruleset".into(), table().version.clone().into());
+            object.insert("weights".into(), table().weights.clone().into());
+            let references = json!({"context": self.snapshot, "fingerprints": self.fingerprints.snapshot()});
+            object.insert("references".into(), references);
+        }
+        object
+    }
+
+    fn words(&self) -> String {
+        format!(
+            "ruleset {}, weights {}, context {}, fingerprints {}",
+            table().version,
+            table().weights,
+            self.snapshot,
+            self.fingerprints.snapshot()
+        )
+    }
+}
+
+fn jsonl(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
+    for cell in cells.profiles(table()) {
+        serde_json::to_writer(&mut *out, &basis.json(&cell))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Columns, with where their content stands in the JSON object.
+const COLUMNS: [(&str, &str); 27] = [
+    ("begin", "/begin"),
+    ("hours", "/hours"),
+    ("target", "/target"),
+    ("endpoint", "/endpoint"),
+    ("country", "/country"),
+    ("asn", "/asn"),
+    ("mobile", "/mobile"),
+    ("resolver", "/resolver"),
+    ("state", "/state"),
+    ("cause", "/cause"),
+    ("mechanism", "/mechanism"),
+    ("existence", "/existence"),
+    ("prevalence", "/prevalence/share"),
+    ("prevalence_low", "/prevalence/low"),
+    ("prevalence_high", "/prevalence/high"),
+    ("consensus", "/consensus"),
+    ("measurements", "/n/measurements"),
+    ("insufficient", "/n/insufficient"),
+    ("probes", "/n/probes"),
+    ("runs", "/n/runs"),
+    ("networks", "/n/networks"),
+    ("independent", "/n/independent"),
+    ("witness", "/witness"),
+    ("floor", "/floor"),
+    ("ruleset", "/ruleset"),
+    ("weights", "/weights"),
+    ("context", "/references/context"),
+];
+
+fn csv(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
+    let mut rows = csv::Writer::from_writer(out);
+    rows.write_record(COLUMNS.iter().map(|(name, _)| *name))?;
+    for cell in cells.profiles(table()) {
+        let json = basis.json(&cell);
+        rows.write_record(COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, flat_cell)))?;
+    }
+    rows.flush()
+}
+
+/// A table on a terminal, else lines with tabs; what all of it rests on goes before it.
+fn in_words(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
+    let header = ["when (UTC)", "target", "where", "state", "mechanism", "interfered with", "rests on", "witness ends"];
+    writeln!(out, "# {}", basis.words())?;
+    if !io::stdout().is_terminal() {
+        writeln!(out, "# {}", header.join("\t"))?;
+        for cell in cells.profiles(table()) {
+            writeln!(out, "{}", in_cells(&cell).join("\t"))?;
+        }
+        return Ok(());
+    }
+    let mut sheet = Table::new();
+    sheet.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    for cell in cells.profiles(table()) {
+        sheet.add_row(in_cells(&cell));
+    }
+    writeln!(out, "{sheet}")
+}
+
+fn in_cells(cell: &Cell) -> [String; 8] {
+    let profile = &cell.profile;
+    let begin = cell.begin.to_string().get(..13).unwrap_or_default().replace('T', " ");
+    let percent = |share: f64| format!("{:.0}%", share * 100.0);
+    let prevalence = profile.prevalence;
+    let interval =
+        format!("{} ({} to {})", percent(prevalence.share), percent(prevalence.low), percent(prevalence.high));
+    let interfered =
+        if profile.n.measurements == 0 { "-".to_owned() } else { format!("{}, {interval}", profile.existence) };
+    let n = profile.n;
+    let networks = if n.networks > 1 { format!(", {} networks", n.networks) } else { String::new() };
+    let rests_on =
+        format!("{}, {}{networks}", counted(n.measurements, "measurement"), counted(n.probes as u64, "probe"));
+    let witness = profile.witness.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    [
+        begin,
+        clean(&named(cell)),
+        place(cell),
+        match profile.state {
+            State::Insufficient => "not known".to_owned(),
+            state => format!("{} ({} agree)", state_words(state), percent(profile.consensus)),
+        },
+        profile.mechanism.clone().unwrap_or_else(|| "-".to_owned()),
+        interfered,
+        rests_on,
+        witness.get(witness.len().saturating_sub(SHORT_ID)..).unwrap_or(&witness).to_owned(),
+    ]
+}
+
+/// The name, with the endpoint where it may be told.
+fn named(cell: &Cell) -> String {
+    cell.endpoint.as_ref().map_or_else(|| cell.target.clone(), |endpoint| format!("{} {endpoint}", cell.target))
+}
+
+fn place(cell: &Cell) -> String {
+    let country = if cell.country.is_empty() { "??" } else { &cell.country };
+    let network = match (cell.asn, cell.mobile) {
+        (Some(asn), Some(true)) => format!(" AS{asn} mobile"),
+        (Some(asn), _) => format!(" AS{asn}"),
+        (None, Some(_)) => " AS?".to_owned(),
+        (None, None) => String::new(),
+    };
+    let resolver = cell.resolver.as_ref().map_or_else(String::new, |resolver| format!(" {}", clean(resolver)));
+    format!("{}{network}{resolver}", clean(country))
+}

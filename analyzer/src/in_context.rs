@@ -1,0 +1,143 @@
+//! Reading twice: first the context of all measurements, then each measurement in its light.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+
+use faultline_record::{Filter, Reader, RecordError, Run, RunId, Witnessed};
+use faultline_verdict::{Context, Fingerprints, Place, Software, Submitter, Verdict, judge_with};
+
+use crate::chains::Chains;
+use crate::cli::{ContextArgs, Submitters};
+use crate::exit::AnalyzerError;
+use crate::files::{Files, Stop};
+use crate::interrupt::Interrupt;
+use crate::judged::Judged;
+use crate::same::Met;
+
+/// The readings.
+const FIRST: u8 = 1;
+const SECOND: u8 = 2;
+
+/// What the second reading is done by, beside the fingerprints of its [`Judged`].
+#[derive(Debug)]
+pub struct InContext {
+    context: Context,
+    sources: Sources,
+    met: Met,
+}
+
+impl InContext {
+    /// The first reading: of all files, whole.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read.
+    pub fn read(
+        files: &mut Files,
+        judged: &Judged<'_>,
+        options: &ContextArgs,
+        interrupt: &Interrupt,
+    ) -> Result<Result<Self, Stop>, AnalyzerError> {
+        let chains = Chains::new(&options.ca_file)?;
+        let mut sources = Sources { by: options.submitters, ..Sources::default() };
+        let mut context = Context::new();
+        let fingerprints = judged.fingerprints();
+        let mut met = Met::default();
+        let mut all = Judged::new(Fingerprints::NONE, Filter::default(), None, interrupt).with_repeats();
+        let end = files.each(|reader| {
+            sources.open(reader)?;
+            all.read_by(reader, |witnessed| {
+                let place = sources.place(witnessed);
+                if !met.counts(witnessed, place.submitter, FIRST) {
+                    return Ok(());
+                }
+                let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
+                context.add(&witnessed.measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
+                Ok(())
+            })
+        });
+        Ok(end.map(|()| Self { context, sources, met }))
+    }
+
+    /// The second reading, of what `judged` wants.
+    ///
+    /// # Errors
+    /// Why it ended before the last file.
+    pub fn judge(
+        &mut self,
+        files: &mut Files,
+        judged: &mut Judged<'_>,
+        mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        let Self { context, sources, met } = self;
+        files.each(|reader| {
+            sources.open(reader)?;
+            judged.read_on(reader, |grounds, witnessed| {
+                let place = sources.place(witnessed);
+                if !met.counts(witnessed, place.submitter, SECOND) {
+                    return Ok(());
+                }
+                let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
+                visit(witnessed, &verdict, place, context)
+            })
+        })
+    }
+
+    /// What all measurements say.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+/// Who handed in what, and what made it.
+#[derive(Debug, Default)]
+struct Sources {
+    by: Submitters,
+    files: HashMap<PathBuf, Submitter>,
+    merged: HashMap<[u8; 32], Submitter>,
+    runs: HashMap<RunId, Submitter>,
+    count: u32,
+    file: Submitter,
+    software: HashMap<RunId, Software>,
+    unknown: Software,
+}
+
+impl Sources {
+    /// The measurements that follow are of this file.
+    fn open(&mut self, reader: &Reader) -> Result<(), RecordError> {
+        let Self { files, merged, runs, count, .. } = self;
+        let mut next = || {
+            *count += 1;
+            Submitter(*count)
+        };
+        self.file = *files.entry(reader.file().to_owned()).or_insert_with(&mut next);
+        for run in reader.runs()? {
+            self.software.entry(run.id).or_insert_with(|| software(&run));
+            if self.by == Submitters::Run {
+                runs.entry(run.id).or_insert_with(&mut next);
+            }
+        }
+        let intakes = if self.by == Submitters::Ledger { reader.intakes()? } else { Vec::new() };
+        for intake in intakes {
+            // The same file merged twice is one submitter's all the same.
+            let submitter = *merged.entry(intake.sha256).or_insert_with(&mut next);
+            for (run, _) in intake.runs {
+                runs.entry(run).or_insert(submitter);
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, witnessed: &Witnessed) -> Place<'_> {
+        let run = witnessed.measurement.run;
+        Place {
+            submitter: self.runs.get(&run).copied().unwrap_or(self.file),
+            software: self.software.get(&run).unwrap_or(&self.unknown),
+            began: witnessed.began(),
+        }
+    }
+}
+
+fn software(run: &Run) -> Software {
+    Software { version: format!("{} {}", run.software_name, run.software_version), platform: run.platform.clone() }
+}

@@ -1,0 +1,115 @@
+//! First messages over UDP that are one datagram, and the answers to them: IKE's of both versions, L2TP's, STUN's. Codecs by `wire`;
+//! what is random in them is made here.
+
+use std::time::Duration;
+
+use faultline_record::{VpnAnswer, VpnProtocol};
+use faultline_wire::{ike, ikev1, ikev2, l2tp, stun};
+
+use super::vpn::AGAIN;
+
+/// When `xl2tpd`'s client sends again (vpn reference, sections 3.5 and 7).
+const L2TP_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// When a client of STUN's does (RFC 8489 section 6.2.1: after 500 ms, each pause twice the last).
+const STUN_AGAIN: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_millis(1_500),
+    Duration::from_millis(3_500),
+    Duration::from_millis(7_500),
+];
+/// The name that we give ourselves: L2TP wants one, and this machine's is nobody's business.
+const HOST: &[u8] = b"localhost";
+
+/// A datagram, and what tells its answer from others.
+pub(super) struct Datagram {
+    message: Vec<u8>,
+    mark: Mark,
+}
+
+/// What the answer repeats.
+enum Mark {
+    Ikev1 { cookie: [u8; 8], port: u16 },
+    Ikev2 { spi: [u8; 8], port: u16 },
+    L2tp { tunnel: u16 },
+    Stun { transaction: [u8; 12] },
+}
+
+impl Datagram {
+    /// A new one, for a server at this port: nobody who has not seen it can answer. `None` if the protocol has none of this kind.
+    pub(super) fn new(protocol: VpnProtocol, port: u16) -> Option<Self> {
+        let (message, mark) = match protocol {
+            VpnProtocol::Ikev1 => {
+                let cookie = rand::random();
+                (ike::marked(port, ikev1::request(cookie)), Mark::Ikev1 { cookie, port })
+            }
+            VpnProtocol::Ikev2 => {
+                let spi = rand::random();
+                let mut public: [u8; 256] = rand::random();
+                // Below the prime of group 14, which begins with 64 ones (RFC 3526 section 3).
+                public[0] = 0x7f;
+                let message = ikev2::request(spi, &public, &rand::random(), &[rand::random(), rand::random()]);
+                (ike::marked(port, message), Mark::Ikev2 { spi, port })
+            }
+            VpnProtocol::L2tp => {
+                // Number 0 is nobody's (RFC 2661 section 3.1).
+                let tunnel = rand::random::<u16>().max(1);
+                (l2tp::request(tunnel, HOST), Mark::L2tp { tunnel })
+            }
+            VpnProtocol::Stun => {
+                let transaction = rand::random();
+                (stun::request(transaction), Mark::Stun { transaction })
+            }
+            _ => return None,
+        };
+        Some(Self { message, mark })
+    }
+
+    /// What is sent.
+    pub(super) fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// When it is sent again, after the first time. IKE's clients double their pauses (vpn reference, section 3.4).
+    pub(super) fn again(&self) -> &'static [Duration] {
+        match self.mark {
+            Mark::Ikev1 { .. } | Mark::Ikev2 { .. } => &AGAIN,
+            Mark::L2tp { .. } => &L2TP_AGAIN,
+            Mark::Stun { .. } => &STUN_AGAIN,
+        }
+    }
+
+    /// What a message is.
+    pub(super) fn read(&self, message: &[u8]) -> VpnAnswer {
+        match self.mark {
+            Mark::Ikev1 { cookie, port } => match ike::unmarked(port, message).map(|own| ikev1::answer(own, cookie)) {
+                Some(ikev1::Answer::Chosen) => VpnAnswer::Chosen,
+                Some(ikev1::Answer::Notified(_)) => VpnAnswer::Notified,
+                Some(ikev1::Answer::Other) | None => VpnAnswer::Other,
+            },
+            Mark::Ikev2 { spi, port } => match ike::unmarked(port, message).map(|own| ikev2::answer(own, spi)) {
+                Some(ikev2::Answer::Chosen) => VpnAnswer::Chosen,
+                Some(ikev2::Answer::Notified(_)) => VpnAnswer::Notified,
+                Some(ikev2::Answer::Other) | None => VpnAnswer::Other,
+            },
+            Mark::L2tp { tunnel } => match l2tp::answer(message, tunnel) {
+                l2tp::Answer::Reply(_) => VpnAnswer::Accepted,
+                l2tp::Answer::Stop => VpnAnswer::Refused,
+                l2tp::Answer::Other => VpnAnswer::Other,
+            },
+            Mark::Stun { transaction } => match stun::answer(message, transaction) {
+                stun::Answer::Bound => VpnAnswer::Accepted,
+                stun::Answer::Refused => VpnAnswer::Refused,
+                stun::Answer::Other => VpnAnswer::Other,
+            },
+        }
+    }
+
+    /// What ends an exchange that was answered so: a server of L2TP's repeats its reply until it is told that nobody wants it.
+    pub(super) fn farewell(&self, answer: &[u8]) -> Option<Vec<u8>> {
+        let Mark::L2tp { tunnel } = self.mark else { return None };
+        match l2tp::answer(answer, tunnel) {
+            l2tp::Answer::Reply(theirs) => Some(l2tp::stop(theirs, tunnel)),
+            l2tp::Answer::Stop | l2tp::Answer::Other => None,
+        }
+    }
+}
