@@ -42,11 +42,16 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Score verdicts against labels that say what is true
     Evaluate(EvaluateArgs),
+    /// Ask a question in SQL, over measurements and verdicts
+    #[cfg(feature = "engine")]
+    Query(QueryArgs),
+    /// Make up measurements, to find out what many of them cost
+    Generate(GenerateArgs),
     /// Bring measurements of several databases together in one
     Merge(MergeArgs),
     /// Bring other tools' measurements, or feeds of outages and demand, into a database
     Import(ImportArgs),
-    /// Write measurements in another tool's format
+    /// Write measurements in another tool's format, or as tables for other programs
     Export(ExportArgs),
     /// List what others publish of places: series, outages
     Feeds(FeedsArgs),
@@ -261,6 +266,63 @@ pub enum EvaluateFormat {
     Json,
 }
 
+/// `analyzer query`.
+#[cfg(feature = "engine")]
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The question
+    #[arg(
+        value_name = "SQL",
+        help = "The question; the tables are measurements, observations, dns_answers, health_checks and verdicts"
+    )]
+    pub sql: String,
+    /// A database that a probe wrote, or a folder: every *.sqlite below, and tables in Parquet; several times
+    #[arg(long, value_name = "PATH", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub db: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: QueryFormat,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// How the rows of a query are printed.
+#[cfg(feature = "engine")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum QueryFormat {
+    /// A table on a terminal, else lines with tabs
+    #[default]
+    Table,
+    /// One JSON object a line
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+    /// Apache Parquet, to a file
+    Parquet,
+}
+
+/// `analyzer generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// Folder that receives the files, volunteer-0000.sqlite and so on; made if it is not there
+    #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
+    pub output: PathBuf,
+    /// How many measurements in all
+    #[arg(long, value_name = "N", default_value_t = 10_000, env = "FAULTLINE_MEASUREMENTS", hide_env = true)]
+    pub measurements: u64,
+    /// How many files they are spread over
+    #[arg(long, value_name = "N", default_value_t = 40, env = "FAULTLINE_FILES", hide_env = true,
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub files: u64,
+    /// What decides everything: the same seed gives the same files
+    #[arg(long, value_name = "N", default_value_t = 1, env = "FAULTLINE_SEED", hide_env = true)]
+    pub seed: u64,
+}
+
 /// `analyzer merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
@@ -346,9 +408,13 @@ pub struct ExportArgs {
     /// Which format
     #[arg(long, value_enum, env = "FAULTLINE_FORMAT", hide_env = true)]
     pub format: ExportFormat,
-    /// Folder that receives the files; made if it is not there
+    /// Folder that receives the files (of tables, a folder for each); made if it is not there
     #[arg(short, long, value_name = "DIR", env = "FAULTLINE_OUTPUT", hide_env = true)]
     pub output: PathBuf,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own, for the table of verdicts; several times
+    #[cfg(feature = "engine")]
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
 }
 
 /// Formats that measurements can be written in.
@@ -356,6 +422,12 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// OONI's JSON, one measurement a line (ooni.jsonl), without the addresses of tunnels' servers
     Ooni,
+    /// Tables in Apache Parquet, which `analyzer query` reads as well
+    #[cfg(feature = "engine")]
+    Parquet,
+    /// Tables as comma-separated values with a header
+    #[cfg(feature = "engine")]
+    Csv,
 }
 
 /// `analyzer feeds`.

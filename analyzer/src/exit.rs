@@ -47,6 +47,14 @@ pub enum AnalyzerError {
     /// A database cannot be used.
     #[error(transparent)]
     Storage(#[from] RecordError),
+    /// A file cannot be used; how has been said in words.
+    #[cfg(feature = "engine")]
+    #[error("{0}")]
+    File(String),
+    /// The engine cannot go on: a bug, or this machine.
+    #[cfg(feature = "engine")]
+    #[error("the query engine gave up: {0}")]
+    Engine(String),
     /// Standard output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
@@ -58,8 +66,12 @@ impl AnalyzerError {
         match self {
             Self::Output(_) if self.is_closed_pipe() => 0,
             Self::Signals(_) => 1,
+            #[cfg(feature = "engine")]
+            Self::Engine(_) => 1,
             Self::Usage(_) => 2,
             Self::Nothing(_) => 3,
+            #[cfg(feature = "engine")]
+            Self::File(_) => 4,
             Self::Storage(_) | Self::Output(_) => 4,
         }
     }

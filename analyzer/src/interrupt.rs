@@ -9,7 +9,7 @@ use signal_hook::flag;
 use crate::exit::{AnalyzerError, Exit};
 
 /// Whether a signal came.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

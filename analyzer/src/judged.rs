@@ -1,5 +1,7 @@
 //! Verdicts from files: every one computed anew from the facts, each measurement counted once over all files.
 
+mod abreast;
+
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;

@@ -6,10 +6,13 @@ mod calibrate;
 mod chains;
 pub mod cli;
 mod commands;
+#[cfg(feature = "engine")]
+mod engine;
 mod evaluate;
 mod exit;
 mod files;
 mod fingerprints;
+mod generate;
 mod group;
 mod import;
 mod in_context;
@@ -20,6 +23,9 @@ mod print;
 mod progress;
 mod same;
 mod settle;
+#[cfg(feature = "engine")]
+mod sources;
+mod threads;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -59,6 +65,9 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Cells(options) => commands::cells::run(&options, &interrupt),
         Command::Diff(options) => commands::diff::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
+        #[cfg(feature = "engine")]
+        Command::Query(options) => commands::query::run(&options, &interrupt),
+        Command::Generate(options) => commands::generate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),
         Command::Export(options) => commands::export::run(options, &interrupt),

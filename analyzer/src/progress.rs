@@ -29,6 +29,12 @@ impl Progress {
         Self(bar)
     }
 
+    /// A counter beside results on standard output: only where those do not go to a terminal.
+    #[cfg(feature = "engine")]
+    pub fn beside_results_counting(what: &'static str) -> Self {
+        if io::stdout().is_terminal() { Self(ProgressBar::hidden()) } else { Self::counting(what) }
+    }
+
     /// A counter of things whose number is not known before.
     pub fn counting(what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
@@ -50,6 +56,11 @@ impl Progress {
     /// One more is done.
     pub fn step(&self) {
         self.0.inc(1);
+    }
+
+    /// So many more are done.
+    pub fn steps(&self, count: u64) {
+        self.0.inc(count);
     }
 
     /// So many of a file's measurements are done.

@@ -7,11 +7,10 @@ use faultline_verdict::table;
 
 use crate::calibrate::{Examples, markdown};
 use crate::cli::CalibrateArgs;
-use crate::commands::evaluate::databases;
 use crate::evaluate::Row;
 use crate::evaluate::label::Labels;
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop};
+use crate::files::{Files, Stop, databases};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;

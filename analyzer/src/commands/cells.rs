@@ -10,9 +10,8 @@ use faultline_verdict::{Cell, Cells, Fingerprints, Grid, State, state_words, tab
 use serde_json::{Value, json};
 
 use crate::cli::{CellsArgs, Format};
-use crate::commands::evaluate::databases;
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop};
+use crate::files::{Files, Stop, databases};
 use crate::fingerprints;
 use crate::group;
 use crate::in_context::InContext;

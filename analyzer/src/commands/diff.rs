@@ -11,9 +11,8 @@ use faultline_verdict::{State, Table, Verdict, Withheld, state_words, table};
 use serde_json::{Value, json};
 
 use crate::cli::{DiffArgs, Format};
-use crate::commands::evaluate::databases;
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop};
+use crate::files::{Files, Stop, databases};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;

@@ -1,16 +1,16 @@
 //! `analyzer evaluate`: verdicts, computed anew from the facts, scored against labels that say what is true.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use faultline_record::Filter;
 
 use crate::cli::{EvaluateArgs, EvaluateFormat};
 use crate::evaluate::check::{Committed, Comparison};
-use crate::evaluate::label::{Labels, below};
+use crate::evaluate::label::Labels;
 use crate::evaluate::{Basis, Evaluation, Row, markdown};
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop};
+use crate::files::{Files, Stop, databases};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
@@ -43,20 +43,6 @@ pub fn run(options: &EvaluateArgs, interrupt: &Interrupt) -> Result<Exit, Analyz
     }
     let is_worse = committed.is_some_and(|committed| report(&committed.compare(&evaluation)));
     Ok(if is_worse { Exit::Worse } else { files.exit() })
-}
-
-/// Databases, and those below folders.
-pub(super) fn databases(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalyzerError> {
-    let is_database = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "sqlite");
-    let mut files = Vec::new();
-    for path in paths {
-        let found = below(path, is_database).map_err(AnalyzerError::Nothing)?;
-        if found.is_empty() {
-            return Err(AnalyzerError::Nothing(format!("no *.sqlite in {} or below", path.display())));
-        }
-        files.extend(found);
-    }
-    Ok(files)
 }
 
 fn committed(file: &Path) -> Result<Committed, AnalyzerError> {

@@ -9,7 +9,9 @@ use std::path::Path;
 use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, Witnessed, ooni};
 use faultline_verdict::words::counted;
 
-use crate::cli::{ExportArgs, ExportFormat};
+use crate::cli::ExportArgs;
+#[cfg(feature = "engine")]
+use crate::cli::ExportFormat;
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
@@ -21,7 +23,10 @@ const NAME: &str = "ooni.jsonl";
 
 /// Writes, and says what was left out.
 pub fn run(options: ExportArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    let ExportFormat::Ooni = options.format;
+    #[cfg(feature = "engine")]
+    if options.format != ExportFormat::Ooni {
+        return super::tables::run(&options, interrupt);
+    }
     let named = |path: &Path, error: &io::Error| {
         AnalyzerError::Output(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     };

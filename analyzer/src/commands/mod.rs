@@ -8,7 +8,12 @@ pub mod evaluate;
 pub mod explain;
 pub mod export;
 pub mod feeds;
+pub mod generate;
 pub mod import;
 pub mod ledger;
 pub mod merge;
+#[cfg(feature = "engine")]
+pub mod query;
+#[cfg(feature = "engine")]
+pub mod tables;
 pub mod verdicts;

@@ -44,7 +44,7 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
             grounds.judge(&mut files, &mut judged, |witnessed, verdict, _, _| put(witnessed, verdict))
         })
     } else {
-        files.each(|reader| judged.read(reader, |witnessed, verdict| put(witnessed, &verdict)))
+        files.each(|reader| judged.read_abreast(reader, |witnessed, verdict| put(witnessed, &verdict)))
     };
     printer.finish()?;
     tally.again = judged.again();

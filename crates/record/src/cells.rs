@@ -88,13 +88,6 @@ impl<'r> Cells<'r> {
         if value.is_none_or(f64::is_finite) { Ok(value) } else { Err(self.bad()) }
     }
 
-    /// Goes on at the column of that name.
-    pub(crate) fn skip_to(&mut self, name: &str) {
-        let found = self.table.columns.iter().position(|column| *column == name);
-        debug_assert!(found.is_some(), "{} has no column {name}", self.table.name);
-        self.next = found.unwrap_or(self.table.columns.len());
-    }
-
     pub(crate) fn skip(&mut self, columns: usize) {
         self.next += columns;
     }
@@ -117,7 +110,7 @@ impl<'r> Cells<'r> {
 }
 
 /// A value for an error's text: escaped, since it may come from a stranger and end on a terminal.
-fn show(value: Option<ValueRef<'_>>) -> String {
+pub(crate) fn show(value: Option<ValueRef<'_>>) -> String {
     match value {
         None | Some(ValueRef::Null) => "NULL".into(),
         Some(ValueRef::Integer(number)) => number.to_string(),

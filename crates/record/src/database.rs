@@ -126,6 +126,22 @@ impl Database {
         self.transaction(|connection| insert::run(connection, run, schema::newest(MIGRATIONS)))
     }
 
+    /// Stores a run that has ended, with all that is in it, in one transaction.
+    pub fn insert_run_whole(
+        &mut self,
+        run: &Run,
+        checks: &[HealthCheck],
+        measurements: &[Measurement],
+        end: &RunSummary,
+    ) -> Result<(), RecordError> {
+        self.transaction(|connection| {
+            insert::run(connection, run, schema::newest(MIGRATIONS))?;
+            checks.iter().try_for_each(|check| insert::health_check(connection, check))?;
+            measurements.iter().try_for_each(|measurement| insert::measurement(connection, measurement))?;
+            insert::run_end(connection, run.id, end)
+        })
+    }
+
     /// Stores a measurement whole, or nothing of it.
     pub fn insert_measurement(&mut self, measurement: &Measurement) -> Result<(), RecordError> {
         self.transaction(|connection| insert::measurement(connection, measurement))

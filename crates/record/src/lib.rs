@@ -33,6 +33,6 @@ pub use error::RecordError;
 pub use failure::{Failure, Layer, Operation};
 pub use merge::{Conflict, InputReport, MergeReport, Merged, Progress, merge};
 pub use model::*;
-pub use reader::{Filter, Reader};
+pub use reader::{Checked, Filter, Reader, Scope, Slice, Sliced, flat};
 pub use schema::{APPLICATION_ID, data_format};
 pub use writer::{Entry, Writer, WriterReport, WriterStopped};

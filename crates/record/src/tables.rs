@@ -117,6 +117,10 @@ pub(crate) const HTTP_COLUMNS: usize = 7;
 pub(crate) const VPN_COLUMNS: usize = 5;
 pub(crate) const TIMING_COLUMNS: usize = 2;
 
+/// Where two of those begin: looked up by name for each row they would take longer than what is read.
+pub(crate) const TTL_COLUMN: usize = 33;
+pub(crate) const TITLE_COLUMN: usize = 39;
+
 pub(crate) static DNS_ANSWERS: Table = Table {
     name: "dns_answers",
     key: 3,
@@ -304,6 +308,12 @@ pub(crate) static INSERTS: LazyLock<Inserts> = LazyLock::new(|| Inserts {
 mod tests {
     use super::*;
     use crate::schema::{MIGRATIONS, migrate};
+
+    #[test]
+    fn the_last_columns_of_observations_stand_where_they_are_looked_for() {
+        assert_eq!(OBSERVATIONS.columns[TTL_COLUMN], "ttl");
+        assert_eq!(OBSERVATIONS.columns[TITLE_COLUMN], "http_title");
+    }
 
     #[test]
     fn the_lists_here_are_the_tables_of_the_newest_format() {

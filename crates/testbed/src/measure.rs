@@ -55,10 +55,18 @@ pub fn find_release_probe() -> Result<PathBuf> {
     if std::env::var_os(PROBE_VARIABLE).is_some() {
         return find_probe();
     }
+    find_release("probe", "faultline-probe")
+}
+
+/// The release build of a program of ours.
+///
+/// # Errors
+/// It is not there.
+pub fn find_release(program: &str, package: &str) -> Result<PathBuf> {
     let folder = std::env::current_exe()?.parent().and_then(Path::parent).map(|target| target.join("release"));
-    let path = folder.unwrap_or_default().join("probe");
+    let path = folder.unwrap_or_default().join(program);
     if !path.is_file() {
-        bail!("no probe at {}: build it first (`cargo build --release -p faultline-probe`)", path.display());
+        bail!("no {program} at {}: build it first (`cargo build --release -p {package}`)", path.display());
     }
     Ok(path)
 }

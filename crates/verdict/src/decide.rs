@@ -93,16 +93,23 @@ fn judge_on(grounds: &Grounds<'_>, measurement: &Measurement, witness: &Witness)
     // Parts of a measurement are judged by what the vantage saw of them alone: other networks do not tell them apart.
     let alone = Grounds { context: None, ..*grounds };
     let judge_family = |family| judge_family(&alone, measurement, &gate, family);
-    let mut verdict = self::judge_family(grounds, measurement, &gate, None);
-    verdict.families = [Family::V4, Family::V6]
-        .into_iter()
-        .filter(|&family| connected_over(measurement, family))
-        .map(|family| (family.name(), judge_family(Some(family)).state))
-        .collect();
+    let whole = self::judge_family(grounds, measurement, &gate, None);
+    // Only where parts are judged on the same grounds as the whole is one family's view, if nothing is left out, the whole's.
+    let is_whole =
+        |family| grounds.context.is_none() && measurement.observations.iter().all(|row| is_of_family(row, family));
+    let state_over = |family| if is_whole(family) { whole.state } else { judge_family(Some(family)).state };
+    let tried = [Family::V4, Family::V6].into_iter().filter(|&family| connected_over(measurement, family));
+    let families = tried.map(|family| (family.name(), state_over(family))).collect();
+    let mut verdict = Verdict { families, ..whole };
     if let Some(over_quic) = quic::apart(measurement) {
         verdict.families.insert("quic", self::judge_family(&alone, &over_quic, &gate, None).state);
     }
     verdict
+}
+
+/// Whether a family's view keeps the row: looking at one family leaves out the connections of the other, and nothing else.
+fn is_of_family(row: &faultline_record::Observation, family: Family) -> bool {
+    row.step() == Step::Dns || row.address.is_none_or(|address| Family::of(address) == family)
 }
 
 fn connected_over(measurement: &Measurement, family: Family) -> bool {

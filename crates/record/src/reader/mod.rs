@@ -1,10 +1,12 @@
 //! Reading files of records, anyone's, in a stream.
 
+pub mod flat;
 mod open;
 mod rows;
+mod scope;
 mod witness;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -20,7 +22,10 @@ use crate::model::{
 use crate::schema::MIGRATIONS;
 use crate::tables;
 
+pub use open::Checked;
 use open::Source;
+use scope::Conditions;
+pub use scope::{Scope, Slice, Sliced};
 use witness::RunHealth;
 
 /// How many certificates are kept at hand: a run meets the same few authorities again and again.
@@ -49,6 +54,11 @@ impl Reader {
     /// Opens and checks a file.
     pub fn open(file: &Path) -> Result<Self, RecordError> {
         Source::open(file, MIGRATIONS).map(|source| Self { source })
+    }
+
+    /// What it takes to open the file again, in another thread say, without checking it once more.
+    pub fn checked(&self) -> Checked {
+        self.source.checked()
     }
 
     /// The file's path, as it was given.
@@ -128,30 +138,66 @@ impl Reader {
     pub fn for_each<B>(
         &self,
         filter: &Filter,
-        mut visit: impl FnMut(Witnessed) -> ControlFlow<B>,
+        visit: impl FnMut(Witnessed) -> ControlFlow<B>,
     ) -> Result<Option<B>, RecordError> {
+        self.each_measurement(filter, self.witnessed(visit))
+    }
+
+    /// The same for one slice and what a scope takes of it, but for ids in `without`.
+    pub fn for_each_in<B>(
+        &self,
+        scope: &Scope,
+        slice: &Slice,
+        without: &HashSet<[u8; 16]>,
+        visit: impl FnMut(Witnessed) -> ControlFlow<B>,
+    ) -> Result<Option<B>, RecordError> {
+        let conditions = Conditions::of(scope, slice);
+        let select = format!("{} {} {ORDER}", SELECTS.joined, conditions.clause());
+        let of = Chosen { select: &select, with_bodies: false, without };
+        self.each_chosen(&of, rusqlite::params_from_iter(conditions.values), self.witnessed(visit))
+    }
+
+    /// Pairs measurements with the checks around them; those of one run come one after the other.
+    fn witnessed<B>(
+        &self,
+        mut visit: impl FnMut(Witnessed) -> ControlFlow<B>,
+    ) -> impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError> {
         let mut health: Option<RunHealth<'_>> = None;
-        self.each_measurement(filter, |measurement| {
+        move |measurement| {
             let known = health.take().filter(|known| known.run == measurement.run);
             let mut known = known.map_or_else(|| RunHealth::load(self, measurement.run), Ok)?;
             let witness = known.witness(&measurement)?;
             health = Some(known);
             Ok(visit(Witnessed { measurement, witness }))
-        })
+        }
     }
 
     /// The same without witnesses.
     pub(crate) fn each_measurement<B>(
         &self,
         filter: &Filter,
+        visit: impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError>,
+    ) -> Result<Option<B>, RecordError> {
+        let select = &SELECTS.measurements[which(filter)];
+        let of = Chosen { select, with_bodies: filter.with_bodies, without: &HashSet::new() };
+        self.each_chosen(&of, key_of(filter), visit)
+    }
+
+    fn each_chosen<B>(
+        &self,
+        chosen: &Chosen<'_>,
+        key: impl Params,
         mut visit: impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError>,
     ) -> Result<Option<B>, RecordError> {
         let _one_moment = self.one_moment()?;
         let mut certificates = HashMap::new();
         let mut end = None;
-        self.each(&SELECTS.measurements[which(filter)], key_of(filter), |row| {
+        self.each(chosen.select, key, |row| {
             let mut measurement = rows::measurement(self.file(), row)?;
-            self.load_observations(&mut measurement, filter, &mut certificates)?;
+            if chosen.without.contains(measurement.id.as_bytes()) {
+                return Ok(true);
+            }
+            self.load_observations(&mut measurement, chosen.with_bodies, &mut certificates)?;
             Ok(match visit(measurement)? {
                 ControlFlow::Continue(()) => true,
                 ControlFlow::Break(value) => {
@@ -173,7 +219,7 @@ impl Reader {
     fn load_observations(
         &self,
         measurement: &mut Measurement,
-        filter: &Filter,
+        with_bodies: bool,
         certificates: &mut HashMap<[u8; 32], Arc<Certificate>>,
     ) -> Result<(), RecordError> {
         let id = measurement.id.as_bytes();
@@ -187,7 +233,7 @@ impl Reader {
             measurement.observations.push(seen);
             Ok(true)
         })?;
-        let with_all = filter.with_bodies || measurement.observations.iter().any(is_compared);
+        let with_all = with_bodies || measurement.observations.iter().any(is_compared);
         let wanted = bodies.into_iter().filter(|(.., in_the_clear)| with_all || *in_the_clear);
         self.load_bodies(measurement, wanted.map(|(place, key, _)| (place, key)))?;
         if has_dns {
@@ -324,6 +370,16 @@ impl Reader {
     }
 }
 
+/// Which measurements a statement finds, and how much of them is read.
+struct Chosen<'c> {
+    select: &'c str,
+    with_bodies: bool,
+    without: &'c HashSet<[u8; 16]>,
+}
+
+/// The order of the stream, which an index has.
+const ORDER: &str = "ORDER BY m.run, m.offset_ms, m.id";
+
 /// Whether pages of the measurement are held against this one: a copy, or what a helper says of the page it saw.
 fn is_compared(row: &Observation) -> bool {
     row.purpose == Purpose::HttpsCopy
@@ -355,6 +411,7 @@ struct Selects {
     origin: String,
     pace_marks: String,
     counts: [String; 4],
+    joined: String,
     measurements: [String; 4],
     observations: String,
     dns_answers: String,
@@ -381,7 +438,8 @@ static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
         origin: of(&tables::ORIGINS, "WHERE t.measurement = ?1"),
         pace_marks: of(&tables::PACE_MARKS, "WHERE t.run = ?1 ORDER BY t.from_ms, t.to_ms, t.rate"),
         counts: CHOICES.map(|chosen| format!("SELECT count(*) FROM measurements m WHERE {chosen}")),
-        measurements: CHOICES.map(|chosen| format!("{joined} WHERE {chosen} ORDER BY m.run, m.offset_ms, m.id")),
+        measurements: CHOICES.map(|chosen| format!("{joined} WHERE {chosen} {ORDER}")),
+        joined,
         observations: of(&tables::OBSERVATIONS, "WHERE t.measurement = ?1 ORDER BY t.seq"),
         dns_answers: of(&tables::DNS_ANSWERS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),
         tls_chains: of(&tables::TLS_CHAINS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),

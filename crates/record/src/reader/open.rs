@@ -1,6 +1,7 @@
 //! Opening a stranger's file: nothing in it is trusted, and it is never changed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -10,6 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::TempDir;
 
+use super::Reader;
 use crate::database::{STATEMENTS, cannot_open, check_claims, refuse_what_is_no_file};
 use crate::error::RecordError;
 use crate::schema::{self, Migration};
@@ -42,7 +44,32 @@ pub(crate) struct Source {
     /// Where it is read from: the file itself, or a private copy.
     pub(crate) uri: String,
     /// Holds the private copy, if one was needed.
-    _private: Option<TempDir>,
+    private: Option<Arc<TempDir>>,
+}
+
+/// A file that was checked, for opening it again. What was checked is the file as it was then: rows are not trusted later
+/// either.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    file: PathBuf,
+    uri: String,
+    private: Option<Arc<TempDir>>,
+}
+
+impl Checked {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// It cannot be opened any more.
+    pub fn open(&self) -> Result<Reader, RecordError> {
+        let source = Source::at(&self.file, self.uri.clone(), self.private.clone());
+        source.map(|source| Reader { source }).map_err(|error| RecordError::from_sqlite(&self.file, error))
+    }
+
+    /// The file's path, as it was given.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
 }
 
 impl Source {
@@ -81,10 +108,10 @@ impl Source {
         let copy = folder.path().join("copy.sqlite");
         fs::copy(file, &copy).map_err(io)?;
         fs::copy(beside(file, "-wal"), beside(&copy, "-wal")).map_err(io)?;
-        Self::at(file, uri(&copy, "mode=ro"), Some(folder)).map_err(|error| cannot_open(file, error))
+        Self::at(file, uri(&copy, "mode=ro"), Some(folder.into())).map_err(|error| cannot_open(file, error))
     }
 
-    fn at(file: &Path, uri: String, private: Option<TempDir>) -> rusqlite::Result<Self> {
+    fn at(file: &Path, uri: String, private: Option<Arc<TempDir>>) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&uri, flags)?;
         connection.busy_timeout(BUSY)?;
@@ -93,7 +120,7 @@ impl Source {
         LIMITS.iter().try_for_each(|&(limit, value)| connection.set_limit(limit, value).map(drop))?;
         // The first look at the file itself: errors of opening show here.
         schema::application_id(&connection)?;
-        Ok(Self { connection, file: file.to_path_buf(), uri, _private: private })
+        Ok(Self { connection, file: file.to_path_buf(), uri, private })
     }
 
     /// Whose it is, whether its schema is ours letter by letter, and only then whether its pages and rows are sound.
@@ -141,7 +168,13 @@ impl Source {
             schema::migrate(&mut connection, migrations)
         };
         migrated().map_err(|error| RecordError::from_sqlite(&file, error))?;
-        Self::at(&file, uri(&copy, "mode=ro"), Some(folder)).map_err(|error| RecordError::from_sqlite(&file, error))
+        Self::at(&file, uri(&copy, "mode=ro"), Some(folder.into()))
+            .map_err(|error| RecordError::from_sqlite(&file, error))
+    }
+
+    /// What it takes to open it again.
+    pub(super) fn checked(&self) -> Checked {
+        Checked { file: self.file.clone(), uri: self.uri.clone(), private: self.private.clone() }
     }
 
     pub(crate) fn sqlite<T>(&self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RecordError> {

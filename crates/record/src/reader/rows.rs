@@ -165,7 +165,7 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
     seen.data = data;
     // The last columns, behind those of the first steps.
     let mut last = Cells::new(file, &tables::OBSERVATIONS, row);
-    last.skip_to("ttl");
+    last.skip(tables::TTL_COLUMN);
     seen.ttl = last.read()?;
     if step == Step::Vpn {
         seen.data = StepData::Vpn(Vpn {
@@ -177,7 +177,8 @@ pub(crate) fn observation(file: &Path, row: &Row<'_>) -> Read<(Observation, Body
         });
     }
     if let StepData::Http(http) = &mut seen.data {
-        last.skip_to("http_title");
+        let mut last = Cells::new(file, &tables::OBSERVATIONS, row);
+        last.skip(tables::TITLE_COLUMN);
         http.title = last.read()?;
         http.head_ms = last.read()?;
         http.arrivals = last.parse_or_null(arrivals_of)?.unwrap_or_default();

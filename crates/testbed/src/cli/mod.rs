@@ -63,6 +63,15 @@ enum Command {
         #[arg(value_enum)]
         parts: Vec<run::Part>,
     },
+    /// Print what many made-up measurements cost the analyzer, with a release build of it
+    Scale {
+        /// How many, each in turn.
+        #[arg(default_values_t = [10_000, 100_000, 1_000_000])]
+        sizes: Vec<usize>,
+        /// Where the files go meanwhile: four kilobytes a measurement, twice.
+        #[arg(long, default_value = "target/scale")]
+        folder: PathBuf,
+    },
     /// Say whether worlds can be made on this machine
     Doctor,
     /// What the other commands start inside the sandbox
@@ -137,6 +146,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             or_obstacle(|| Ok(run::run(&asked.scenarios(&folder)?, &folder, &asked.rounds())?.code()))
         }
         Command::Benchmark(benchmark) => or_obstacle(|| benchmark.run(&folder)),
+        Command::Scale { sizes, folder } => run::scale(&sizes, &folder),
         Command::Replay(replay) => or_obstacle(|| replay.run(&folder)),
         Command::Speed { parts } => or_obstacle(|| run::speed(&parts)),
         Command::Shell(shell) => or_obstacle(|| {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 
 use super::{CANNOT_RUN, DONE, FAILED, WRONG};
-use crate::measure::{build_probe_under_cargo, find_probe, find_release_probe};
+use crate::measure::{build_probe_under_cargo, find_probe, find_release, find_release_probe};
 use crate::round::LABELS;
 use crate::scenario::Scenario;
 use crate::{sandbox, speed};
@@ -263,4 +263,16 @@ pub(super) fn speed(parts: &[Part]) -> Result<u8> {
         }
     }
     Ok(code)
+}
+
+/// Prints the costs of each size as they come.
+pub(super) fn scale(sizes: &[usize], folder: &Path) -> Result<u8> {
+    let analyzer = find_release("analyzer", "faultline-analyzer")?;
+    println!("{}", speed::scale::HEADING);
+    for &measurements in sizes {
+        for cost in speed::scale::costs(&analyzer, folder, measurements)? {
+            println!("{cost}");
+        }
+    }
+    Ok(DONE)
 }

@@ -7,6 +7,7 @@ pub mod files;
 pub mod local;
 pub mod path;
 pub mod router;
+pub mod scale;
 pub mod vpn;
 
 use std::fmt;
