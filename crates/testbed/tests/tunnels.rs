@@ -197,7 +197,7 @@ fn what_each_proxy_proved_stands_in_its_row() {
         return;
     }
     are(
-        "proxies-clean",
+        "plain-proxies-clean",
         &[
             ("socks5://146.70.12.4:1080", "accepted", "data"),
             ("socks5://146.70.12.4:1081", "login_wanted", "first_answer"),
