@@ -9,7 +9,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use faultline_record::flat::{self, Cell, Flat};
-use faultline_record::{Database, Filter, MeasurementId, Reader, RecordError, Scope, Slice, Sliced};
+use faultline_record::{
+    Database, Endpoint, Filter, MeasurementId, Reader, RecordError, Scope, Slice, Sliced, endpoint_name,
+};
 use rusqlite::Connection;
 use support::{empty_measurement, sample};
 use tempfile::TempDir;
@@ -186,9 +188,9 @@ fn a_value_that_is_not_of_this_format_is_named_with_its_place() {
 fn nothing_tells_where_a_tunnels_server_is() {
     let (_folder, file) = file();
     let whereabouts = ["146.70.12.4", "vpn.example.net"];
-    let endpoint = "openvpn+udp://146.70.12.4:1194";
-    let change = "UPDATE targets SET name = ?1, input = ?1, endpoint = ?1";
-    Connection::open(&file).unwrap().execute(change, [endpoint]).unwrap();
+    let endpoint = Endpoint::parse("openvpn+udp://146.70.12.4:1194").unwrap();
+    let change = "UPDATE targets SET name = ?1, input = ?2, endpoint = ?2";
+    Connection::open(&file).unwrap().execute(change, [endpoint_name(&endpoint), endpoint.to_string()]).unwrap();
     for table in [&flat::MEASUREMENTS, &flat::OBSERVATIONS, &flat::DNS_ANSWERS] {
         let rows = all(&file, table);
         let of = |name| table.columns.iter().position(|column| column.name == name).into_iter();

@@ -265,12 +265,18 @@ impl Flat {
     }
 }
 
-/// The value, but for tunnels; of their names those that are no address themselves.
+/// The value, but for tunnels; of their names those alone that tell no address.
 fn withheld(sql: &str) -> String {
-    let schemes: Vec<String> = VpnProtocol::ALL.iter().map(|protocol| format!("'{}'", protocol.name())).collect();
-    let is_tunnel = format!("substr(t.endpoint, 1, instr(t.endpoint, '://') - 1) IN ({})", schemes.join(", "));
-    let tells = if sql == "t.name" { "instr(t.name, '://') > 0" } else { "1" };
+    let is_tunnel = is_tunnel();
+    // `service/role` names nobody's server; what stands for an endpoint that no list knows has its host and port in it.
+    let tells = if sql == "t.name" { "(instr(t.name, '/') = 0 OR instr(t.name, ':') > 0)" } else { "1" };
     format!("CASE WHEN {tells} AND {is_tunnel} THEN NULL ELSE {sql} END")
+}
+
+/// The condition that a target `t` is a tunnel's server.
+pub(super) fn is_tunnel() -> String {
+    let schemes: Vec<String> = VpnProtocol::ALL.iter().map(|protocol| format!("'{}'", protocol.name())).collect();
+    format!("substr(t.endpoint, 1, instr(t.endpoint, '://') - 1) IN ({})", schemes.join(", "))
 }
 
 impl Reader {

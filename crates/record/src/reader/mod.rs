@@ -113,8 +113,8 @@ impl Reader {
 
     /// Whether any measurement went to a tunnel.
     pub fn has_tunnels(&self) -> Result<bool, RecordError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM observations WHERE vpn_protocol IS NOT NULL)";
-        let found = self.list(sql, (), |_, row| {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM targets t WHERE {})", flat::is_tunnel());
+        let found = self.list(&sql, (), |_, row| {
             row.get::<_, bool>(0).map_err(|error| RecordError::from_sqlite(self.file(), error))
         })?;
         Ok(found.first().copied().unwrap_or(false))
