@@ -98,14 +98,11 @@ fn label_line(label: Registration, counts: &Counts, window: &str) -> Line {
     );
     Line {
         what: label.to_string(),
-        state: String::new(),
-        cause: String::new(),
-        mechanisms: Vec::new(),
         window: window.to_owned(),
-        network: String::new(),
         words,
         json: json!({"schema": "faultline/label-prevalence/1", "label": label, "providers": units, "endpoints":
                      {"k": endpoints.k, "n": endpoints.n}}),
+        ..Line::default()
     }
 }
 
@@ -134,13 +131,10 @@ fn comparison(found: Option<Difference>, window: &str) -> Line {
     });
     Line {
         what: "difference".into(),
-        state: String::new(),
-        cause: String::new(),
-        mechanisms: Vec::new(),
         window: window.to_owned(),
-        network: String::new(),
         words,
         json: json!({"schema": "faultline/label-difference/1", "label": "registration", "first": "unregistered",
                      "second": ["registered", "licensed"], "method": "Mantel-Haenszel, Sato 1989", "difference": json}),
+        ..Line::default()
     }
 }

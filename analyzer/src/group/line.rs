@@ -13,7 +13,7 @@ use crate::cli::Format;
 const COLUMNS: [&str; 7] = ["what", "state", "cause", "mechanisms", "window", "network", "in words"];
 
 /// One line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Line {
     /// Service, pattern or label.
     pub(super) what: String,

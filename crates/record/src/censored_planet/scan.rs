@@ -8,8 +8,8 @@ use crate::database::Import;
 use crate::foreign::json::Json;
 use crate::foreign::{Oddities, stable_id};
 use crate::model::{
-    Availability, Endpoint, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Measurement, MeasurementId,
-    Network, NetworkKind, Observation, Origin, Run, RunId, Target, Timestamp, endpoint_name, hex, sha256,
+    Endpoint, HealthCheck, HealthCheckId, HealthReason, HealthSignal, Measurement, MeasurementId, Network, NetworkKind,
+    Observation, Origin, Run, RunId, Target, Timestamp, hex, sha256,
 };
 
 /// Where an object stood, and its hash.
@@ -99,14 +99,9 @@ fn colon(place: usize, c: char) -> char {
 
 fn target(endpoint: Endpoint, input: &str) -> Target {
     Target {
-        input: input.to_owned(),
-        name: endpoint_name(&endpoint),
-        endpoint,
-        category: None,
-        list: None,
-        availability: Availability::Unknown,
         // The server is not the name's: its certificate is for other names.
         private_ca: true,
+        ..Target::new(endpoint, input)
     }
 }
 

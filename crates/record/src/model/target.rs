@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
+use super::endpoint_name::endpoint_name;
 use crate::names::named;
 
 named! {
@@ -35,4 +36,19 @@ pub struct Target {
     pub availability: Availability,
     /// The peer's chain ends at a certificate authority of its own: verification against public roots says nothing.
     pub private_ca: bool,
+}
+
+impl Target {
+    /// Of an endpoint, as it was written, of which no list says anything.
+    pub fn new(endpoint: Endpoint, input: &str) -> Self {
+        Self {
+            input: input.to_owned(),
+            name: endpoint_name(&endpoint),
+            endpoint,
+            category: None,
+            list: None,
+            availability: Availability::Unknown,
+            private_ca: false,
+        }
+    }
 }

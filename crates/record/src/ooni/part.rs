@@ -6,9 +6,7 @@ use std::net::IpAddr;
 use url::Url;
 
 use crate::bogon::is_bogon;
-use crate::model::{
-    Availability, Endpoint, Engine, Family, HealthSignal, Http, Observation, Outcome, SignalKind, Target, endpoint_name,
-};
+use crate::model::{Endpoint, Engine, Family, HealthSignal, Http, Observation, Outcome, SignalKind, Target};
 
 use super::flow::Flow;
 use super::reader::DEEPEST;
@@ -27,16 +25,7 @@ pub(super) struct Part {
 impl Part {
     /// Of that endpoint, with the input as it was written.
     pub(super) fn new(endpoint: Endpoint, input: &str, rows: Rows) -> Self {
-        let target = Target {
-            input: input.to_owned(),
-            name: endpoint_name(&endpoint),
-            endpoint,
-            category: None,
-            list: None,
-            availability: Availability::Unknown,
-            private_ca: false,
-        };
-        Self { target, rows: rows.finish() }
+        Self { target: Target::new(endpoint, input), rows: rows.finish() }
     }
 
     /// Of a test that goes to nothing which rules judge.

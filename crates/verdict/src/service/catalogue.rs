@@ -129,20 +129,10 @@ fn protocol(endpoint: &Endpoint) -> Option<VpnProtocol> {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::Availability;
-
     use super::*;
 
     fn target(name: &str, endpoint: &str) -> Target {
-        Target {
-            input: endpoint.into(),
-            name: name.into(),
-            endpoint: Endpoint::parse(endpoint).unwrap(),
-            category: None,
-            list: None,
-            availability: Availability::Unknown,
-            private_ca: false,
-        }
+        Target { name: name.into(), ..Target::new(Endpoint::parse(endpoint).unwrap(), endpoint) }
     }
 
     #[test]

@@ -72,22 +72,14 @@ fn seen<'a>(((place, _), entry): (&'a Key, &'a Entry)) -> Seen<'a> {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Availability, Endpoint};
+    use faultline_record::Endpoint;
 
     use super::super::tally::tests::{blocked, verdict};
     use super::*;
     use crate::verdict::{Cause, State};
 
     fn target(name: &str, endpoint: &str) -> Target {
-        Target {
-            input: endpoint.into(),
-            name: name.into(),
-            endpoint: Endpoint::parse(endpoint).unwrap(),
-            category: None,
-            list: None,
-            availability: Availability::Unknown,
-            private_ca: false,
-        }
+        Target { name: name.into(), ..Target::new(Endpoint::parse(endpoint).unwrap(), endpoint) }
     }
 
     #[test]
