@@ -46,8 +46,8 @@ pub const TESTS: &[(&str, &str)] = &[
     ("signal", EACH),
     ("simplequicping", ONE),
     ("sni_blocking", NOTHING),
-    ("stun_reachability", "a measurement with the questions only"),
-    ("stunreachability", "a measurement with the questions only"),
+    ("stun_reachability", ONE),
+    ("stunreachability", ONE),
     ("tcp_connect", ONE),
     ("tcpping", ONE),
     ("telegram", EACH),
@@ -85,10 +85,7 @@ pub(super) fn parts(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) ->
         "tor" => relays::tor(envelope, keys, odd),
         "openvpn" => relays::openvpn(envelope, keys, odd),
         "tcp_connect" => tcp_connect(envelope, keys, odd),
-        "stunreachability" | "stun_reachability" => {
-            let flow = Flow::read(keys, odd);
-            (questions(envelope, &flow), answered(&flow, None))
-        }
+        "stunreachability" | "stun_reachability" => relays::stun(envelope, keys, odd),
         _ if known == Ok(NOTHING) => (foreign(envelope, Rows::default()), answered(&Flow::read(keys, odd), None)),
         _ => one(envelope, keys, odd),
     }

@@ -1,8 +1,9 @@
-//! Tests of relays and tunnels: `tor`, `openvpn`. Each server is a target of its own.
+//! Tests of relays and tunnels: `tor`, `openvpn`, `stunreachability`. Each server is a target of its own.
 
 use std::net::SocketAddr;
 
-use crate::model::{Endpoint, NotRun, Purpose, StepData, Vpn, VpnAnswer, VpnProtocol};
+use crate::failure::Layer;
+use crate::model::{Endpoint, NotRun, Purpose, StepData, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 
 use super::envelope::Envelope;
 use super::failures;
@@ -74,7 +75,8 @@ fn tunnel(row: &Json<'_>, flow: &Flow, odd: &mut Oddities) -> Option<Part> {
         rows.push(place, &dial.mark, StepData::Tcp);
     }
     let answer = answers.then_some(VpnAnswer::ServerReset);
-    let vpn = Vpn { protocol, bytes_received: u64::from(answers), answer, proof: None, key: None };
+    let proof = answers.then_some(VpnProof::FirstAnswer);
+    let vpn = Vpn { protocol, bytes_received: u64::from(answers), answer, proof, key: None };
     let mark = Mark { t0_ms: ms("t0").min(ms("t")), t_ms: ms("t"), failed, ..Mark::default() };
     if dial.is_some_and(|dial| dial.mark.failed.is_some()) {
         rows.skip(place, mark.t0_ms, NotRun::PreviousStepFailed, StepData::Vpn(vpn));
@@ -87,4 +89,42 @@ fn tunnel(row: &Json<'_>, flow: &Flow, odd: &mut Oddities) -> Option<Part> {
         tunnel.target.name = format!("{provider}/openvpn-{}", if is_tcp { "tcp" } else { "udp" });
     }
     Some(tunnel)
+}
+
+/// One binding request (ts-025): its failure is all that is told of its outcome, the network's events tell address, times and lengths.
+pub(super) fn stun(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> Parts {
+    let flow = Flow::read(keys, odd);
+    let mut rows = Rows::default();
+    flow.queries.iter().for_each(|query| rows.query(0, Purpose::Main, query));
+    let told = keys.get("endpoint").word().map(|endpoint| format!("stun://{endpoint}"));
+    let text = told.or_else(|| envelope.input.clone()).unwrap_or_default();
+    let Ok(endpoint @ Endpoint::Vpn { protocol: VpnProtocol::Stun, .. }) = Endpoint::parse(&text) else {
+        odd.note("STUN server without a name or address", &text);
+        return (foreign(envelope, rows), answered(&flow, None));
+    };
+    binding(keys, &mut rows, odd);
+    let input = endpoint.to_string();
+    (vec![Part::new(endpoint, &input, rows)], answered(&flow, None))
+}
+
+fn binding(keys: &Json<'_>, rows: &mut Rows, odd: &mut Oddities) {
+    let events = list(keys, "network_events", odd);
+    let of = |operation: &'static str| events.iter().filter(move |row| row.get("operation").text() == Some(operation));
+    let ms = |row: &Json<'_>| row.get("t").number().map_or(0.0, |seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12));
+    let to = of("connect").find_map(|row| row.get("address").word()?.parse::<SocketAddr>().ok());
+    let received: u64 = of("read").filter_map(|row| row.get("num_bytes").whole::<u64>()).sum();
+    let failed = failures::read(keys.get("failure"), odd);
+    let answer = failed.is_none().then_some(VpnAnswer::Accepted);
+    let bytes_received = if failed.is_none() { received.max(1) } else { received };
+    let proof = answer.map(|_| VpnProof::FirstAnswer);
+    let vpn = Vpn { protocol: VpnProtocol::Stun, bytes_received, answer, proof, key: None };
+    let place = Place { hop: 0, purpose: Purpose::Main, connection: Some(rows.connection()), to };
+    let began = of("connect").next().map_or(0.0, ms);
+    let mark = Mark { t0_ms: began, t_ms: events.iter().map(ms).fold(began, f64::max), failed, ..Mark::default() };
+    let is_unnamed = mark.failed.as_ref().is_some_and(|failed| failed.failure.layer() == Layer::Dns);
+    if is_unnamed {
+        rows.skip(place, mark.t_ms, NotRun::NoAddress, StepData::Vpn(vpn));
+    } else {
+        rows.push(place, &mark, StepData::Vpn(vpn));
+    }
 }

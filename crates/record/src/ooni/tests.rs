@@ -301,6 +301,37 @@ fn resolvers_and_relays_and_tunnels_become_targets_of_their_own() {
 }
 
 #[test]
+fn a_binding_request_is_a_handshake_and_without_an_address_none() {
+    let events = |read: bool| {
+        let mut events = vec![
+            json!({"operation": "connect", "proto": "udp", "address": "192.0.2.5:3478", "failure": null, "t": 0.05}),
+            json!({"operation": "write", "num_bytes": 20, "failure": null, "t": 0.06}),
+        ];
+        events.extend(read.then(|| json!({"operation": "read", "num_bytes": 32, "failure": null, "t": 0.1})));
+        events
+    };
+    let keys = |failure: Value, events: Vec<Value>| json!({"endpoint": "stun.example:3478", "failure": failure, "network_events": events});
+    let input = json!("stun://stun.example:3478");
+    let read = took(&measurement("stunreachability", &input, &keys(Value::Null, events(true))));
+    assert_eq!(told(&read), [("stun://stun.example:3478".to_owned(), vec!["main vpn ok 192.0.2.5:3478".to_owned()])]);
+    let row = &read.import.measurements[0].observations[0];
+    let vpn = row.vpn().unwrap();
+    assert_eq!((vpn.answer, vpn.bytes_received, row.t_ms), (Some(VpnAnswer::Accepted), 32, 100.0));
+
+    let silent = keys(json!("generic_timeout_error"), events(false));
+    let read = took(&measurement("stunreachability", &input, &silent));
+    assert_eq!(told(&read)[0].1, ["main vpn generic_timeout_error 192.0.2.5:3478"]);
+
+    let unnamed = keys(json!("dns_nxdomain_error"), Vec::new());
+    let read = took(&measurement("stunreachability", &input, &unnamed));
+    assert!(matches!(read.import.measurements[0].observations[0].outcome, Outcome::NotRun(NotRun::NoAddress)));
+
+    let nowhere = json!({"endpoint": "stun.example:99999", "failure": null});
+    let read = took(&measurement("stunreachability", &Value::Null, &nowhere));
+    assert_eq!(told(&read)[0].0, "ooni://stunreachability");
+}
+
+#[test]
 fn pings_are_tries_and_tries_again_and_quic_is_quic() {
     let ping = |failure: Value| json!({"quic_handshake": shake("192.0.2.7:443", "x.example", &failure, &json!({"network": "udp"}))});
     let keys = json!({"pings": [ping(json!("generic_timeout_error")), ping(Value::Null)]});
