@@ -54,6 +54,8 @@ enum Rounds {
     Exactly(usize),
     /// When it is plain who fails.
     Turns,
+    /// When it is plain who fails more often, of what has been answered before.
+    Odds,
 }
 
 /// Passing, name, now and then, address, protocol, target.
@@ -106,7 +108,7 @@ impl Trial {
 
     /// Whether these are all the rounds that the experiment is meant to have; more are made only for what stays in doubt.
     pub fn is_prolonged(&self, answers: &[Answer]) -> bool {
-        matches!(self.rounds, Rounds::Turns) && answers.len() >= ROUNDS
+        matches!(self.rounds, Rounds::Turns | Rounds::Odds) && answers.len() >= ROUNDS
     }
 
     /// Whether another round is to be made after these.
@@ -114,6 +116,7 @@ impl Trial {
         match self.rounds {
             Rounds::Exactly(rounds) => answers.len() < rounds,
             Rounds::Turns => turns_go_on(answers),
+            Rounds::Odds => answers.len() < ROUNDS || odds_go_on(answers),
         }
     }
 
@@ -131,8 +134,7 @@ impl Trial {
     }
 }
 
-/// Three rounds that leave no doubt are enough. Where some of the own were answered, rounds go on until the odds cross a bound
-/// or until a filter that acts by chance is ruled out.
+/// Three rounds that leave no doubt are enough. Where some of the own were answered, the odds say.
 fn turns_go_on(answers: &[Answer]) -> bool {
     let rounds = answers.len();
     if rounds < ROUNDS {
@@ -144,7 +146,20 @@ fn turns_go_on(answers: &[Answer]) -> bool {
     if own_failed == rounds {
         return innocent_answered == 1 && rounds < 2 * ROUNDS;
     }
-    let only = |answer| u32::try_from(count(&[answer])).unwrap_or(u32::MAX);
+    odds_go_on(answers)
+}
+
+/// Rounds go on until the odds cross a bound, until a filter that acts by chance is ruled out, or until neither has been answered
+/// thrice.
+fn odds_go_on(answers: &[Answer]) -> bool {
+    let rounds = answers.len();
+    let only = |wanted| {
+        let count = answers.iter().filter(|answer| **answer == wanted).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    };
+    if answers.iter().all(|answer| *answer == Answer::NoneAnswered) {
+        return false;
+    }
     let pairs = Pairs { own_failed: only(Answer::OwnFailed), innocent_failed: only(Answer::InnocentFailed) };
     let odds = pairs.log10_odds();
     let is_ruled_out = pairs.own_failed == 0 && rounds >= RULED_OUT;
@@ -159,7 +174,9 @@ impl Experiment {
         match self {
             Self::SniDifferential { .. } => Trial::turns("is it the name or the address?"),
             Self::HostDifferential { .. } => Trial::turns("is it the host that the request names?"),
-            Self::TunnelLooks { .. } => Trial::turns("is it how the first message looks?"),
+            Self::TunnelLooks { .. } => {
+                Trial { rounds: Rounds::Odds, ..Trial::turns("is it how the first message looks?") }
+            }
             Self::QuicDifferential { .. } => Trial::turns("is it the name, over QUIC?"),
             Self::Elsewhere { .. } => Trial {
                 answers: ELSEWHERE,
@@ -263,6 +280,14 @@ mod tests {
         assert!(goes_on("oo") && !goes_on("ooo") && !goes_on("---") && !goes_on("oo-"));
         assert!(goes_on("o--"), "one answer to the innocent is too few");
         assert!(!goes_on("o-----"));
+    }
+
+    #[test]
+    fn what_was_answered_before_gets_rounds_until_the_odds_say_enough_though_it_fails_each_time() {
+        let goes_on = |marks| Trial { rounds: Rounds::Odds, ..Trial::turns("") }.goes_on(&answers(marks));
+        assert!(goes_on("ooo") && goes_on("ooooooo") && !goes_on("oooooooo"), "eight settle it");
+        assert!(goes_on("oo") && !goes_on("---"), "nobody is answered any more");
+        assert!(goes_on("+++") && !goes_on("++++++++++++"));
     }
 
     #[test]
