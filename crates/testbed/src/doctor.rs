@@ -67,6 +67,7 @@ const JUDGES: &[(&str, &str)] = &[
     ("sstpc", "sstp-client"),
     ("openconnect", "openconnect"),
     ("ike-scan", "ike-scan"),
+    ("pptp", "pptp-linux"),
     ("vpncmd", "softether-vpncmd"),
 ];
 

@@ -7,9 +7,8 @@ mod common;
 
 use std::path::Path;
 
+use common::capture::{Captured, captured};
 use common::{can_run, can_run_with, in_world_at, probe};
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
-use pcap_file::pcapng::{Block, PcapNgReader};
 
 const X: &str = "[[site]]\nname = \"x.com\"\naddresses = [\"104.244.42.1\"]\nhttp = \"page\"\n";
 
@@ -19,27 +18,6 @@ const QUESTIONS: &str = r#"perl -MIO::Socket::INET -e '
     $s = IO::Socket::INET->new(LocalPort => 5000, PeerAddr => "8.8.8.8:53", Proto => "udp");
     for $n (1..200) { $s->send(pack("n6", $n, 0x100, 1, 0, 0, 0) . "\7version\4bind\0\0\20\0\3"); select(undef, undef, undef, 0.003) }
     sleep 1'"#;
-
-/// A captured packet: whether its host sent it, when (milliseconds from the first), and its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Captured {
-    is_sent: bool,
-    at_ms: u128,
-    bytes: Vec<u8>,
-}
-
-fn captured(file: &Path) -> Vec<Captured> {
-    let mut reader = PcapNgReader::new(std::fs::File::open(file).unwrap()).unwrap();
-    let (mut packets, mut start) = (Vec::new(), None);
-    while let Some(block) = reader.next_block() {
-        let Block::EnhancedPacket(packet) = block.unwrap() else { continue };
-        let start = *start.get_or_insert(packet.timestamp);
-        let is_sent = packet.options.contains(&EnhancedPacketOption::Flags(2));
-        let at_ms = packet.timestamp.saturating_sub(start).as_millis();
-        packets.push(Captured { is_sent, at_ms, bytes: packet.data.to_vec() });
-    }
-    packets
-}
 
 /// What the client's and the servers' ends of the lines saw of the questions, in a world with these lines.
 fn asked(link: &str, seed: u64) -> [Vec<Captured>; 2] {

@@ -1,5 +1,8 @@
 //! What the integration tests share: running something where the client of a scenario is.
 
+#[allow(dead_code, reason = "not every test file looks at packets")]
+pub mod capture;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
