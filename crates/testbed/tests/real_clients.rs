@@ -4,6 +4,7 @@
 //! Left out of this: IKE, whose proposals are each client's own, and what goes inside TLS.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and that is all it can do")]
+#![allow(clippy::single_range_in_vec_init, reason = "a list of ranges may have one")]
 
 mod common;
 
