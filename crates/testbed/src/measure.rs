@@ -126,7 +126,8 @@ fn check(
     command.args(["--yes", "--yes-vpn"]).arg("--db").arg(database).arg("--ca-file").arg(world.authority_file());
     if let Some(keys) = &scenario.vpn_keys {
         let file = database.with_extension("keys.toml");
-        std::fs::write(&file, own_keys(scenario, vantage, keys)).context("write the keys")?;
+        let keys = keys.replace("{world}", &world.folder().display().to_string());
+        std::fs::write(&file, own_keys(scenario, vantage, &keys)).context("write the keys")?;
         command.arg("--vpn-keys").arg(file);
     }
     if let Some(helper) = world.helper_url() {

@@ -3,7 +3,7 @@
 mod world;
 
 use faultline_record::{
-    Failure, Measurement, NotRun, Outcome, Purpose, RunId, VpnKey, VpnProof, VpnProtocol, Witness, Witnessed,
+    Failure, Measurement, NotRun, Outcome, Purpose, RunId, VpnAnswer, VpnKey, VpnProof, VpnProtocol, Witness, Witnessed,
 };
 use faultline_verdict::{
     Cause, Company, Fingerprints, Grounds, State, Verdict, judge, measurement_json, sentence_of, verdict_json,
@@ -141,6 +141,42 @@ fn a_server_of_openvpn_s_that_is_silent_behind_its_reset_may_be_full_and_a_helpe
     assert!(!matches!(alone.state, State::Blocked | State::LikelyBlocked | State::Ok), "{alone:#?}");
     let helped = vanished().helper_answers().tunnel(Purpose::Helper, GENUINE, Outcome::Ok).judged();
     is(&helped, State::LikelyBlocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
+}
+
+/// Three logins with `OpenVPN`'s server that was silent after this much.
+fn logins(seen: (VpnAnswer, VpnProof), key: VpnKey) -> Verdict {
+    let mut world = World::measuring("openvpn+udp://vpn.example:1194").system_says(GENUINE);
+    for purpose in [Purpose::Main, Purpose::Retry, Purpose::Retry] {
+        world = world.login(purpose, silence(), seen, key);
+    }
+    world.tunnel(Purpose::JunkFirst, GENUINE, Outcome::Ok).judged()
+}
+
+#[test]
+fn silence_to_a_login_says_nothing_unless_the_account_is_known_to_work() {
+    for proof in [VpnProof::Handshake, VpnProof::ServerIdentity] {
+        is(&logins((VpnAnswer::ServerReset, proof), VpnKey::Given), State::Insufficient, Cause::Unknown, &[]);
+    }
+    let proven = logins((VpnAnswer::ServerReset, VpnProof::ServerIdentity), VpnKey::Proven);
+    is(&proven, State::Blocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
+}
+
+#[test]
+fn data_of_openvpn_s_that_ends_after_some_is_a_filter_and_none_at_all_is_one_only_of_an_account_that_works() {
+    let ended = logins((VpnAnswer::Accepted, VpnProof::Data), VpnKey::Given);
+    is(&ended, State::Blocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
+    let none = logins((VpnAnswer::Accepted, VpnProof::ServerIdentity), VpnKey::Given);
+    assert!(!matches!(none.state, State::Blocked | State::LikelyBlocked | State::Ok), "{none:#?}");
+    let proven = logins((VpnAnswer::Accepted, VpnProof::ServerIdentity), VpnKey::Proven);
+    is(&proven, State::Blocked, Cause::Interference, &["vpn.openvpn.data_dropped"]);
+}
+
+#[test]
+fn a_login_that_is_refused_is_life() {
+    let world = World::measuring("openvpn+udp://vpn.example:1194").system_says(GENUINE);
+    let seen = (VpnAnswer::Refused, VpnProof::ServerIdentity);
+    let verdict = world.login(Purpose::Main, Outcome::Ok, seen, VpnKey::Given).judged();
+    is(&verdict, State::Ok, Cause::None, &[]);
 }
 
 #[test]

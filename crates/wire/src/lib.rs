@@ -17,6 +17,8 @@ pub mod ikev2;
 pub mod l2tp;
 pub mod openvpn;
 pub mod openvpn_control;
+pub mod openvpn_data;
+pub mod openvpn_login;
 pub mod pptp;
 pub mod quic;
 pub mod shadowsocks;

@@ -10,7 +10,7 @@ use aws_lc_rs::iv::FixedLength;
 use faultline_wire::openvpn::{self, HEAD, Parts, TAG};
 use faultline_wire::openvpn_control;
 
-use crate::vpn_keys::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
+use crate::vpn_keys::{Digest, Direction, OpenvpnWrap};
 
 /// The first packet, and the same where a client of tls-crypt-v2 says that it can be asked for a cookie.
 const FIRST: u32 = 1;
@@ -18,17 +18,17 @@ const FIRST_EARLY: u32 = 0x0f00_0001;
 
 /// What a client wraps its messages with, and how many it has wrapped: a server takes no number twice.
 pub(super) struct Wrapper {
-    key: Option<Arc<OpenvpnKey>>,
+    key: Option<Arc<OpenvpnWrap>>,
     next: u32,
     time: u32,
 }
 
 impl Wrapper {
     /// For a new session. Without a key messages stay as they are.
-    pub(super) fn new(key: Option<&Arc<OpenvpnKey>>) -> Self {
+    pub(super) fn new(key: Option<&Arc<OpenvpnWrap>>) -> Self {
         // The time is in clear: seconds of this century fit.
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let is_v2 = key.is_some_and(|key| matches!(key.wrap, OpenvpnWrap::CryptV2 { .. }));
+        let is_v2 = key.is_some_and(|key| matches!(**key, OpenvpnWrap::CryptV2 { .. }));
         let next = if is_v2 { FIRST_EARLY } else { FIRST };
         Self { key: key.cloned(), next, time: u32::try_from(time).unwrap_or(0) }
     }
@@ -43,7 +43,7 @@ impl Wrapper {
     pub(super) fn wrap(&mut self, plain: &[u8]) -> Vec<u8> {
         let stamp = openvpn::stamp(self.next, self.time);
         self.next = self.next.wrapping_add(1);
-        match self.key.as_deref().map(|key| &key.wrap) {
+        match self.key.as_deref() {
             None => plain.to_vec(),
             Some(OpenvpnWrap::Auth { key, direction, digest }) => {
                 let key = code_key(key.expose(), *digest, *direction == Direction::One);
@@ -67,15 +67,15 @@ impl Wrapper {
 
     /// Octets of the wrapped key that a client of tls-crypt-v2 shows.
     pub(super) fn wrapped_key(&self) -> usize {
-        match self.key.as_deref().map(|key| &key.wrap) {
+        match self.key.as_deref() {
             Some(OpenvpnWrap::CryptV2 { wrapped, .. }) => wrapped.expose().len(),
             _ => 0,
         }
     }
 }
 
-fn plain(message: &[u8], key: Option<&OpenvpnKey>) -> Option<Vec<u8>> {
-    match key.map(|key| &key.wrap) {
+fn plain(message: &[u8], key: Option<&OpenvpnWrap>) -> Option<Vec<u8>> {
+    match key {
         None => Some(message.to_vec()),
         Some(OpenvpnWrap::Auth { key, direction, digest }) => {
             let parts = openvpn::authenticated(message, length(*digest))?;
@@ -149,8 +149,6 @@ fn in_counter_mode(key: &[u8], code: &[u8], body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::VpnKey;
-
     use super::*;
     use crate::vpn_keys::{Secret, SecretOctets};
 
@@ -164,30 +162,26 @@ mod tests {
         Box::new(Secret::new(octets))
     }
 
-    fn with(wrap: OpenvpnWrap) -> Arc<OpenvpnKey> {
-        Arc::new(OpenvpnKey { wrap, standing: VpnKey::Given })
-    }
-
-    fn reset(key: &Arc<OpenvpnKey>) -> Vec<u8> {
+    fn reset(key: &Arc<OpenvpnWrap>) -> Vec<u8> {
         Wrapper::new(Some(key)).reset(SESSION)
     }
 
     #[test]
     fn wrapped_resets_have_the_sizes_of_a_real_client_s() {
         for (digest, size) in [(Digest::Sha1, 42), (Digest::Sha256, 54), (Digest::Sha512, 86)] {
-            let key = with(OpenvpnWrap::Auth { key: file(), direction: Direction::One, digest });
+            let key = Arc::new(OpenvpnWrap::Auth { key: file(), direction: Direction::One, digest });
             let message = reset(&key);
             assert_eq!((message.len(), message[0]), (size, 0x38));
             assert_eq!(plain(&message, Some(&key)), None, "the other direction has another key");
-            let both = with(OpenvpnWrap::Auth { key: file(), direction: Direction::Both, digest });
+            let both = Arc::new(OpenvpnWrap::Auth { key: file(), direction: Direction::Both, digest });
             let message = reset(&both);
             assert_eq!(plain(&message, Some(&both)).unwrap(), openvpn::client_reset(SESSION));
             let mut forged = message.clone();
             *forged.last_mut().unwrap() ^= 1;
             assert_eq!(plain(&forged, Some(&both)), None);
         }
-        assert_eq!(reset(&with(OpenvpnWrap::Crypt(file()))).len(), 54);
-        let second = with(OpenvpnWrap::CryptV2 { key: file(), wrapped: SecretOctets::new(vec![9; 299]) });
+        assert_eq!(reset(&Arc::new(OpenvpnWrap::Crypt(file()))).len(), 54);
+        let second = Arc::new(OpenvpnWrap::CryptV2 { key: file(), wrapped: SecretOctets::new(vec![9; 299]) });
         let message = reset(&second);
         assert_eq!((message.len(), message[0], message[352]), (353, 0x50, 9));
     }
@@ -196,13 +190,13 @@ mod tests {
     fn each_message_of_a_session_has_the_next_number_and_the_key_goes_along_where_it_is_wanted() {
         let control = openvpn_control::packet(SESSION, [2; 8], &[0], Some((1, &[9; 40])));
         let auth = OpenvpnWrap::Auth { key: file(), direction: Direction::Both, digest: Digest::Sha256 };
-        let mut wrapper = Wrapper::new(Some(&with(auth)));
+        let mut wrapper = Wrapper::new(Some(&Arc::new(auth)));
         wrapper.reset(SESSION);
         let message = wrapper.wrap(&control);
         assert_eq!(openvpn::authenticated(&message, 32).unwrap().stamp[..4], [0, 0, 0, 2]);
         assert_eq!(wrapper.plain(&message), Some(control.clone()), "in both directions the key is one");
         let second = OpenvpnWrap::CryptV2 { key: file(), wrapped: SecretOctets::new(vec![7; 299]) };
-        let mut wrapper = Wrapper::new(Some(&with(second)));
+        let mut wrapper = Wrapper::new(Some(&Arc::new(second)));
         wrapper.reset(SESSION);
         let (with_key, without) = (wrapper.wrap(&openvpn_control::with_key(control.clone())), wrapper.wrap(&control));
         assert_eq!((with_key.len(), with_key[0]), (without.len() + 299, 0x58));

@@ -1,7 +1,8 @@
 //! The control channel of `OpenVPN` behind the server's reset, as a machine without socket or clock: TLS in numbered packets,
-//! acknowledged and sent again, up to the end of the handshake. No account is used: the server shows its certificate first.
+//! acknowledged and sent again, up to the end of the handshake, and what is said within it after that.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use faultline_wire::openvpn_control::{ACKS, PAYLOAD, packet, read, with_key};
@@ -10,6 +11,8 @@ use rustls_pki_types::ServerName;
 
 /// Packets that may come before their turn; a server sends a handful.
 const EARLY: usize = 32;
+/// Octets that a server may say within TLS before they are read.
+const LONGEST: usize = 16 << 10;
 /// The number of the first packet behind the reset.
 const FIRST: u32 = 1;
 
@@ -29,6 +32,8 @@ pub(super) struct Control {
     early: BTreeMap<u32, Vec<u8>>,
     expected: u32,
     has_failed: bool,
+    /// Said within TLS and not spent.
+    heard: Vec<u8>,
     /// Octets of the wrapped key that goes along with the first packet.
     key: Option<usize>,
 }
@@ -49,6 +54,7 @@ impl Control {
             early,
             expected: 1,
             has_failed: false,
+            heard: Vec::new(),
             key: None,
         })
     }
@@ -121,7 +127,35 @@ impl Control {
         while !payload.is_empty() && !self.has_failed {
             let is_taken = self.tls.read_tls(&mut payload).is_ok_and(|taken| taken > 0);
             self.has_failed = !is_taken || self.tls.process_new_packets().is_err();
+            // What is there can be read: an error only says that there is no more.
+            let _ =
+                self.tls.reader().take(LONGEST.saturating_sub(self.heard.len()) as u64).read_to_end(&mut self.heard);
         }
+    }
+
+    /// Says something within TLS, once its handshake has ended.
+    pub(super) fn say(&mut self, words: &[u8]) {
+        self.has_failed |= self.tls.writer().write_all(words).is_err();
+    }
+
+    /// What the server has said within TLS and nobody has spent.
+    pub(super) fn heard(&self) -> &[u8] {
+        &self.heard
+    }
+
+    /// So many octets of it were read.
+    pub(super) fn spend(&mut self, octets: usize) {
+        self.heard.drain(..octets.min(self.heard.len()));
+    }
+
+    /// Octets that both sides have from TLS (RFC 5705); `None` before its handshake has ended.
+    pub(super) fn export<const N: usize>(&self, label: &[u8]) -> Option<[u8; N]> {
+        self.tls.export_keying_material([0; N], label, None).ok()
+    }
+
+    /// The sessions, ours and the server's.
+    pub(super) fn sessions(&self) -> [[u8; 8]; 2] {
+        [self.ours, self.theirs]
     }
 
     /// Whether the handshake has ended: the server holds the key of the certificate that it showed.
@@ -198,6 +232,27 @@ mod tests {
         assert!(control.has_heard() && control.is_done() && !control.has_failed() && control.again().is_empty());
         let acknowledged: Vec<u32> = control.outgoing().iter().flat_map(|one| read(one).unwrap().acks).collect();
         assert!((1..).zip(&flight).all(|(number, _)| acknowledged.contains(&number)), "{acknowledged:?}");
+    }
+
+    #[test]
+    fn behind_the_handshake_both_sides_are_heard_and_have_the_same_octets() {
+        let (mut control, mut server) = both();
+        let flight = answers(&mut server, &control.outgoing(), 1);
+        let next = u32::try_from(flight.len()).unwrap() + 1;
+        assert!(flight.iter().all(|message| control.incoming(message)));
+        control.say(b"ours");
+        server.writer().write_all(b"theirs").unwrap();
+        for message in answers(&mut server, &control.outgoing(), next) {
+            control.incoming(&message);
+        }
+        let mut said = [0; 4];
+        server.reader().read_exact(&mut said).unwrap();
+        assert_eq!((&said, control.heard()), (b"ours", &b"theirs"[..]));
+        control.spend(2);
+        assert_eq!(control.heard(), b"eirs");
+        let exported: [u8; 9] = server.export_keying_material([0; 9], b"label", None).unwrap();
+        assert_eq!(control.export(b"label"), Some(exported));
+        assert_eq!(control.sessions(), [OURS, THEIRS]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use tokio_rustls::client::TlsStream;
 use super::tap::{Passed, Tapped};
 use super::tcp::Waited;
 use super::{Drive, DriveError, Fault, errno};
+use crate::vpn_keys::{Authority, Name};
 
 /// What a handshake offers as application protocols (RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +92,7 @@ impl TlsSetup {
         let genuine = rustls::client::WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        let verifier: Arc<dyn ServerCertVerifier> =
-            Arc::new(Witness { genuine: genuine.clone(), keeper: Keeper::Task });
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witness::new(&genuine, Keeper::Task));
         let versions = rustls::DEFAULT_VERSIONS;
         let web = config(&provider, verifier.clone(), versions, &[b"h2", b"http/1.1"])?;
         let older = config(&provider, verifier.clone(), &[&rustls::version::TLS12], &[])?;
@@ -114,8 +114,17 @@ impl TlsSetup {
         &self,
         alpn: &[&[u8]],
     ) -> (ClientConfig, impl FnOnce() -> (Vec<Arc<Certificate>>, Verdict)) {
+        self.recording_by(alpn, None)
+    }
+
+    /// The same, where a chain is held against an authority of the provider's own, and the handshake may depend on it.
+    pub(super) fn recording_by(
+        &self,
+        alpn: &[&[u8]],
+        judge: Option<Judge>,
+    ) -> (ClientConfig, impl FnOnce() -> (Vec<Arc<Certificate>>, Verdict)) {
         let slot = Arc::new(Mutex::new(None));
-        let witness = Witness { genuine: self.genuine.clone(), keeper: Keeper::Shared(Arc::clone(&slot)) };
+        let witness = Witness { judge, ..Witness::new(&self.genuine, Keeper::Shared(Arc::clone(&slot))) };
         let mut config = (*self.plain).clone();
         config.dangerous().set_certificate_verifier(Arc::new(witness));
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
@@ -129,7 +138,7 @@ impl TlsSetup {
     /// Encrypts the name with keys that its HTTPS record gave (an `ECHConfigList`). TLS 1.3 only.
     fn encrypting(&self, keys: &[u8]) -> Result<TlsConnector, Error> {
         let keys = EchConfig::new(EchConfigListBytes::from(keys.to_vec()), aws_lc_rs::hpke::ALL_SUPPORTED_SUITES)?;
-        let verifier = Arc::new(Witness { genuine: self.genuine.clone(), keeper: Keeper::Task });
+        let verifier = Arc::new(Witness::new(&self.genuine, Keeper::Task));
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
             .with_ech(EchMode::from(keys))?
             .dangerous()
@@ -238,6 +247,22 @@ tokio::task_local! {
 struct Witness {
     genuine: Arc<rustls::client::WebPkiServerVerifier>,
     keeper: Keeper,
+    judge: Option<Judge>,
+}
+
+/// Who else judges a chain.
+#[derive(Clone, Debug)]
+pub(super) struct Judge {
+    /// Instead of the roots, whatever name the certificate has.
+    pub(super) authority: Option<Arc<Authority>>,
+    /// Whether the handshake ends where the chain is not theirs: somebody logs in behind it.
+    pub(super) insists: bool,
+}
+
+impl Witness {
+    fn new(genuine: &Arc<rustls::client::WebPkiServerVerifier>, keeper: Keeper) -> Self {
+        Self { genuine: Arc::clone(genuine), keeper, judge: None }
+    }
 }
 
 impl ServerCertVerifier for Witness {
@@ -253,12 +278,18 @@ impl ServerCertVerifier for Witness {
             .chain(intermediates)
             .map(|certificate| Arc::new(Certificate::from_der(certificate.to_vec())))
             .collect();
-        let verdict = self
-            .genuine
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map(|_| ())
-            .map_err(|error| Fault::new(Outcome::Failed(verdict_failure(&error, &chain)), error));
-        self.keeper.keep(Presented { chain, verdict }).map(|()| ServerCertVerified::assertion())
+        let authority = self.judge.as_ref().and_then(|judge| judge.authority.as_ref());
+        let verdict = if let Some(authority) = authority {
+            authority.vouches((end_entity, intermediates), server_name, Name::Any, now)
+        } else {
+            let genuine = &self.genuine;
+            genuine.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map(|_| ())
+        };
+        let refused =
+            verdict.as_ref().err().filter(|_| self.judge.as_ref().is_some_and(|judge| judge.insists)).cloned();
+        let verdict = verdict.map_err(|error| Fault::new(Outcome::Failed(verdict_failure(&error, &chain)), error));
+        self.keeper.keep(Presented { chain, verdict })?;
+        refused.map_or(Ok(ServerCertVerified::assertion()), Err)
     }
 
     fn verify_tls12_signature(

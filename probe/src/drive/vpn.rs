@@ -1,6 +1,6 @@
 //! First messages to tunnels' servers: sent as often as the protocol's own clients send them, until an answer or the end of
-//! patience. No account is used, and no key but the static one that the user may give; TLS follows the first answer of
-//! `OpenVPN`'s servers, in the wrap of that key, up to the server's certificate.
+//! patience. No key is used but the static one that the user may give; what follows the first answer of `OpenVPN`'s servers is
+//! another module's.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,26 +9,21 @@ use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
 use faultline_wire::openvpn;
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::datagram::Datagram;
 use super::openvpn::Wrapper;
-use super::openvpn_control::Control;
+use super::openvpn_talk::{Frames, Known, Line, Talk};
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
 use super::{Drive, Fault, errno};
-use crate::vpn_keys::OpenvpnKey;
+use crate::vpn_keys::OpenvpnWrap;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
 /// nothing (vpn reference, section 3.1).
 pub(super) const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(7)];
-/// When packets of the control channel that were not acknowledged are sent again (the program itself doubles its pauses).
-const TALK_AGAIN: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 /// Octets of noise sent first in disguise: shorter than any message of either protocol.
 const NOISE: usize = 9;
 /// Where a message over TCP is cut in disguise: after its length. `OpenVPN`'s servers take that, and no cut after one octet
@@ -103,7 +98,7 @@ enum Question {
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol, port: u16, key: Option<&Arc<OpenvpnKey>>) -> Self {
+    fn new(protocol: VpnProtocol, port: u16, key: Option<&Arc<OpenvpnWrap>>) -> Self {
         match Datagram::new(protocol, port) {
             Some(datagram) => Self::Datagram(datagram),
             None => Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(key) },
@@ -138,8 +133,7 @@ impl Question {
         match self {
             Self::Openvpn { session, wrapper } => {
                 let reset = wrapper.plain(answer)?;
-                let shows_key = openvpn::asks_for_key(&reset).then(|| wrapper.wrapped_key());
-                Some(Talk { ours: session, theirs: reset.get(1..9)?.try_into().ok()?, shows_key, wrapper })
+                Talk::behind(&reset, session, wrapper)
             }
             Self::Datagram(_) => None,
         }
@@ -158,27 +152,6 @@ impl Question {
     }
 }
 
-/// What is said behind the resets: by whom, and in which wrap.
-struct Talk {
-    ours: [u8; 8],
-    theirs: [u8; 8],
-    wrapper: Wrapper,
-    /// Octets of the wrapped key that the server wants once more.
-    shows_key: Option<usize>,
-}
-
-impl Talk {
-    /// TLS's side of it; `None` if it cannot be set up.
-    fn control(&self, config: ClientConfig, server: &str) -> Option<Control> {
-        let name = ServerName::try_from(server.to_owned()).ok()?;
-        let control = Control::new(config, name, self.ours, self.theirs)?;
-        Some(match self.shows_key {
-            Some(octets) => control.showing_key(octets),
-            None => control,
-        })
-    }
-}
-
 impl Drive {
     /// Asks a server over UDP, from a port of its own.
     pub async fn tunnel_by_udp(
@@ -188,106 +161,21 @@ impl Drive {
         protocol: VpnProtocol,
         first: FirstMessage,
         deadline: Duration,
-        (key, server): (Option<&Arc<OpenvpnKey>>, &str),
+        known: &Known<'_>,
     ) -> Exchange {
         super::stays_here(address.ip());
         self.meter().connection();
-        let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(protocol) };
-        let question = Question::new(protocol, address.port(), key);
-        let asked = self.ask_tunnel(address, question, (first, server), deadline, &mut seen).await;
+        let mut seen = Vpn { key: known.standing(), ..Vpn::planned(protocol) };
+        let question = Question::new(protocol, address.port(), known.wrap());
+        let asked = self.ask_tunnel(address, question, (first, known), deadline, &mut seen).await;
         ended(asked, seen, deadline)
-    }
-
-    /// TLS behind the server's reset, for as long as a first message is waited for. What the server's certificate is worth is
-    /// told by what is trusted anyway: its own authority's is a handshake and no more.
-    async fn talk(
-        &self,
-        socket: &UdpSocket,
-        mut talk: Talk,
-        server: &str,
-        deadline: Duration,
-        seen: &mut Vpn,
-    ) -> io::Result<bool> {
-        let (config, presented) = self.tls().recording(&[]);
-        let Some(mut control) = talk.control(config, server) else { return Ok(true) };
-        let is_over = self.converse(socket, (&mut control, &mut talk.wrapper), deadline, seen).await?;
-        if control.is_done() {
-            seen.proof = Some(shown(presented().1.is_ok()));
-        }
-        Ok(is_over)
-    }
-
-    /// The same over TCP, which sends again by itself.
-    async fn talk_by_tcp(
-        &self,
-        frames: &mut Frames<'_>,
-        mut talk: Talk,
-        server: &str,
-        seen: &mut Vpn,
-    ) -> io::Result<bool> {
-        let (config, presented) = self.tls().recording(&[]);
-        let Some(mut control) = talk.control(config, server) else { return Ok(true) };
-        loop {
-            for message in control.outgoing() {
-                frames.send(&talk.wrapper.wrap(&message)).await?;
-            }
-            if control.is_done() {
-                seen.proof = Some(shown(presented().1.is_ok()));
-                return Ok(true);
-            }
-            if control.has_failed() {
-                return Ok(true);
-            }
-            // A server that closes in good order is alive.
-            let Some(message) = frames.next().await? else { return Ok(true) };
-            if let Some(message) = talk.wrapper.plain(&message) {
-                control.incoming(&message);
-            }
-        }
-    }
-
-    /// Moves packets until TLS has ended, one way or the other.
-    async fn converse(
-        &self,
-        socket: &UdpSocket,
-        (control, wrapper): (&mut Control, &mut Wrapper),
-        deadline: Duration,
-        seen: &mut Vpn,
-    ) -> io::Result<bool> {
-        let (start, mut times) = (Instant::now(), TALK_AGAIN.into_iter().filter(|again| *again < deadline));
-        let (mut until, mut buffer) = (times.next().unwrap_or(deadline), [0; DATAGRAM]);
-        loop {
-            for message in control.outgoing() {
-                self.meter().sent(socket.send(&wrapper.wrap(&message)).await?);
-            }
-            if control.is_done() || control.has_failed() {
-                return Ok(true);
-            }
-            if let Ok(received) = timeout_at(start + until, socket.recv(&mut buffer)).await {
-                let length = received?;
-                self.meter().received(length);
-                seen.bytes_received += length as u64;
-                if let Some(message) = wrapper.plain(&buffer[..length]) {
-                    control.incoming(&message);
-                }
-                continue;
-            }
-            if until >= deadline {
-                // On a line that loses much some of the server's flight is missing in the end: it is not silent.
-                return Ok(control.has_heard());
-            }
-            until = times.next().unwrap_or(deadline);
-            for message in control.again() {
-                self.meter().sent(socket.send(&wrapper.wrap(&message)).await?);
-            }
-        }
     }
 
     async fn ask_tunnel(
         &self,
         address: SocketAddr,
         mut question: Question,
-        (first, server): (FirstMessage, &str),
+        (first, known): (FirstMessage, &Known<'_>),
         deadline: Duration,
         seen: &mut Vpn,
     ) -> io::Result<bool> {
@@ -314,7 +202,10 @@ impl Drive {
                         self.meter().sent(socket.send(&farewell).await?);
                     }
                     return match question.talk(&buffer[..length]).filter(|_| first == FirstMessage::Plain) {
-                        Some(talk) => self.talk(&socket, talk, server, deadline, seen).await,
+                        Some(talk) => {
+                            let line = Line::Datagrams { socket: &socket, meter: self.meter() };
+                            self.talk(line, talk, known, deadline, seen).await
+                        }
                         None => Ok(true),
                     };
                 }
@@ -332,53 +223,24 @@ impl Drive {
         mut stream: Tapped,
         first: FirstMessage,
         deadline: Duration,
-        (key, server): (Option<&Arc<OpenvpnKey>>, &str),
+        known: &Known<'_>,
     ) -> Exchange {
-        let mut seen = Vpn { key: key.map(|key| key.standing), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
-        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, key);
+        let mut seen = Vpn { key: known.standing(), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
+        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, known.wrap());
         let tap = stream.tap();
-        let mut frames = Frames { stream: &mut stream, heard: Vec::new() };
-        let asking = async {
-            let Some(talk) = ask_by_tcp(&mut frames, question, first, &mut seen).await? else {
-                return Ok(seen.proof.is_some());
-            };
-            self.talk_by_tcp(&mut frames, talk, server, &mut seen).await
+        let mut frames = Frames::over(&mut stream);
+        let asked = match timeout(deadline, ask_by_tcp(&mut frames, question, first, &mut seen)).await {
+            Ok(Ok(Some(talk))) => self.talk(Line::Stream(frames), talk, known, deadline, &mut seen).await,
+            Ok(Ok(None)) => Ok(seen.proof.is_some()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(false),
         };
-        let asked = timeout(deadline, asking).await.unwrap_or(Ok(false));
         seen.bytes_received = tap.passed().received;
         if tap.passed().ended && seen.bytes_received == 0 {
             let closed = Fault::new(Outcome::Failed(Failure::EofError), "the server closed the connection");
             return Exchange { outcome: closed.outcome, detail: closed.detail, seen };
         }
         ended(asked, seen, deadline)
-    }
-}
-
-/// Messages over TCP, one after the other.
-struct Frames<'a> {
-    stream: &'a mut Tapped,
-    heard: Vec<u8>,
-}
-
-impl Frames<'_> {
-    async fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        self.stream.write_all(&openvpn::framed(message)).await
-    }
-
-    /// The next message; `None` where the stream ends, or goes on without one.
-    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut buffer = [0; DATAGRAM];
-        loop {
-            if let Some(message) = openvpn::first_frame(&self.heard).map(<[u8]>::to_vec) {
-                self.heard.drain(..2 + message.len());
-                return Ok(Some(message));
-            }
-            let length = self.stream.read(&mut buffer).await?;
-            self.heard.extend_from_slice(&buffer[..length]);
-            if length == 0 || self.heard.len() > 4 * DATAGRAM {
-                return Ok(None);
-            }
-        }
     }
 }
 
@@ -390,16 +252,16 @@ async fn ask_by_tcp(
 ) -> io::Result<Option<Talk>> {
     let frame = openvpn::framed(&question.datagram());
     match first {
-        FirstMessage::Plain => frames.stream.write_all(&frame).await?,
-        FirstMessage::Instead(shape) => frames.stream.write_all(&shape.octets(frame.len())).await?,
+        FirstMessage::Plain => frames.stream().write_all(&frame).await?,
+        FirstMessage::Instead(shape) => frames.stream().write_all(&shape.octets(frame.len())).await?,
         FirstMessage::Disguised => {
-            frames.stream.write_all(&frame[..CUT]).await?;
+            frames.stream().write_all(&frame[..CUT]).await?;
             tokio::time::sleep(BETWEEN).await;
-            frames.stream.write_all(&frame[CUT..]).await?;
+            frames.stream().write_all(&frame[CUT..]).await?;
         }
     }
     let Some(message) = frames.next().await? else {
-        seen.answer = (!frames.heard.is_empty()).then_some(VpnAnswer::Other);
+        seen.answer = (frames.has_heard()).then_some(VpnAnswer::Other);
         return Ok(None);
     };
     let answer = question.read(&message);
@@ -415,11 +277,6 @@ async fn ask_by_tcp(
 pub(super) async fn instead<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, octets: &[u8]) -> io::Result<usize> {
     stream.write_all(octets).await?;
     stream.read(&mut [0; DATAGRAM]).await
-}
-
-/// What a handshake proved, by whether the certificate is one that is trusted for the name.
-fn shown(is_known: bool) -> VpnProof {
-    if is_known { VpnProof::ServerIdentity } else { VpnProof::Handshake }
 }
 
 /// A socket of its own. Connected, so that it is told of ICMP errors.

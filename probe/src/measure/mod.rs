@@ -48,7 +48,7 @@ use crate::clock::RunClock;
 use crate::drive::{Alpn, Drive, Fetch, Question, Scrubber, is_bogon};
 use crate::follow_up::{self, Experiment, Planner, Purse};
 use crate::helper::HelperClient;
-use crate::vpn_keys::{OpenvpnKey, ProxyKeys};
+use crate::vpn_keys::{Authority, OpenvpnKey, ProxyKeys};
 
 pub use self::survey::{Survey, survey};
 
@@ -100,6 +100,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         rests: AtomicUsize::new(0),
         sender: Sender::of(drive, target),
         openvpn_key: drive.config().vpn_keys.openvpn(target),
+        authority: drive.config().vpn_keys.authority(target),
         proxy_keys: drive.config().vpn_keys.proxy(target),
         server_name: plain(&target.endpoint.host_and_port().0),
     });
@@ -148,6 +149,8 @@ struct Walk {
     rests: AtomicUsize,
     sender: Sender,
     openvpn_key: Option<Arc<OpenvpnKey>>,
+    /// Whom the target's servers have their certificates from, by the user's word.
+    authority: Option<Arc<Authority>>,
     proxy_keys: ProxyKeys,
     /// What a server's certificate is held against, where no name is offered.
     server_name: String,

@@ -51,6 +51,7 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         rests: AtomicUsize::new(0),
         sender: wanted.datagram.clone().map_or(Sender::Nobody, Sender::Client),
         openvpn_key: None,
+        authority: None,
         proxy_keys: ProxyKeys::default(),
         server_name: plain(&wanted.endpoint.host_and_port().0),
     };

@@ -9,7 +9,7 @@ use super::Walk;
 use super::connect::Round;
 use super::log::{Place, Ticket};
 use super::steps::{Offer, reason_after};
-use crate::drive::{CUT, Exchange, FirstMessage, Partner};
+use crate::drive::{CUT, Exchange, FirstMessage, Known, Partner};
 
 /// Of the usual time for an answer: what protocols wait that do not wait that long, or longer (vpn reference, section 7: 12 s for
 /// IKE, 8 s for L2TP, where a TLS handshake has 10).
@@ -63,9 +63,9 @@ impl Walk {
             if protocol == VpnProtocol::Wireguard {
                 return self.ask_wireguard(admission, address, round).await;
             }
-            let known = (self.openvpn_key.as_ref(), self.server_name.as_str());
+            let known = self.known();
             let patience = patience(protocol, round.tls);
-            self.drive.tunnel_by_udp(admission, address, protocol, round.first, patience, known).await
+            self.drive.tunnel_by_udp(admission, address, protocol, round.first, patience, &known).await
         };
         Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
@@ -83,8 +83,7 @@ impl Walk {
         let asking = async {
             let server = self.server_name.as_str();
             if protocol == VpnProtocol::OpenvpnTcp {
-                let known = (self.openvpn_key.as_ref(), server);
-                return self.drive.tunnel_by_tcp(stream, round.first, round.tls, known).await;
+                return self.drive.tunnel_by_tcp(stream, round.first, round.tls, &self.known()).await;
             }
             if (protocol.kind(), protocol.payload()) == (VpnKind::Proxy, VpnPayload::Encrypted) {
                 let known = (&self.proxy_keys, server);
@@ -115,6 +114,11 @@ impl Walk {
         let ticket = self.log.begin();
         let asking = self.drive.dialogue(stream, &tap, self.partner(protocol, is_known, round), round.first, round.tls);
         Ok((ticket, self.at_leisure(Box::pin(asking)).await))
+    }
+
+    /// What is known of a server of `OpenVPN`'s.
+    fn known(&self) -> Known<'_> {
+        Known { key: self.openvpn_key.as_deref(), authority: self.authority.as_ref(), server: &self.server_name }
     }
 
     fn partner(&self, protocol: VpnProtocol, is_known: bool, round: Round) -> Partner<'_> {

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Entry, Key, Secret, VpnKeys, Whose, WireguardKey};
-use super::{openvpn, proxy};
+use super::{authority, openvpn, proxy};
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,8 @@ fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
         let unknown = || {
             wrong(
                 name.span().start,
-                "unknown table: known are [[wireguard]], [[openvpn]], [[shadowsocks]], [[tor]] and [[obfs4]]",
+                "unknown table: known are [[wireguard]], [[openvpn]], [[authority]], [[shadowsocks]], [[tor]], [[obfs4]], \
+                 [[trojan]] and [[vless]]",
             )
         };
         for table in value.get_ref().as_array().ok_or_else(unknown)? {
@@ -65,6 +66,7 @@ fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
             entries.push(match name.get_ref().as_ref() {
                 "wireguard" => wireguard(&table)?,
                 "openvpn" => openvpn::entry(&table, folder)?,
+                "authority" => authority::entry(&table, folder)?,
                 "shadowsocks" => proxy::shadowsocks(&table)?,
                 "tor" => proxy::tor(&table)?,
                 "obfs4" => proxy::obfs4(&table)?,
@@ -77,6 +79,12 @@ fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
 
 pub(super) fn wrong(at: usize, reason: impl Into<String>) -> Wrong {
     Wrong { at, reason: reason.into() }
+}
+
+/// What a value says: a text in PEM or another form with such lines itself, or a file beside the one that names it.
+pub(super) fn text_or_file(value: &str, folder: &Path) -> Option<String> {
+    let is_text = value.contains("-----BEGIN");
+    if is_text { Some(value.to_owned()) } else { std::fs::read_to_string(folder.join(value)).ok() }
 }
 
 /// One entry, of which every value is asked for by its name.

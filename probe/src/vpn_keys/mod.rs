@@ -1,6 +1,8 @@
 //! Keys of tunnels that the user gives (`--vpn-keys`): for which endpoint or target, and what. They are used, and never
 //! printed, recorded, exported or logged.
 
+mod account;
+mod authority;
 mod file;
 mod openvpn;
 mod proxy;
@@ -12,6 +14,8 @@ use std::sync::{Arc, LazyLock};
 
 use faultline_record::{ServerKey, Target, VpnKey};
 
+pub use self::account::Account;
+pub use self::authority::{Authority, Name};
 pub use self::file::KeysError;
 pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
 pub use self::proxy::{Method, Obfs4Key, ShadowsocksKey, TorIdentity};
@@ -58,6 +62,8 @@ pub enum Key {
     Wireguard(Arc<WireguardKey>),
     /// `OpenVPN`.
     Openvpn(Arc<OpenvpnKey>),
+    /// Whom servers have their certificates from.
+    Authority(Arc<Authority>),
     /// Shadowsocks.
     Shadowsocks(Arc<ShadowsocksKey>),
     /// A relay of Tor's, which has no key to give.
@@ -115,10 +121,21 @@ impl VpnKeys {
         })
     }
 
-    /// The `OpenVPN` key for a target, in the same way.
+    /// The `OpenVPN` key for a target, in the same way: what the first has not, the next may have, so that an account goes with a
+    /// provider's published key.
     pub fn openvpn(&self, target: &Target) -> Option<Arc<OpenvpnKey>> {
+        let mut keys = self.of(target).filter_map(|key| match key {
+            Key::Openvpn(key) => Some(key),
+            _ => None,
+        });
+        let first = keys.next()?;
+        Some(Arc::new(keys.fold(OpenvpnKey::clone(first), |known, other| known.or(other))))
+    }
+
+    /// Whom a target's servers have their certificates from, in the same way.
+    pub fn authority(&self, target: &Target) -> Option<Arc<Authority>> {
         self.of(target).find_map(|key| match key {
-            Key::Openvpn(key) => Some(Arc::clone(key)),
+            Key::Authority(authority) => Some(Arc::clone(authority)),
             _ => None,
         })
     }
@@ -131,7 +148,7 @@ impl VpnKeys {
                 Key::Shadowsocks(key) => _ = keys.shadowsocks.get_or_insert_with(|| Arc::clone(key)),
                 Key::Tor(identity) => _ = keys.tor.get_or_insert_with(|| Arc::clone(identity)),
                 Key::Obfs4(key) => _ = keys.obfs4.get_or_insert_with(|| Arc::clone(key)),
-                Key::Wireguard(_) | Key::Openvpn(_) => {}
+                Key::Wireguard(_) | Key::Openvpn(_) | Key::Authority(_) => {}
             }
         }
         keys
@@ -184,12 +201,20 @@ mod tests {
         let none = VpnKeys::default();
         let ivpn = target("openvpn+udp://192.0.2.1:1194", "ivpn/openvpn-udp-pk");
         let Some(key) = none.openvpn(&ivpn) else { panic!("no key") };
-        let OpenvpnWrap::Auth { direction, digest, .. } = &key.wrap else { panic!("{key:?}") };
+        let Some(OpenvpnWrap::Auth { direction, digest, .. }) = key.wrap.as_deref() else { panic!("{key:?}") };
         assert_eq!((*direction, *digest, key.standing), (Direction::One, Digest::Sha1, VpnKey::Given));
         assert!(none.openvpn(&target("openvpn+udp://192.0.2.1:1194", "other/openvpn-udp")).is_none());
-        let own = OpenvpnKey { wrap: OpenvpnWrap::Crypt(Box::new(Secret::new([7; 256]))), standing: VpnKey::Proven };
-        let whose = Whose::Endpoint("192.0.2.1:1194".into());
-        let mine = VpnKeys { entries: vec![Entry { whose, key: Key::Openvpn(Arc::new(own)) }] };
-        assert_eq!(mine.openvpn(&ivpn).map(|key| key.standing), Some(VpnKey::Proven));
+        let mine = |wrap| {
+            let own = OpenvpnKey { wrap, account: None, standing: VpnKey::Proven };
+            let whose = Whose::Endpoint("192.0.2.1:1194".into());
+            VpnKeys { entries: vec![Entry { whose, key: Key::Openvpn(Arc::new(own)) }] }
+        };
+        let crypt = Some(Arc::new(OpenvpnWrap::Crypt(Box::new(Secret::new([7; 256])))));
+        let key = mine(crypt).openvpn(&ivpn).unwrap();
+        assert_eq!(key.standing, VpnKey::Proven);
+        assert!(matches!(key.wrap.as_deref(), Some(OpenvpnWrap::Crypt(_))));
+        let key = mine(None).openvpn(&ivpn).unwrap();
+        assert_eq!(key.standing, VpnKey::Proven);
+        assert!(matches!(key.wrap.as_deref(), Some(OpenvpnWrap::Auth { .. })), "it goes with the published one");
     }
 }

@@ -1,4 +1,4 @@
-//! `OpenVPN`'s static keys: the tables `[[openvpn]]`, and the files that they name.
+//! `OpenVPN`'s static keys and accounts: the tables `[[openvpn]]`, and the files that they name.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,16 +7,27 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use faultline_record::VpnKey;
 
-use super::file::{Parsed, Table, wrong};
+use super::account::{self, Account};
+use super::file::{Parsed, Table, text_or_file, wrong};
 use super::{Entry, Key, Secret, SecretOctets};
 
-/// One endpoint's static key. Big providers give one to all their customers; it hides the protocol's first messages.
-#[derive(Debug)]
+/// What is known for one endpoint.
+#[derive(Clone, Debug)]
 pub struct OpenvpnKey {
-    /// What it does.
-    pub wrap: OpenvpnWrap,
+    /// The static key. Big providers give one to all their customers; it hides the protocol's first messages.
+    pub wrap: Option<Arc<OpenvpnWrap>>,
+    /// With what a client logs in.
+    pub account: Option<Arc<Account>>,
     /// Whether it works, and from elsewhere, by the user's word.
     pub standing: VpnKey,
+}
+
+impl OpenvpnKey {
+    /// With what another entry has and this one has not. The word is this one's.
+    pub(super) fn or(self, other: &Self) -> Self {
+        let wrap = self.wrap.or_else(|| other.wrap.clone());
+        Self { wrap, account: self.account.or_else(|| other.account.clone()), ..self }
+    }
 }
 
 /// How first messages are wrapped.
@@ -72,12 +83,20 @@ const STATIC: &str = "OpenVPN Static key V1";
 const CLIENT: &str = "OpenVPN tls-crypt-v2 client key";
 
 pub(super) fn entry(table: &Table<'_, '_>, folder: &Path) -> Parsed<Entry> {
-    table.knows(&KNOWN)?;
+    table.knows(&[&KNOWN[..], &account::KNOWN].concat())?;
+    let account = account::account(table, folder)?;
+    let wrap = wrap(table, folder)?.map(Arc::new);
+    if wrap.is_none() && account.is_none() {
+        return Err(wrong(table.at, "one of tls-auth, tls-crypt, tls-crypt-v2, certificate and username is needed"));
+    }
+    let standing = if table.flag("proven")? { VpnKey::Proven } else { VpnKey::Given };
+    let whose = table.whose()?;
+    Ok(Entry { whose, key: Key::Openvpn(Arc::new(OpenvpnKey { wrap, account, standing })) })
+}
+
+fn wrap(table: &Table<'_, '_>, folder: &Path) -> Parsed<Option<OpenvpnWrap>> {
     let expected = |kind: &str| format!("a file of the kind {kind:?}, or its text");
-    let text = |value: &str| {
-        let is_text = value.contains("-----BEGIN");
-        if is_text { Some(value.to_owned()) } else { std::fs::read_to_string(folder.join(value)).ok() }
-    };
+    let text = |value: &str| text_or_file(value, folder);
     let in_hex = |value: &str| static_key(&between(&text(value)?, STATIC)?);
     let auth = table.text("tls-auth", &expected(STATIC), in_hex)?;
     let crypt = table.text("tls-crypt", &expected(STATIC), in_hex)?;
@@ -97,21 +116,20 @@ pub(super) fn entry(table: &Table<'_, '_>, folder: &Path) -> Parsed<Entry> {
         }
     })?;
     let wrap = match (auth, crypt, v2) {
-        (Some(key), None, None) => OpenvpnWrap::Auth {
+        (Some(key), None, None) => Some(OpenvpnWrap::Auth {
             key,
             direction: direction.unwrap_or(Direction::One),
             digest: digest.unwrap_or(Digest::Sha1),
-        },
-        (None, Some(key), None) => OpenvpnWrap::Crypt(key),
-        (None, None, Some((key, wrapped))) => OpenvpnWrap::CryptV2 { key, wrapped },
-        _ => return Err(wrong(table.at, "one of tls-auth, tls-crypt and tls-crypt-v2 is needed")),
+        }),
+        (None, Some(key), None) => Some(OpenvpnWrap::Crypt(key)),
+        (None, None, Some((key, wrapped))) => Some(OpenvpnWrap::CryptV2 { key, wrapped }),
+        (None, None, None) => None,
+        _ => return Err(wrong(table.at, "only one of tls-auth, tls-crypt and tls-crypt-v2 can hold")),
     };
-    if !matches!(wrap, OpenvpnWrap::Auth { .. }) && (direction.is_some() || digest.is_some()) {
+    if !matches!(wrap, Some(OpenvpnWrap::Auth { .. })) && (direction.is_some() || digest.is_some()) {
         return Err(wrong(table.at, "direction and digest are for tls-auth"));
     }
-    let standing = if table.flag("proven")? { VpnKey::Proven } else { VpnKey::Given };
-    let whose = table.whose()?;
-    Ok(Entry { whose, key: Key::Openvpn(Arc::new(OpenvpnKey { wrap, standing })) })
+    Ok(wrap)
 }
 
 /// What stands between the two lines that name its kind, on one line.
@@ -148,6 +166,34 @@ mod tests {
         format!("[[openvpn]]\nendpoint = \"h.example:1194\"\n{line}\n")
     }
 
+    /// A certificate and a key of its own.
+    fn pair() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["abab.example".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn an_account_is_read_with_or_without_a_static_key_and_shown_to_nobody() {
+        let (certificate, key) = pair();
+        let pair = format!("certificate = \"\"\"{certificate}\"\"\"\nprivate-key = \"\"\"{key}\"\"\"\n");
+        let login = "username = \"some-user\"\npassword = \"hunter2\"\n";
+        for lines in [pair.clone(), login.to_owned(), [login, &pair].concat()] {
+            let keys = of(&entry_with(&lines)).unwrap();
+            let Key::Openvpn(read) = &keys.entries[0].key else { panic!("{keys:?}") };
+            let account = read.account.as_ref().unwrap();
+            assert_eq!(account.certificate.is_some(), lines.contains("BEGIN CERT"));
+            assert_eq!(account.password.is_some(), lines.contains("hunter2"));
+            let shown = format!("{keys:?}");
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("some-user") && !shown.contains("104, 117"),
+                "{shown}"
+            );
+            assert!(read.wrap.is_none() && !account.is_refused());
+            account.refused();
+            assert!(account.is_refused());
+        }
+    }
+
     #[test]
     fn each_kind_is_read_and_shown_to_nobody() {
         let client = BASE64_STANDARD.encode([&[0xab; 256][..], &[7; 9]].concat());
@@ -159,8 +205,8 @@ mod tests {
         ] {
             let keys = of(&entry_with(&line)).unwrap();
             let Key::Openvpn(read) = &keys.entries[0].key else { panic!("{keys:?}") };
-            let (OpenvpnWrap::Auth { key, .. } | OpenvpnWrap::Crypt(key) | OpenvpnWrap::CryptV2 { key, .. }) =
-                &read.wrap;
+            let wrap = read.wrap.as_deref().unwrap();
+            let (OpenvpnWrap::Auth { key, .. } | OpenvpnWrap::Crypt(key) | OpenvpnWrap::CryptV2 { key, .. }) = wrap;
             assert_eq!(key.expose(), &[0xab; 256]);
             assert!(!format!("{keys:?}").contains("171"), "0xab is 171");
         }
@@ -174,6 +220,15 @@ mod tests {
             (String::new(), ":1: one of tls-auth"),
             (format!("tls-crypt = \"\"\"{}\"\"\"\ndigest = \"SHA1\"", key(256)), "are for tls-auth"),
             (format!("tls-auth = \"\"\"{}\"\"\"\ndigest = \"abab\"", key(256)), "digest must be"),
+            (format!("tls-auth = \"\"\"{0}\"\"\"\ntls-crypt = \"\"\"{0}\"\"\"", key(256)), "only one of"),
+            ("username = \"abab\"".to_owned(), ":1: username and password go together"),
+            ("certificate = \"abab\"".to_owned(), ":3: certificate must be a file"),
+            ("private-key = \"-----BEGIN abab\"".to_owned(), ":3: private-key must be a file"),
+            (format!("certificate = \"\"\"{}\"\"\"", pair().0), ":1: certificate and private-key go"),
+            (
+                format!("certificate = \"\"\"{}\"\"\"\nprivate-key = \"\"\"{}\"\"\"", pair().0, pair().1),
+                "do not belong together",
+            ),
         ] {
             let error = of(&entry_with(&line)).unwrap_err().to_string();
             assert!(error.contains(words), "{line}: {error}");

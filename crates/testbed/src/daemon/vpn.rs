@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -58,11 +59,16 @@ impl Whose {
     pub const NOBODY: Self = Self { address: ADDRESS, number: 0 };
 }
 
-/// One of `OpenVPN`'s servers: over what, at which port, and with which static key.
+/// Looks at the login that `OpenVPN` hands on in its environment.
+const LOGIN: &str = "#!/bin/sh\n[ \"$username\" = testbed ] && [ \"$password\" = 'open sesame' ]\n";
+
+/// One of `OpenVPN`'s servers: over what, at which port, with which static key, and whom it lets in: those with a certificate of the
+/// world's authority, or with a password.
 struct Openvpn {
     protocol: &'static str,
     port: u16,
     key: StaticKey,
+    wants_login: bool,
 }
 
 enum StaticKey {
@@ -74,7 +80,7 @@ enum StaticKey {
 
 impl Openvpn {
     const fn new(protocol: &'static str, port: u16, key: StaticKey) -> Self {
-        Self { protocol, port, key }
+        Self { protocol, port, key, wants_login: false }
     }
 
     fn of(vpn: Vpn) -> Option<Self> {
@@ -91,6 +97,8 @@ impl Openvpn {
             Vpn::OpenvpnTcp => Self::new("tcp-server", OPENVPN_PORT, Without),
             Vpn::OpenvpnTcpTlsAuthSha512 => Self::new("tcp-server", next(3), TlsAuth("SHA512")),
             Vpn::OpenvpnTcpTlsCrypt => Self::new("tcp-server", next(4), TlsCrypt),
+            Vpn::OpenvpnLogin => Self { wants_login: true, ..Self::new("udp", next(6), Without) },
+            Vpn::OpenvpnTcpLogin => Self { wants_login: true, ..Self::new("tcp-server", next(6), Without) },
             _ => return None,
         })
     }
@@ -116,6 +124,12 @@ impl Openvpn {
         ]);
         command.args(["--duplicate-cn", "--local", &whose.address.to_string(), "--port", &self.port.to_string()]);
         command.arg("--ca").arg(roots).arg("--cert").arg(&identity.certificate).arg("--key").arg(&identity.key);
+        if self.wants_login {
+            // Packets of data with the other cipher, and pings of the server's own.
+            command.args(["--data-ciphers", "CHACHA20-POLY1305", "--keepalive", "1", "20"]);
+            command.args(["--verify-client-cert", "none", "--script-security", "3", "--auth-user-pass-verify"]);
+            command.arg(login_script(folder)?).arg("via-env");
+        }
         let file = folder.join("static.key");
         std::fs::write(&file, if matches!(self.key, StaticKey::TlsCryptV2) { SERVER_V2_KEY } else { STATIC_KEY })?;
         match self.key {
@@ -127,6 +141,13 @@ impl Openvpn {
         let tcp = Endpoint::Tcp(SocketAddr::new(whose.address, self.port));
         Daemon::start(namespace, command, folder, vec![if is_udp { Endpoint::Udp(self.port) } else { tcp }])
     }
+}
+
+fn login_script(folder: &Path) -> Result<PathBuf> {
+    let script = folder.join("login");
+    std::fs::write(&script, LOGIN)?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
+    Ok(script)
 }
 
 /// Starts one of them in `namespace`, with its files in `folder`. One of IKE's in a namespace is enough: it answers at every

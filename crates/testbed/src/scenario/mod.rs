@@ -77,7 +77,7 @@ pub struct Scenario {
     #[serde(default)]
     pub arguments: Vec<String>,
     /// The text of the file that the probe is given with `--vpn-keys`; `{client-key}` and `{client}` stand for a vantage's own
-    /// `WireGuard` key and for the last octet of its address within the tunnel.
+    /// `WireGuard` key and for the last octet of its address within the tunnel, `{world}` for the folder of the world's certificates.
     #[serde(default)]
     pub vpn_keys: Option<String>,
     /// Whether a helper runs abroad and the probe is told of it.
@@ -229,6 +229,8 @@ pub enum Vpn {
     OpenvpnTlsCryptV2,
     OpenvpnTcpTlsAuthSha512,
     OpenvpnTcpTlsCrypt,
+    OpenvpnLogin,
+    OpenvpnTcpLogin,
     Wireguard,
     Ikev2,
     Pptp,

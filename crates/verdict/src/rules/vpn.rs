@@ -37,7 +37,10 @@ pub(super) fn fire(features: &Features<'_>, found: &mut Vec<Finding>) {
         found.push(finding);
         return found.extend(rules.host());
     }
-    let differential = rules.vanished(&plain).or_else(|| rules.disguised(&plain)).or_else(|| rules.looks());
+    // A login that nobody has seen work is looked at before what follows handshakes.
+    let login = rules.unanswerable(&plain).filter(|_| plain.iter().any(|tunnel| is_unanswered_login(tunnel)));
+    let vanished = login.or_else(|| rules.vanished(&plain));
+    let differential = vanished.or_else(|| rules.disguised(&plain)).or_else(|| rules.looks());
     found.extend(differential.or_else(|| rules.unanswerable(&plain)).or_else(|| rules.alone(&plain)));
     found.extend(rules.host());
     found.extend(rules.other_port(&plain));
@@ -81,7 +84,8 @@ impl<'a> Rules<'a> {
             |tunnel: &&&Tunnel<'_>| tunnel.row.outcome.failure().and_then(way).is_some() && proof(tunnel).is_some();
         let vanished: Vec<&Tunnel<'_>> = plain.iter().filter(has).copied().collect();
         // A full server, too, answers a reset and nothing after it; who has proven itself has room.
-        let is_known = vanished.iter().all(|tunnel| proof(tunnel) >= Some(VpnProof::ServerIdentity));
+        let is_known =
+            vanished.iter().all(|tunnel| proof(tunnel) >= Some(VpnProof::ServerIdentity) && is_let_in(tunnel));
         let always = is_known && vanished.len() >= VANISHED_WANTED && vanished.len() == plain.len();
         let id = if always { "vpn.data_dropped" } else { "vpn.data_lost" };
         let is_cut = vanished.iter().all(|tunnel| tunnel.row.outcome.failure().and_then(way) == Some("reset"));
@@ -96,8 +100,15 @@ impl<'a> Rules<'a> {
         let is_silent = |tunnel: &&Tunnel<'_>| {
             tunnel.row.outcome.failure().and_then(way) == Some("timeout") && key(tunnel) != Some(VpnKey::Proven)
         };
+        if !plain.iter().all(is_silent) {
+            return None;
+        }
+        if plain.iter().any(|tunnel| is_unanswered_login(tunnel)) {
+            let why = "it has shown its certificate and is silent to the login, as to one that it does not know";
+            return Some(self.finding_as("vpn.unanswerable", plain, &[("why", &why)]));
+        }
         let is_known = self.helper_reached().next().is_some() || self.other_port(plain).is_some();
-        let why = self.protocol.silence_of_the_living().filter(|_| plain.iter().all(is_silent) && !is_known)?;
+        let why = self.protocol.silence_of_the_living().filter(|_| !is_known)?;
         Some(self.finding_as("vpn.unanswerable", plain, &[("why", &why)]))
     }
 
@@ -226,6 +237,21 @@ impl<'a> Rules<'a> {
 
 fn proof(tunnel: &Tunnel<'_>) -> Option<VpnProof> {
     tunnel.row.vpn().and_then(|vpn| vpn.proof)
+}
+
+/// Whether a server of `OpenVPN`'s has ended its TLS and was silent to what followed it: without an account nothing does.
+fn is_unanswered_login(tunnel: &Tunnel<'_>) -> bool {
+    let Some(vpn) = tunnel.row.vpn() else { return false };
+    let has_shaken_hands = matches!(vpn.proof, Some(VpnProof::Handshake | VpnProof::ServerIdentity));
+    vpn.protocol.node() == "openvpn" && has_shaken_hands && vpn.answer == Some(VpnAnswer::ServerReset)
+}
+
+/// Whether silence to what followed can be held against the network: `OpenVPN`'s server was silent to an account that works, by the
+/// user's word, or to data that it had answered before. Other protocols want no account.
+fn is_let_in(tunnel: &Tunnel<'_>) -> bool {
+    let is_openvpn = tunnel.row.vpn().is_some_and(|vpn| vpn.protocol.node() == "openvpn");
+    let is_proven = key(tunnel) == Some(VpnKey::Proven) || proof(tunnel) == Some(VpnProof::Data);
+    !is_openvpn || proof(tunnel) < Some(VpnProof::Handshake) || is_proven
 }
 
 fn key(tunnel: &Tunnel<'_>) -> Option<VpnKey> {

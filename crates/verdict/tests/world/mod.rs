@@ -7,8 +7,8 @@ use std::sync::Arc;
 use faultline_record::{
     Availability, Certificate, Dns, DnsAnswer, DnsRecord, Endpoint, Engine, Failure, Family, FirstBytes, HealthCheck,
     HealthCheckId, HealthReason, HealthSignal, Http, Measurement, MeasurementId, Network, NotRun, Observation, Outcome,
-    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnKey, VpnProof, VpnProtocol,
-    Witness,
+    Purpose, QueryType, RunId, SignalKind, StepData, Target, Timestamp, Tls, Vpn, VpnAnswer, VpnKey, VpnProof,
+    VpnProtocol, Witness,
 };
 use faultline_verdict::{Cause, State, Verdict};
 
@@ -238,6 +238,15 @@ impl World {
         self.connections += 1;
         let vpn = Vpn { proof: Some(VpnProof::FirstAnswer), ..Vpn::planned(VpnProtocol::OpenvpnUdp) };
         self.push(purpose, Some(self.connections), Some((address, 1_194)), outcome, StepData::Vpn(vpn));
+        self
+    }
+
+    /// An exchange with a server of `OpenVPN`'s ends so, where somebody has logged in with such an account.
+    pub fn login(mut self, purpose: Purpose, outcome: Outcome, seen: (VpnAnswer, VpnProof), key: VpnKey) -> Self {
+        self.connections += 1;
+        let (answer, proof) = (Some(seen.0), Some(seen.1));
+        let vpn = Vpn { answer, proof, key: Some(key), ..Vpn::planned(VpnProtocol::OpenvpnUdp) };
+        self.push(purpose, Some(self.connections), Some((GENUINE, 1_194)), outcome, StepData::Vpn(vpn));
         self
     }
 
