@@ -159,6 +159,10 @@ pub struct ContextArgs {
     /// Trust these certificate authorities as well when chains are verified anew (PEM); several times
     #[arg(long, value_name = "PEM", env = "FAULTLINE_CA_FILE", hide_env = true)]
     pub ca_file: Vec<PathBuf>,
+    /// Databases into which you imported feeds of outages yourself: one source of theirs is believed, whereas feeds in other files count
+    /// only where two sources in files of different submitters say the same; several times
+    #[arg(long, value_name = "DB", env = "FAULTLINE_FEEDS", hide_env = true)]
+    pub feeds: Vec<PathBuf>,
 }
 
 /// Who counts as one submitter.
@@ -199,6 +203,13 @@ pub struct ExplainArgs {
     /// Databases that probes wrote
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
+    /// Judge it in the light of all others, and tell what each of them says: the files are read twice
+    #[arg(long, env = "FAULTLINE_CONTEXT", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub context: Option<bool>,
+    /// How other measurements are taken into account, with --context
+    #[command(flatten)]
+    pub others: ContextArgs,
     /// Print one JSON object instead of words
     #[arg(long, env = "FAULTLINE_JSON", hide_env = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]

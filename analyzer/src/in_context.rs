@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
-use faultline_record::{Filter, Reader, RecordError, Run, RunId, Witnessed};
-use faultline_verdict::{Context, Fingerprints, Place, Software, Submitter, Verdict, judge_with};
+use faultline_record::{Filter, Reader, RecordError, Run, RunId, SeriesSummary, Timestamp, Witnessed};
+use faultline_verdict::{Context, Fingerprints, Grounds, Place, Software, Submitter, Teller, Verdict, judge_with};
 
 use crate::chains::Chains;
 use crate::cli::{ContextArgs, Submitters};
@@ -31,7 +31,7 @@ impl InContext {
     /// The first reading: of all files, whole.
     ///
     /// # Errors
-    /// Certificates that cannot be read.
+    /// Certificates, or databases of one's own feeds, that cannot be read.
     pub fn read(
         files: &mut Files,
         judged: &Judged<'_>,
@@ -40,12 +40,13 @@ impl InContext {
     ) -> Result<Result<Self, Stop>, AnalyzerError> {
         let chains = Chains::new(&options.ca_file)?;
         let mut sources = Sources { by: options.submitters, ..Sources::default() };
-        let mut context = Context::new();
+        let mut context = own_feeds(options)?;
         let fingerprints = judged.fingerprints();
         let mut met = Met::default();
         let mut all = Judged::new(Fingerprints::NONE, Filter::default(), None, interrupt).with_repeats();
         let end = files.each(|reader| {
             sources.open(reader)?;
+            take_feeds(reader, &mut context, Teller { submitter: sources.file, is_vouched: false })?;
             all.read_by(reader, |witnessed| {
                 let place = sources.place(witnessed);
                 if !met.counts(witnessed, place.submitter, FIRST) {
@@ -69,6 +70,21 @@ impl InContext {
         judged: &mut Judged<'_>,
         mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context) -> io::Result<()>,
     ) -> Result<(), Stop> {
+        self.each(files, judged, |grounds, witnessed, place, context| {
+            visit(witnessed, &grounds.judge(&witnessed.measurement, &witnessed.witness), place, context)
+        })
+    }
+
+    /// The same, to be judged by the visitor on these grounds.
+    ///
+    /// # Errors
+    /// Why it ended before the last file.
+    pub fn each(
+        &mut self,
+        files: &mut Files,
+        judged: &mut Judged<'_>,
+        mut visit: impl FnMut(Grounds<'_>, &Witnessed, Place<'_>, &Context) -> io::Result<()>,
+    ) -> Result<(), Stop> {
         let Self { context, sources, met } = self;
         files.each(|reader| {
             sources.open(reader)?;
@@ -77,8 +93,7 @@ impl InContext {
                 if !met.counts(witnessed, place.submitter, SECOND) {
                     return Ok(());
                 }
-                let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
-                visit(witnessed, &verdict, place, context)
+                visit(grounds.in_context(context, place), witnessed, place, context)
             })
         })
     }
@@ -87,6 +102,32 @@ impl InContext {
     pub fn context(&self) -> &Context {
         &self.context
     }
+}
+
+/// A context of nothing but the feeds that whoever runs this imported himself.
+fn own_feeds(options: &ContextArgs) -> Result<Context, AnalyzerError> {
+    let mut context = Context::new();
+    let mut files = Files::new(options.feeds.clone());
+    let teller = Teller { submitter: Submitter(0), is_vouched: true };
+    // Nothing in this visit can stop it: a file that fails is named and missed.
+    let _ = files.each(|reader| take_feeds(reader, &mut context, teller).map(|()| None));
+    if files.sound() < options.feeds.len() {
+        let why = "feeds of --feeds could not be read, and nothing is judged without them";
+        return Err(AnalyzerError::Nothing(why.into()));
+    }
+    Ok(context)
+}
+
+fn take_feeds(reader: &Reader, context: &mut Context, teller: Teller) -> Result<(), RecordError> {
+    for one in reader.announcements()? {
+        context.add_announcement(&one, teller);
+    }
+    for SeriesSummary { id, series, first, last, .. } in reader.feed_series()? {
+        let (Some(first), Some(last)) = (first, last) else { continue };
+        let after = Timestamp::from_millisecond(last.as_millisecond().saturating_add(1));
+        context.add_series(&series, &reader.feed_points(&id, first, after)?, teller);
+    }
+    Ok(())
 }
 
 /// Who handed in what, and what made it.

@@ -15,6 +15,8 @@ use crate::page::Page;
 use crate::print::{clock_words, percent};
 use crate::settle::advice;
 
+use super::light::Light;
+
 /// A measurement and where it was found.
 pub struct Found {
     /// The measurement, bodies included, with its witness.
@@ -38,18 +40,26 @@ pub struct Account<'a> {
     found: &'a Found,
     measurement: &'a Measurement,
     verdict: &'a Verdict,
+    /// What others say, and the verdict without them, where they were asked.
+    others: Option<(&'a Light, &'a Verdict)>,
 }
 
 impl<'a> Account<'a> {
     /// Of that measurement and its verdict.
     pub fn new(found: &'a Found, verdict: &'a Verdict) -> Self {
-        Self { found, measurement: &found.witnessed.measurement, verdict }
+        Self { found, measurement: &found.witnessed.measurement, verdict, others: None }
+    }
+
+    /// The same, with what others say and the verdict without them.
+    pub fn among(self, others: Option<(&'a Light, &'a Verdict)>) -> Self {
+        Self { others, ..self }
     }
 
     /// Prints all of it.
     pub fn print<W: Write>(&self, mut page: Page<W>) -> io::Result<()> {
         self.head(&mut page)?;
         self.findings(&mut page)?;
+        self.others.map_or(Ok(()), |(light, alone)| light.print(&mut page, alone))?;
         self.other_rows(&mut page)?;
         self.vantage(&mut page)?;
         self.not_run(&mut page)?;
@@ -176,7 +186,10 @@ impl<'a> Account<'a> {
             let list = self.measurement.target.list.as_deref().unwrap_or("none, named on the command line");
             page.say(2, &clean(&format!("list: {list}")))?;
         }
-        page.say(2, &format!("judged by: analyzer {}, ruleset {}", env!("CARGO_PKG_VERSION"), self.verdict.ruleset))
+        let Verdict { ruleset, weights, references, .. } = self.verdict;
+        page.say(2, &format!("judged by: analyzer {}, ruleset {ruleset}", env!("CARGO_PKG_VERSION")))?;
+        page.say(4, &format!("weights: {weights}"))?;
+        references.iter().try_for_each(|(what, snapshot)| page.say(4, &format!("{what}: {snapshot}")))
     }
 
     fn run<W: Write>(&self, page: &mut Page<W>) -> io::Result<()> {
@@ -235,7 +248,7 @@ fn tell<'r, W: Write>(
 }
 
 /// The state in words, and its name in data where that differs.
-fn state(state: State) -> String {
+pub fn state(state: State) -> String {
     let (words, name) = (state_words(state), state.name());
     if words == name { words.to_owned() } else { format!("{words} ({name})") }
 }

@@ -1,12 +1,15 @@
 //! `analyzer cells`: verdicts in the light of all others, brought together by target, network and hour.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use faultline_record::Filter;
+use faultline_record::{Filter, Timestamp};
 use faultline_verdict::words::{clean, counted};
-use faultline_verdict::{Cell, Cells, Fingerprints, Grid, State, state_words, table};
+use faultline_verdict::{
+    Cell, Cells, Context, ControlState, FeedWord, Fingerprints, Grid, NetworkKey, State, state_words, table,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{CellsArgs, Format};
@@ -40,7 +43,8 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
             return stop.end();
         }
     };
-    let basis = Basis { options, snapshot: grounds.context().snapshot(), fingerprints: judged.fingerprints() };
+    let context = grounds.context();
+    let basis = Basis { options, context, snapshot: context.snapshot(), fingerprints: judged.fingerprints() };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match options.format {
         Format::Jsonl => jsonl(&mut out, &cells, &basis)?,
@@ -75,6 +79,7 @@ fn read(
 /// What every cell rests on, printed with each.
 struct Basis<'a> {
     options: &'a CellsArgs,
+    context: &'a Context,
     snapshot: String,
     fingerprints: &'a Fingerprints,
 }
@@ -90,8 +95,19 @@ impl Basis<'_> {
             object.insert("weights".into(), table().weights.clone().into());
             let references = json!({"context": self.snapshot, "fingerprints": self.fingerprints.snapshot()});
             object.insert("references".into(), references);
+            let (state, words) = self.feeds(cell);
+            object.insert("feeds".into(), json!({"state": state, "words": words}));
         }
         object
+    }
+
+    /// What feeds say of the cell's place in its hours: beside its state, which they do not move.
+    fn feeds(&self, cell: &Cell) -> (ControlState, Vec<FeedWord>) {
+        let place =
+            NetworkKey { country: cell.country.clone(), asn: cell.asn, is_mobile: cell.mobile.unwrap_or_default() };
+        let last = cell.begin.as_millisecond() + cell.hours * 3_600_000 - 1;
+        let words = self.context.feed_words(&place, cell.begin, Timestamp::from_millisecond(last));
+        (self.context.feed_state(&words), words)
     }
 
     fn words(&self) -> String {
@@ -114,7 +130,7 @@ fn jsonl(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<(
 }
 
 /// Columns, with where their content stands in the JSON object.
-const COLUMNS: [(&str, &str); 27] = [
+const COLUMNS: [(&str, &str); 28] = [
     ("begin", "/begin"),
     ("hours", "/hours"),
     ("target", "/target"),
@@ -142,6 +158,7 @@ const COLUMNS: [(&str, &str); 27] = [
     ("ruleset", "/ruleset"),
     ("weights", "/weights"),
     ("context", "/references/context"),
+    ("feeds", "/feeds/state"),
 ];
 
 fn csv(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
@@ -156,24 +173,34 @@ fn csv(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()>
 
 /// A table on a terminal, else lines with tabs; what all of it rests on goes before it.
 fn in_words(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
-    let header = ["when (UTC)", "target", "where", "state", "mechanism", "interfered with", "rests on", "witness ends"];
+    let header = [
+        "when (UTC)",
+        "target",
+        "where",
+        "state",
+        "mechanism",
+        "interfered with",
+        "rests on",
+        "witness ends",
+        "feeds tell",
+    ];
     writeln!(out, "# {}", basis.words())?;
     if !io::stdout().is_terminal() {
         writeln!(out, "# {}", header.join("\t"))?;
         for cell in cells.profiles(table()) {
-            writeln!(out, "{}", in_cells(&cell).join("\t"))?;
+            writeln!(out, "{}", in_cells(&cell, basis).join("\t"))?;
         }
         return Ok(());
     }
     let mut sheet = Table::new();
     sheet.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     for cell in cells.profiles(table()) {
-        sheet.add_row(in_cells(&cell));
+        sheet.add_row(in_cells(&cell, basis));
     }
     writeln!(out, "{sheet}")
 }
 
-fn in_cells(cell: &Cell) -> [String; 8] {
+fn in_cells(cell: &Cell, basis: &Basis<'_>) -> [String; 9] {
     let profile = &cell.profile;
     let begin = cell.begin.to_string().get(..13).unwrap_or_default().replace('T', " ");
     let percent = |share: f64| format!("{:.0}%", share * 100.0);
@@ -199,7 +226,25 @@ fn in_cells(cell: &Cell) -> [String; 8] {
         interfered,
         rests_on,
         witness.get(witness.len().saturating_sub(SHORT_ID)..).unwrap_or(&witness).to_owned(),
+        told(&basis.feeds(cell)),
     ]
+}
+
+/// What feeds tell, in a word, with who tells of it.
+fn told((state, words): &(ControlState, Vec<FeedWord>)) -> String {
+    let of = |is: &dyn Fn(&FeedWord) -> bool| {
+        let sources: BTreeSet<&str> = words.iter().filter(|word| is(word)).map(|word| word.source.as_str()).collect();
+        clean(&sources.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    let claims = of(&|word| word.state == ControlState::Agrees);
+    let demand = of(&|word| word.is_demand);
+    let outage = match state {
+        ControlState::Agrees => format!("an outage ({claims})"),
+        ControlState::Disagrees => "no outage".to_owned(),
+        ControlState::Absent if !claims.is_empty() => format!("an outage, by one word ({claims})"),
+        ControlState::Absent => "-".to_owned(),
+    };
+    if demand.is_empty() { outage } else { format!("{outage}; demand ({demand})") }
 }
 
 /// The name, with the endpoint where it may be told.

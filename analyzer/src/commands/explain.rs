@@ -21,6 +21,7 @@ use crate::progress::Progress;
 use faultline_verdict::words;
 
 use super::account::{Account, Found};
+use super::light::Light;
 
 /// How many candidates of an ambiguous id are listed.
 const CANDIDATES: usize = 10;
@@ -42,15 +43,28 @@ pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
     }
     let Some(found) = found else { return missing(&files, &id.to_string()) };
     let Witnessed { measurement, witness } = &found.witnessed;
-    let verdict = Grounds::new(&fingerprints).among(&found.company).judge(measurement, witness);
+    let alone = Grounds::new(&fingerprints).among(&found.company).judge(measurement, witness);
+    let light = if options.context == Some(true) {
+        match Light::read(&mut files, &found, fingerprints, &options.others, interrupt)? {
+            Err(stop) => return stop.end(),
+            Ok(light) => Some(light),
+        }
+    } else {
+        None
+    };
+    let verdict = light.as_ref().map_or(&alone, |light| &light.verdict);
     let out = io::BufWriter::new(io::stdout().lock());
     let withheld = told(options.with_endpoints).withheld(&found.witnessed.measurement);
     if options.json.unwrap_or_default() {
-        let mut object = withheld.value(measurement_json(&found.witnessed, &verdict));
+        let mut object = withheld.value(measurement_json(&found.witnessed, verdict));
         object["provenance"] = provenance(&found);
+        if let Some(light) = &light {
+            object["context"] = withheld.value(light.json(&alone));
+        }
         print_json(out, &object)?;
     } else {
-        Account::new(&found, &verdict).print(Page::new(out).without(withheld))?;
+        let others = light.as_ref().map(|light| (light, &alone));
+        Account::new(&found, verdict).among(others).print(Page::new(out).without(withheld))?;
     }
     Ok(files.exit())
 }

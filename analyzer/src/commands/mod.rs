@@ -11,6 +11,7 @@ pub mod feeds;
 pub mod generate;
 pub mod import;
 pub mod ledger;
+mod light;
 pub mod merge;
 #[cfg(feature = "engine")]
 pub mod query;

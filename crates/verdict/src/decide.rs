@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use faultline_record::{Endpoint, Family, Measurement, NotRun, Outcome, Purpose, Step, Witness};
 
 use crate::company::Company;
-use crate::context::{Context, Place};
+use crate::context::{Context, Entry, Place, Question, entries};
 use crate::features::Features;
 use crate::fingerprint::Fingerprints;
 use crate::fuse::{fuse, is_beside};
@@ -42,12 +42,13 @@ pub struct Grounds<'a> {
     table: &'static Table,
     context: Option<(&'a Context, Place<'a>)>,
     company: Option<&'a Company>,
+    out: Option<Question>,
 }
 
 impl<'a> Grounds<'a> {
     /// The table that is compiled in, and no context: what one vantage point knows.
     pub fn new(fingerprints: &'a Fingerprints) -> Self {
-        Self { fingerprints, table: table(), context: None, company: None }
+        Self { fingerprints, table: table(), context: None, company: None, out: None }
     }
 
     /// Another table's figures. A finding that it does not know counts for nothing.
@@ -62,6 +63,18 @@ impl<'a> Grounds<'a> {
         Self { context: Some((context, place)), ..self }
     }
 
+    /// The same context, of which one question is not asked.
+    #[must_use]
+    pub fn without(self, question: Question) -> Self {
+        Self { out: Some(question), ..self }
+    }
+
+    /// The same without the context of other measurements; those of its run still count.
+    #[must_use]
+    pub fn out_of_context(self) -> Self {
+        Self { context: None, ..self }
+    }
+
     /// What other measurements of its run say.
     #[must_use]
     pub fn among(self, company: &'a Company) -> Self {
@@ -71,6 +84,14 @@ impl<'a> Grounds<'a> {
     /// Judges one measurement. Pure: the same facts and grounds give the same verdict, byte for byte.
     pub fn judge(&self, measurement: &Measurement, witness: &Witness) -> Verdict {
         judge_on(self, measurement, witness)
+    }
+
+    /// Everything that the context was asked about a measurement, with what it said, how old that is, and by whom; and what its helper
+    /// says. Nothing where there is no context.
+    pub fn entries(&self, measurement: &Measurement, witness: &Witness) -> Vec<Entry> {
+        let Some((context, place)) = self.context else { return Vec::new() };
+        let features = features(self, measurement, &Gate::of(measurement, witness), None);
+        entries(context, &features, place, &findings(&features))
     }
 
     fn references(&self) -> BTreeMap<&'static str, String> {
@@ -121,15 +142,10 @@ fn connected_over(measurement: &Measurement, family: Family) -> bool {
 
 fn judge_family(grounds: &Grounds<'_>, measurement: &Measurement, gate: &Gate, family: Option<Family>) -> Verdict {
     let table = grounds.table;
-    let mut features = Features::of(measurement, family);
-    features.known = Known::of(&features, grounds.fingerprints);
-    features.silent_operators = gate.silent_operators;
-    if gate.state == Some(HealthState::Ipv6Broken) {
-        features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
-    }
+    let features = features(grounds, measurement, gate, family);
     let mut found = findings(&features);
     if let Some((context, place)) = grounds.context {
-        context.fire(&features, place, &mut found);
+        context.fire(&features, place, grounds.out, &mut found);
     }
     let is_failed = !found.iter().any(|finding| finding.rule.group == "response");
     found.extend(grounds.company.and_then(|company| company.finding(measurement)).filter(|_| is_failed));
@@ -155,6 +171,21 @@ fn judge_family(grounds: &Grounds<'_>, measurement: &Measurement, gate: &Gate, f
         references: grounds.references(),
         evidence: evidence(measurement, gate, shut.as_ref(), &found),
     }
+}
+
+fn features<'m>(
+    grounds: &Grounds<'m>,
+    measurement: &'m Measurement,
+    gate: &Gate,
+    family: Option<Family>,
+) -> Features<'m> {
+    let mut features = Features::of(measurement, family);
+    features.known = Known::of(&features, grounds.fingerprints);
+    features.silent_operators = gate.silent_operators;
+    if gate.state == Some(HealthState::Ipv6Broken) {
+        features.connections.retain(|connection| connection.address.is_ipv4() || connection.verified());
+    }
+    features
 }
 
 /// Why failures do not count here, if they do not.
@@ -203,6 +234,7 @@ fn state_and_cause(table: &Table, found: &[Finding], p: Probabilities) -> (State
         p if works && p.ok >= threshold.ok => (State::Ok, Cause::None),
         p if determinate && p.blocked >= threshold.blocked => (State::Blocked, Cause::Interference),
         _ if fired("context.follows_software") => (State::Insufficient, Cause::Instrument),
+        _ if fired("context.feeds_tell_outage") => (State::Impaired, Cause::Isp),
         p if p.blocked >= threshold.likely_blocked => (State::LikelyBlocked, Cause::Interference),
         p if p.down >= threshold.down => (State::Down, Cause::Target),
         _ if fired("context.network_fails") => (State::Impaired, Cause::Isp),

@@ -28,7 +28,8 @@ pub mod words;
 pub use cells::{Answered, Cell, Cells, Counts, Existence, Grid, Prevalence, Profile, Rung, resolvers};
 pub use company::Company;
 pub use context::{
-    Context, ControlState, Hour, NetworkKey, Place, Proves, Software, Submitter, begin, endpoint_key, hour,
+    Context, ControlState, Entry, FeedWord, Hour, NetworkKey, Place, Proves, Question, Software, Submitter, Teller,
+    begin, endpoint_key, hour,
 };
 pub use decide::{Grounds, judge, judge_with};
 pub use fingerprint::{

@@ -5,6 +5,8 @@
 //! certificate proved it. Whatever a file says of itself can be forged, so that a statement counts as often as independent
 //! submitters in different networks make it (see [`Submitter`]), and what is absent accuses nobody.
 
+mod entries;
+mod feeds;
 mod fire;
 mod independent;
 mod key;
@@ -14,16 +16,21 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use faultline_record::{Measurement, Timestamp, sha256};
+use faultline_record::{Announcement, Measurement, Point, Series, Timestamp, named, sha256};
 
 use crate::verdict::Verdict;
 
+pub use entries::Entry;
+pub use feeds::{FeedWord, Teller};
+pub use fire::Question;
 pub use independent::Submitter;
 pub use key::{Hour, NetworkKey, begin, endpoint as endpoint_key, hour};
 pub use seen::Proves;
 
+pub(crate) use entries::entries;
 pub(crate) use independent::{Vantage, independent};
 
+use feeds::Feeds;
 use seen::{Socket, Word};
 use store::Store;
 
@@ -47,21 +54,23 @@ pub struct Place<'a> {
     pub began: Timestamp,
 }
 
-/// What a control says: others who wanted the same in the same hours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlState {
-    /// It fails for them as well.
-    Agrees,
-    /// They reach it.
-    Disagrees,
-    /// There are too few of them, or they differ: it says nothing.
-    Absent,
+named! {
+    /// What a control says: others who wanted the same in the same hours.
+    pub enum ControlState {
+        /// It fails for them as well.
+        Agrees = "agrees",
+        /// They reach it.
+        Disagrees = "disagrees",
+        /// There are too few of them, or they differ: it says nothing.
+        Absent = "absent",
+    }
 }
 
 /// The summaries.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     store: Store,
+    feeds: Feeds,
     /// Sum of the hashes of what was added, so that no order changes it.
     sum: [u64; 4],
     count: u64,
@@ -115,6 +124,36 @@ impl Context {
         }
     }
 
+    /// Adds what somebody announces of a place.
+    pub fn add_announcement(&mut self, one: &Announcement, teller: Teller) {
+        if self.feeds.announce(one, teller) {
+            self.add_hash(&feeds::hash(one, teller));
+        }
+    }
+
+    /// Adds a series that somebody publishes of a place, with its values.
+    pub fn add_series(&mut self, of: &Series, points: &[Point], teller: Teller) {
+        if self.feeds.measure(of, points, teller) {
+            self.add_hash(&feeds::hash(&(of, points), teller));
+        }
+    }
+
+    /// What feeds say of a network (or, without a number, of a country) from one moment to another.
+    pub fn feed_words(&self, network: &NetworkKey, from: Timestamp, to: Timestamp) -> Vec<FeedWord> {
+        self.feeds.words(network, from, to)
+    }
+
+    /// What feeds come to together: an outage is believed only by two sources of different submitters, or by one that whoever runs the
+    /// analysis vouches for; `agrees` is said of such a one alone.
+    pub fn feed_state(&self, words: &[FeedWord]) -> ControlState {
+        let of = |state| words.iter().filter(|word| !word.is_demand && word.state == state).collect::<Vec<_>>();
+        match of(ControlState::Agrees) {
+            told if self.feeds.are_believed(&told) => ControlState::Agrees,
+            told if told.is_empty() && !of(ControlState::Disagrees).is_empty() => ControlState::Disagrees,
+            _ => ControlState::Absent,
+        }
+    }
+
     /// Names everything that was added, whatever the order: 128 bits of a sum of SHA-256 hashes, in hexadecimal digits.
     pub fn snapshot(&self) -> String {
         let mut bytes: Vec<u8> = self.sum.iter().flat_map(|lane| lane.to_be_bytes()).collect();
@@ -132,7 +171,10 @@ impl Context {
             place.software,
             place.submitter.0
         );
-        let hash = sha256(text.as_bytes());
+        self.add_hash(&sha256(text.as_bytes()));
+    }
+
+    fn add_hash(&mut self, hash: &[u8; 32]) {
         for (lane, bytes) in self.sum.iter_mut().zip(hash.chunks_exact(8)) {
             *lane = lane.wrapping_add(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
         }

@@ -45,6 +45,10 @@ pub struct Finding {
     pub observations: Vec<u32>,
     /// The sentence.
     pub text: String,
+    /// Of what others say: who.
+    pub sources: Vec<String>,
+    /// Of what others say: how old it is at most, hours.
+    pub age_hours: Option<i64>,
 }
 
 impl Finding {
@@ -54,7 +58,7 @@ impl Finding {
         let text = fields
             .iter()
             .fold(rule.text.clone(), |text, (key, value)| text.replace(&format!("{{{key}}}"), &value.to_string()));
-        Self { rule, mechanism: None, observations, text }
+        Self { rule, mechanism: None, observations, text, sources: Vec::new(), age_hours: None }
     }
 
     /// The same, pointing at a mechanism.

@@ -52,6 +52,21 @@ impl Context {
         Some(self.gathered(tallies, at, &own))
     }
 
+    /// The few who speak of the endpoint, where they are too few or differ: who, how old their word is, and how many say what.
+    pub(in super::super) fn few(
+        &self,
+        of: &Measurement,
+        place: Place<'_>,
+    ) -> Option<(Vec<String>, Option<Hour>, String)> {
+        let others = self.others(of, place, NEAR)?;
+        let voices = others.reached.iter().chain(&others.failed).filter_map(|vantage| vantage.network);
+        let name = |network| self.store.network_of(network).map_or_else(|| "a helper".to_owned(), NetworkKey::words);
+        let who: BTreeSet<String> = voices.map(name).collect();
+        let (reached, failed) = (others.reached.len(), others.failed.len());
+        let text = format!("{reached} reach it and {failed} do not: too few that are independent, or they differ");
+        (!who.is_empty()).then(|| (who.into_iter().collect(), Some(others.age.max(1)), text))
+    }
+
     pub(super) fn is_other(&self, vantage: Vantage, own: &NetworkKey, submitter: Submitter) -> bool {
         let is_elsewhere = vantage.network.is_some_and(|network| {
             // A network at home and over the air of the same operator is one operator's.

@@ -1,0 +1,190 @@
+//! What others publish of a place, beside measurements: outages that are announced, signals of connectivity, and demand.
+//!
+//! A feed speaks of a network or a country and never of a target: it can say that everything there was in trouble, and nothing else.
+//! What it does not say is said by its silence neither. Rows of feeds stand in files that anybody can write, so that they count by
+//! source and submitter, as measurements do by network and submitter.
+
+mod course;
+
+use std::collections::{BTreeMap, HashMap};
+
+use faultline_record::{Announcement, Place, Point, Series, SeriesKind, Timestamp, sha256};
+use serde::Serialize;
+
+use super::ControlState;
+use super::independent::{Submitter, Vantage, WANTED, independent};
+use super::key::{Interned, NetworkKey};
+use course::Course;
+
+/// How far the times of an announcement may be off: a round of IODA's active probing (ten minutes; Trinocular's are eleven).
+const SLACK_MS: i64 = 660_000;
+/// How long an announcement without an end is taken to hold: a day. An alert, which tells a moment, holds an hour.
+const OPEN_MS: i64 = 86_400_000;
+const ALERT_MS: i64 = 3_600_000;
+/// Days of an announcement that are looked at: longer ones end there.
+const DAYS: i64 = 400;
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+/// Hours of a stretch that are looked at.
+const HOURS: i64 = 31 * 24;
+
+/// Who brings a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Teller {
+    /// Who handed its rows in.
+    pub submitter: Submitter,
+    /// Whether whoever runs the analysis imported it himself, and so knows that its source says so.
+    pub is_vouched: bool,
+}
+
+/// What one source says of a place and a time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FeedWord {
+    /// Who publishes it.
+    pub source: String,
+    /// `agrees`: it tells of an outage; `disagrees`: it shows the place as usual; `absent`: it cannot tell.
+    pub state: ControlState,
+    /// How old it is, hours: since an announced outage began, or since the value was taken.
+    pub age_hours: i64,
+    /// What it says, in words.
+    pub text: String,
+    /// Whether it is about what is wanted, and not about connectivity.
+    pub is_demand: bool,
+    /// Who brings it.
+    #[serde(skip)]
+    pub teller: Teller,
+}
+
+/// Where feeds are of, as far as a measurement can be there.
+type Where = (Option<String>, Option<u32>);
+
+/// What feeds say.
+#[derive(Clone, Debug, Default)]
+pub struct Feeds {
+    sources: Interned<String>,
+    announced: HashMap<(Where, i64), Vec<Announced>>,
+    courses: BTreeMap<Where, Vec<Course>>,
+}
+
+#[derive(Clone, Debug)]
+struct Announced {
+    from: i64,
+    to: i64,
+    source: String,
+    text: String,
+    /// Of a part of the place only: a region, in which the vantage may be or not.
+    is_part: bool,
+    teller: Teller,
+}
+
+impl Feeds {
+    /// Adds what somebody announces; `false` if it is of no use: that a signal is as usual again, or no place.
+    pub fn announce(&mut self, one: &Announcement, teller: Teller) -> bool {
+        let is_over = one.kind == "alert" && one.words.as_deref().is_some_and(|words| words.contains(" normal"));
+        let Some(at) = place(&one.place).filter(|_| !is_over) else { return false };
+        let from = one.from.as_millisecond();
+        let open = if one.kind == "alert" { ALERT_MS } else { OPEN_MS };
+        let to = one.to.map_or(from.saturating_add(open), Timestamp::as_millisecond);
+        let to = to.clamp(from, from.saturating_add(DAYS * DAY_MS));
+        self.sources.number(&one.source);
+        let row = Announced {
+            from: from.saturating_sub(SLACK_MS),
+            to: to.saturating_add(SLACK_MS),
+            source: one.source.clone(),
+            text: words(one),
+            is_part: one.place.region.is_some(),
+            teller,
+        };
+        for day in row.from.div_euclid(DAY_MS)..=row.to.div_euclid(DAY_MS) {
+            self.announced.entry((at.clone(), day)).or_default().push(row.clone());
+        }
+        true
+    }
+
+    /// Adds a series; `false` if it is of no use, being of a part of a country.
+    pub fn measure(&mut self, of: &Series, points: &[Point], teller: Teller) -> bool {
+        let Some(at) = place(&of.place).filter(|_| of.place.region.is_none() && !points.is_empty()) else {
+            return false;
+        };
+        self.sources.number(&of.source);
+        self.courses.entry(at).or_default().push(Course::new(of, points, teller));
+        true
+    }
+
+    /// What sources say of a network (or, without a number, of a country) from one moment to another.
+    pub fn words(&self, network: &NetworkKey, from: Timestamp, to: Timestamp) -> Vec<FeedWord> {
+        let mut words = Vec::new();
+        for at in places(network) {
+            self.announced(&at, from.as_millisecond(), to.as_millisecond(), &mut words);
+            for course in self.courses.get(&at).into_iter().flatten() {
+                words.extend(course.word(from, to));
+            }
+        }
+        words.sort_by(|a, b| (a.is_demand, &a.source, &a.text).cmp(&(b.is_demand, &b.source, &b.text)));
+        words.dedup_by(|a, b| a.source == b.source && a.text == b.text && a.teller == b.teller);
+        words
+    }
+
+    fn announced(&self, at: &Where, from: i64, to: i64, words: &mut Vec<FeedWord>) {
+        let last = to.div_euclid(DAY_MS).min(from.div_euclid(DAY_MS) + HOURS / 24);
+        let rows = (from.div_euclid(DAY_MS)..=last).filter_map(|day| self.announced.get(&(at.clone(), day))).flatten();
+        for row in rows.filter(|row| row.from <= to && row.to >= from) {
+            let state = if row.is_part { ControlState::Absent } else { ControlState::Agrees };
+            let age_hours = (from - row.from - SLACK_MS).max(0) / HOUR_MS;
+            let (source, text, teller) = (row.source.clone(), row.text.clone(), row.teller);
+            words.push(FeedWord { source, state, age_hours, text, is_demand: false, teller });
+        }
+    }
+
+    /// Whether enough of them say the same for it to be believed: two that differ in source and in submitter, or one that whoever runs
+    /// the analysis vouches for.
+    pub fn are_believed(&self, words: &[&FeedWord]) -> bool {
+        let number =
+            |word: &&FeedWord| Vantage { network: self.sources.find(&word.source), submitter: word.teller.submitter };
+        words.iter().any(|word| word.teller.is_vouched) || independent(words.iter().map(number)) >= WANTED
+    }
+}
+
+/// What names a row of a feed whatever the order: the first half of a SHA-256.
+pub fn hash(row: &impl std::fmt::Debug, teller: Teller) -> [u8; 32] {
+    sha256(format!("{row:?} {} {}", teller.submitter.0, teller.is_vouched).as_bytes())
+}
+
+fn place(place: &Place) -> Option<Where> {
+    let country = place.country.as_deref().map(str::to_ascii_uppercase);
+    (country.is_some() || place.asn.is_some()).then_some((country, place.asn))
+}
+
+/// The places a vantage is in: its network, and its country.
+fn places(network: &NetworkKey) -> impl Iterator<Item = Where> {
+    let country = Some(network.country.clone()).filter(|code| !code.is_empty());
+    let own = network.asn.map(|asn| [(country.clone(), Some(asn)), (None, Some(asn))]);
+    let whole = country.map(|code| (Some(code), None));
+    let mut all: Vec<Where> = own.into_iter().flatten().chain(whole).collect();
+    all.dedup();
+    all.into_iter()
+}
+
+fn words(one: &Announcement) -> String {
+    let end = one.to.map_or_else(|| "no end told".to_owned(), |to| to.to_string());
+    let what = format!("{} of {} from {} to {end}", one.kind, place_words(&one.place), one.from);
+    let told = [Some(what.as_str()), one.cause.as_deref(), one.words.as_deref()].into_iter().flatten();
+    crate::words::clean(&told.collect::<Vec<_>>().join(", "))
+}
+
+/// A place in words: `AS17557 (PK)`.
+fn place_words(place: &Place) -> String {
+    let network = place.asn.map(|asn| format!("AS{asn}"));
+    let land = [place.region.clone(), place.country.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let words = match (network, land.is_empty()) {
+        (Some(network), true) => network,
+        (Some(network), false) => format!("{network} ({land})"),
+        (None, _) => land,
+    };
+    crate::words::clean(&words)
+}
+
+/// Whether a series is about connectivity.
+fn is_demand(series: &Series) -> bool {
+    series.kind == SeriesKind::Demand
+}
