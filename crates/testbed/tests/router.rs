@@ -5,7 +5,6 @@
 
 mod common;
 
-
 use common::capture::{Captured, captured};
 use common::{can_run, can_run_with, in_world_at, probe};
 

@@ -221,3 +221,34 @@ fn a_server_that_is_asked_for_by_name_shows_who_it_is() {
     assert_eq!(proof("anyconnect://vpn.example.net:4443"), "server_identity");
     assert_eq!(proof("softether://vpn.example.net:5555"), "handshake", "a certificate of its own");
 }
+
+/// Answers a ping of Proton's whose code is the one that Python makes over the server's key and a time of this minute.
+const PROTON: &str = r#"python3 -c '
+import base64, hashlib, hmac, socket, struct, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 51820)); s.settimeout(20)
+while True:
+    m, who = s.recvfrom(100)
+    over = base64.b64decode("e06Qm75//kTEZaIgA31gjuNYl9Me+XLwf3SJLLD3PxM=") + m[2:6]
+    code = hmac.new(b"lci6UYRryo5rcQVpxfJ0fCs6UBY5eGyV", over, hashlib.sha256).digest()
+    now = abs(time.time() - struct.unpack("<I", m[2:6])[0]) < 60
+    if len(m) == 38 and m[:2] == b"\xfe\x01" and m[6:] == code and now: s.sendto(b"\xfe\x01\x01", who)
+' &"#;
+
+#[test]
+fn a_ping_of_proton_s_has_the_code_that_another_implementation_makes_and_of_another_key_not() {
+    if !can_run_with(&["wg"]) {
+        return;
+    }
+    let probe = probe().display().to_string();
+    let check = |key: &str| {
+        format!(
+            "{probe} check 'proton-ping://127.0.0.1:51820?pubkey={key}' --yes --yes-vpn --db x.sqlite --json \
+             --ca-file /run/testbed/world/authority.pem | grep -o '\"proof\":\"[a-z_]*\"' | sort -u; echo end"
+        )
+    };
+    let server = "e06Qm75//kTEZaIgA31gjuNYl9Me+XLwf3SJLLD3PxM=";
+    let stranger = "ERERERERERERERERERERERERERERERERERERERERERE=";
+    let script =
+        format!("cd /run/testbed; {PROTON}\nsleep 1; {}; {}; kill %1 2>/dev/null", check(server), check(stranger));
+    assert_eq!(lines("", &script), ["\"proof\":\"first_answer\"", "end", "end"]);
+}

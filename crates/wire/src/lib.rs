@@ -20,6 +20,7 @@ pub mod openvpn_control;
 pub mod openvpn_data;
 pub mod openvpn_login;
 pub mod pptp;
+pub mod proton;
 pub mod quic;
 pub mod shadowsocks;
 pub mod socks5;

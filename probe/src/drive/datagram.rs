@@ -1,10 +1,11 @@
-//! First messages over UDP that are one datagram, and the answers to them: IKE's of both versions, L2TP's, STUN's. Codecs by `wire`;
-//! what is random in them is made here.
+//! First messages over UDP that are one datagram, and the answers to them: IKE's of both versions, L2TP's, STUN's, Proton's ping. Codecs
+//! by `wire`; what is random in them, and their codes, are made here.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use faultline_record::{VpnAnswer, VpnProtocol};
-use faultline_wire::{ike, ikev1, ikev2, l2tp, stun};
+use aws_lc_rs::hmac;
+use faultline_record::{ServerKey, VpnAnswer, VpnProtocol};
+use faultline_wire::{ike, ikev1, ikev2, l2tp, proton, stun};
 
 use super::vpn::AGAIN;
 
@@ -17,6 +18,8 @@ const STUN_AGAIN: [Duration; 4] = [
     Duration::from_millis(3_500),
     Duration::from_millis(7_500),
 ];
+/// When a ping is sent again (vpn reference, section 7).
+const PING_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// The name that we give ourselves: L2TP wants one, and this machine's is nobody's business.
 const HOST: &[u8] = b"localhost";
 
@@ -28,15 +31,27 @@ pub(super) struct Datagram {
 
 /// What the answer repeats.
 enum Mark {
-    Ikev1 { cookie: [u8; 8], port: u16 },
-    Ikev2 { spi: [u8; 8], port: u16 },
-    L2tp { tunnel: u16 },
-    Stun { transaction: [u8; 12] },
+    Ikev1 {
+        cookie: [u8; 8],
+        port: u16,
+    },
+    Ikev2 {
+        spi: [u8; 8],
+        port: u16,
+    },
+    L2tp {
+        tunnel: u16,
+    },
+    Stun {
+        transaction: [u8; 12],
+    },
+    /// Every answer to a ping is the same.
+    Ping,
 }
 
 impl Datagram {
     /// A new one, for a server at this port: nobody who has not seen it can answer. `None` if the protocol has none of this kind.
-    pub(super) fn new(protocol: VpnProtocol, port: u16) -> Option<Self> {
+    pub(super) fn new(protocol: VpnProtocol, port: u16, server: Option<ServerKey>) -> Option<Self> {
         let (message, mark) = match protocol {
             VpnProtocol::Ikev1 => {
                 let cookie = rand::random();
@@ -59,6 +74,7 @@ impl Datagram {
                 let transaction = rand::random();
                 (stun::request(transaction), Mark::Stun { transaction })
             }
+            VpnProtocol::ProtonPing => (ping(server?), Mark::Ping),
             _ => return None,
         };
         Some(Self { message, mark })
@@ -74,6 +90,7 @@ impl Datagram {
         match self.mark {
             Mark::Ikev1 { .. } | Mark::Ikev2 { .. } => &AGAIN,
             Mark::L2tp { .. } => &L2TP_AGAIN,
+            Mark::Ping => &PING_AGAIN,
             Mark::Stun { .. } => &STUN_AGAIN,
         }
     }
@@ -101,6 +118,8 @@ impl Datagram {
                 stun::Answer::Refused => VpnAnswer::Refused,
                 stun::Answer::Other => VpnAnswer::Other,
             },
+            Mark::Ping if proton::is_answer(message) => VpnAnswer::Accepted,
+            Mark::Ping => VpnAnswer::Other,
         }
     }
 
@@ -112,4 +131,16 @@ impl Datagram {
             l2tp::Answer::Stop | l2tp::Answer::Other => None,
         }
     }
+}
+
+/// A ping to the server of this key, now.
+fn ping(server: ServerKey) -> Vec<u8> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Four octets, until 2106.
+    let seconds = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, proton::CODE_KEY);
+    let code = hmac::sign(&key, &proton::covered(&server.0, seconds));
+    let mut octets = [0; 32];
+    octets.copy_from_slice(code.as_ref());
+    proton::request(seconds, &octets)
 }

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use faultline_record::{Failure, NotRun, Outcome, Vpn, VpnAnswer, VpnProof, VpnProtocol};
@@ -19,7 +18,6 @@ use super::openvpn_talk::{Frames, Known, Line, Talk};
 use super::tap::Tapped;
 use super::tcp::{Admission, Waited};
 use super::{Drive, Fault, errno};
-use crate::vpn_keys::OpenvpnWrap;
 
 /// When a message that is not answered is sent again, after the first: `OpenVPN` 2.6's server answers each and repeats
 /// nothing (vpn reference, section 3.1).
@@ -98,10 +96,10 @@ enum Question {
 
 impl Question {
     /// A new one: nobody who has not seen it can answer.
-    fn new(protocol: VpnProtocol, port: u16, key: Option<&Arc<OpenvpnWrap>>) -> Self {
-        match Datagram::new(protocol, port) {
+    fn new(protocol: VpnProtocol, port: u16, known: &Known<'_>) -> Self {
+        match Datagram::new(protocol, port, known.public) {
             Some(datagram) => Self::Datagram(datagram),
-            None => Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(key) },
+            None => Self::Openvpn { session: rand::random(), wrapper: Wrapper::new(known.wrap()) },
         }
     }
 
@@ -166,7 +164,7 @@ impl Drive {
         super::stays_here(address.ip());
         self.meter().connection();
         let mut seen = Vpn { key: known.standing(), ..Vpn::planned(protocol) };
-        let question = Question::new(protocol, address.port(), known.wrap());
+        let question = Question::new(protocol, address.port(), known);
         let asked = self.ask_tunnel(address, question, (first, known), deadline, &mut seen).await;
         ended(asked, seen, deadline)
     }
@@ -226,7 +224,7 @@ impl Drive {
         known: &Known<'_>,
     ) -> Exchange {
         let mut seen = Vpn { key: known.standing(), ..Vpn::planned(VpnProtocol::OpenvpnTcp) };
-        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, known.wrap());
+        let question = Question::new(VpnProtocol::OpenvpnTcp, 0, known);
         let tap = stream.tap();
         let mut frames = Frames::over(&mut stream);
         let asked = match timeout(deadline, ask_by_tcp(&mut frames, question, first, &mut seen)).await {

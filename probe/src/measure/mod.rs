@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use faultline_record::{
     Endpoint, Engine, Failure, Family, HostName, Http, Measurement, MeasurementId, Network, NotRun, Observation,
-    Outcome, Purpose, QueryType, RunId, StepData, Target, Timestamp, VpnProtocol,
+    Outcome, Purpose, QueryType, RunId, ServerKey, StepData, Target, Timestamp, VpnProtocol,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -103,6 +103,7 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         authority: drive.config().vpn_keys.authority(target),
         proxy_keys: drive.config().vpn_keys.proxy(target),
         server_name: plain(&target.endpoint.host_and_port().0),
+        server_key: target.endpoint.server_key(),
     });
     match &target.endpoint {
         Endpoint::Dns { resolver, name } => Box::pin(walk.ask_one(*resolver, name)).await,
@@ -154,6 +155,8 @@ struct Walk {
     proxy_keys: ProxyKeys,
     /// What a server's certificate is held against, where no name is offered.
     server_name: String,
+    /// The server's public key, where the target names it by one.
+    server_key: Option<ServerKey>,
 }
 
 /// Which experiments rows ask for.

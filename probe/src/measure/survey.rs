@@ -54,6 +54,7 @@ pub async fn survey(drive: &Drive, wanted: Survey) -> Vec<Observation> {
         authority: None,
         proxy_keys: ProxyKeys::default(),
         server_name: plain(&wanted.endpoint.host_and_port().0),
+        server_key: wanted.endpoint.server_key(),
     };
     walk.survey(&wanted).await;
     walk.log.take()

@@ -116,9 +116,14 @@ impl Walk {
         Ok((ticket, self.at_leisure(Box::pin(asking)).await))
     }
 
-    /// What is known of a server of `OpenVPN`'s.
+    /// What is known of a server.
     fn known(&self) -> Known<'_> {
-        Known { key: self.openvpn_key.as_deref(), authority: self.authority.as_ref(), server: &self.server_name }
+        Known {
+            key: self.openvpn_key.as_deref(),
+            authority: self.authority.as_ref(),
+            server: &self.server_name,
+            public: self.server_key,
+        }
     }
 
     fn partner(&self, protocol: VpnProtocol, is_known: bool, round: Round) -> Partner<'_> {

@@ -226,6 +226,11 @@ impl Endpoint {
         Url::parse(&format!("https://{name}:{port}{path}")).ok()
     }
 
+    /// The server's public key, where the endpoint names it by one.
+    pub fn server_key(&self) -> Option<ServerKey> {
+        if let Self::Vpn { pubkey, .. } = self { *pubkey } else { None }
+    }
+
     /// The name or address that is connected to, and the port.
     pub fn host_and_port(&self) -> (HostName, u16) {
         match self {
@@ -310,8 +315,13 @@ fn vpn(url: &Url) -> Result<Endpoint, &'static str> {
 fn pubkey(url: &Url, protocol: VpnProtocol) -> Result<Option<ServerKey>, &'static str> {
     let given = url.query_pairs().find(|(key, _)| key == "pubkey").map(|(_, value)| value);
     match given {
+        None if protocol == VpnProtocol::ProtonPing => {
+            Err("a server's key is needed, as in proton-ping://host:port?pubkey=key")
+        }
         None => Ok(None),
-        Some(_) if protocol != VpnProtocol::Wireguard => Err("pubkey= is for wireguard:// only"),
+        Some(_) if !matches!(protocol, VpnProtocol::Wireguard | VpnProtocol::ProtonPing) => {
+            Err("pubkey= is for wireguard:// and proton-ping:// only")
+        }
         Some(text) => ServerKey::parse(&text).map(Some).ok_or("pubkey= must be a public key in base64, 44 characters"),
     }
 }
@@ -462,7 +472,8 @@ mod tests {
             ("wireguard://x.com:51820?pubkey=abc", "44 characters"),
             ("ss://x.com", "a port is needed"),
             ("ss://method:password@x.com:8388", "passwords are not sent"),
-            ("ikev2://x.com?pubkey=abc", "wireguard:// only"),
+            ("ikev2://x.com?pubkey=abc", "wireguard:// and proton-ping:// only"),
+            ("proton-ping://x.com", "a server's key is needed"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),

@@ -47,6 +47,8 @@ named! {
         Trojan = "trojan",
         /// VLESS over TLS, and an identifier within it that is not sent.
         Vless = "vless",
+        /// Proton's ping over UDP, to a server of a known public key.
+        ProtonPing = "proton-ping",
     }
 }
 
@@ -57,7 +59,7 @@ named! {
         Vpn = "vpn",
         /// It carries the connections of programs that ask for it.
         Proxy = "proxy",
-        /// It carries nothing: others find each other by it.
+        /// It carries nothing: others find each other, or a server, by it.
         Signalling = "signalling",
     }
 }
@@ -149,6 +151,7 @@ impl VpnProtocol {
         match self {
             Self::OpenvpnUdp | Self::OpenvpnTcp => "openvpn",
             Self::HttpProxy => "http_proxy",
+            Self::ProtonPing => "proton_ping",
             Self::Shadowsocks => "shadowsocks",
             _ => self.name(),
         }
@@ -157,7 +160,13 @@ impl VpnProtocol {
     /// What its messages go over.
     pub fn carrier(self) -> VpnCarrier {
         match self {
-            Self::OpenvpnUdp | Self::Ikev2 | Self::Wireguard | Self::Ikev1 | Self::L2tp | Self::Stun => VpnCarrier::Udp,
+            Self::OpenvpnUdp
+            | Self::Ikev2
+            | Self::Wireguard
+            | Self::Ikev1
+            | Self::L2tp
+            | Self::Stun
+            | Self::ProtonPing => VpnCarrier::Udp,
             Self::OpenvpnTcp | Self::Pptp | Self::Socks5 | Self::HttpProxy | Self::Shadowsocks | Self::Obfs4 => {
                 VpnCarrier::Tcp
             }
@@ -190,6 +199,7 @@ impl VpnProtocol {
             Self::OpenvpnTcp => &[443, 1_194],
             Self::Ikev1 | Self::Ikev2 => &[500, 4_500],
             Self::Wireguard => &[51_820, 443, 53],
+            Self::ProtonPing => &[51_820, 443, 88, 1_224, 500, 4_500],
             Self::Pptp => &[1_723],
             Self::L2tp => &[1_701],
             Self::Sstp | Self::Anyconnect => &[443],
@@ -212,7 +222,7 @@ impl VpnProtocol {
             | Self::Obfs4
             | Self::Trojan
             | Self::Vless => VpnKind::Proxy,
-            Self::Stun => VpnKind::Signalling,
+            Self::Stun | Self::ProtonPing => VpnKind::Signalling,
             _ => VpnKind::Vpn,
         }
     }
@@ -222,7 +232,7 @@ impl VpnProtocol {
         match self {
             Self::Socks5 | Self::HttpProxy | Self::L2tp => VpnPayload::Clear,
             Self::Pptp => VpnPayload::Negotiated,
-            Self::Stun => VpnPayload::None,
+            Self::Stun | Self::ProtonPing => VpnPayload::None,
             _ => VpnPayload::Encrypted,
         }
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faultline_record::{Vpn, VpnAnswer, VpnKey, VpnProof};
+use faultline_record::{ServerKey, Vpn, VpnAnswer, VpnKey, VpnProof};
 use faultline_wire::openvpn_data::{OPTIONS_QUESTION, PING, is_data};
 use faultline_wire::openvpn_login::{self as login, Pushed, RANDOM, Said};
 use faultline_wire::{echo, openvpn};
@@ -47,6 +47,8 @@ pub struct Known<'a> {
     pub authority: Option<&'a Arc<Authority>>,
     /// Its name or address, as its certificate has it unless the authority is the provider's own.
     pub server: &'a str,
+    /// Its public key, where the target names it by one.
+    pub public: Option<ServerKey>,
 }
 
 impl Known<'_> {
