@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use faultline_record::{Filter, Measurement, Purpose};
+use faultline_record::{Filter, Measurement, Purpose, StepData};
 use faultline_verdict::words::clean;
 use faultline_verdict::{Entry, Fingerprints, Grounds, Verdict};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Light {
         let mut light = None;
         let end = grounds.each(files, &mut judged, |grounds, witnessed, _, _| {
             // Another of the same id may stand in another file: the one that is explained is meant.
-            if light.is_none() && witnessed.measurement == *wanted {
+            if light.is_none() && are_same(&witnessed.measurement, wanted) {
                 light = Some(Self::of(&grounds, found));
             }
             Ok(())
@@ -118,6 +118,20 @@ fn brief(verdict: &Verdict) -> String {
     let p = verdict.p;
     let cause = verdict.cause.name().replace('_', " ");
     format!("{}, cause {cause}, blocked {:.3}, down {:.3}", state(verdict.state), p.blocked, p.down)
+}
+
+/// Whether they are one, but for bodies, which are not read with every measurement.
+fn are_same(one: &Measurement, other: &Measurement) -> bool {
+    let without_bodies = |measurement: &Measurement| {
+        let mut bare = measurement.clone();
+        for row in &mut bare.observations {
+            if let StepData::Http(http) = &mut row.data {
+                http.body = None;
+            }
+        }
+        bare
+    };
+    one.id == other.id && without_bodies(one) == without_bodies(other)
 }
 
 /// The same measurement as if no helper had been asked.
