@@ -94,23 +94,27 @@ impl Light {
         if self.entries.is_empty() {
             return page.say(2, "nothing was asked of them: others are asked only where something failed");
         }
-        self.entries.iter().try_for_each(|(entry, other)| one(page, entry, other.as_ref()))
+        self.entries.iter().try_for_each(|(entry, other)| self.one(page, entry, other.as_ref()))
     }
-}
 
-fn one<W: Write>(page: &mut Page<W>, entry: &Entry, other: Option<&Verdict>) -> io::Result<()> {
-    let asked = entry.question.map_or("helper", |question| question.name()).replace('_', " ");
-    let state = entry.state.map_or("beside", |state| state.name());
-    page.say(2, &format!("{asked}: {state}"))?;
-    page.say(5, &clean(&entry.text))?;
-    if let Some(age) = entry.age_hours {
-        let who = if entry.sources.is_empty() { "this vantage itself".to_owned() } else { entry.sources.join(", ") };
-        page.say(5, &clean(&format!("source: {who}; age: {age} h at most")))?;
-    }
-    match (&entry.rule, other) {
-        (Some(rule), Some(other)) => page.say(5, &format!("used ({rule}); without it: {}", brief(other))),
-        (Some(rule), None) => page.say(5, &format!("not used ({rule}): another answer says more")),
-        (None, _) => Ok(()),
+    fn one<W: Write>(&self, page: &mut Page<W>, entry: &Entry, other: Option<&Verdict>) -> io::Result<()> {
+        let asked = entry.question.map_or("helper", |question| question.name()).replace('_', " ");
+        let state = entry.state.map_or("beside", |state| state.name());
+        page.say(2, &format!("{asked}: {state}"))?;
+        page.say(5, &clean(&entry.text))?;
+        if let Some(age) = entry.age_hours {
+            let who =
+                if entry.sources.is_empty() { "this vantage itself".to_owned() } else { entry.sources.join(", ") };
+            page.say(5, &clean(&format!("source: {who}; age: {age} h at most")))?;
+        }
+        match (&entry.rule, other) {
+            (Some(rule), Some(other)) if brief(other) == brief(&self.verdict) => {
+                page.say(5, &format!("told ({rule}), and moved nothing"))
+            }
+            (Some(rule), Some(other)) => page.say(5, &format!("used ({rule}); without it: {}", brief(other))),
+            (Some(rule), None) => page.say(5, &format!("not used ({rule}): another answer says more")),
+            (None, _) => Ok(()),
+        }
     }
 }
 
