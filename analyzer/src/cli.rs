@@ -124,7 +124,8 @@ pub struct CellsArgs {
     /// Databases that probes wrote, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
-    /// Bring together by network, by resolver (what was said of names), by service (all its endpoints) or by country
+    /// Bring together by network, by resolver (what was said of names), by service (all its endpoints), by country, or by service and
+    /// country
     #[arg(long, env = "FAULTLINE_BY", hide_env = true, default_value = "network", value_parser = rungs())]
     pub by: Rung,
     /// Length of a cell in hours
@@ -138,7 +139,7 @@ pub struct CellsArgs {
     #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
           value_parser = clap::value_parser!(u8).range(1..=8))]
     pub floor: u8,
-    /// With --by service: service files beside our own, such as lists of servers; several times
+    /// With --by service or service-country: service files beside our own, such as lists of servers; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
     pub services: Vec<PathBuf>,
     /// How other measurements are taken into account

@@ -73,7 +73,7 @@ impl<W: Write> Printer for Jsonl<W> {
 }
 
 /// Columns of the CSV and where their values stand in the JSON of a verdict.
-const COLUMNS: [(&str, &str); 24] = [
+const COLUMNS: [(&str, &str); 27] = [
     ("id", "/id"),
     ("run", "/run"),
     ("started_at", "/started_at"),
@@ -98,6 +98,9 @@ const COLUMNS: [(&str, &str); 24] = [
     ("tunnel", "/tunnel/protocol"),
     ("tunnel_kind", "/tunnel/kind"),
     ("tunnel_payload", "/tunnel/payload"),
+    ("weights", "/verdict/weights"),
+    ("context", "/verdict/references/context"),
+    ("fingerprints", "/verdict/references/fingerprints"),
 ];
 
 /// Comma-separated values: [`COLUMNS`], then the rules that fired and the sentence.

@@ -166,9 +166,26 @@ fn explain_in_context_tells_each_answer_its_source_its_age_and_the_verdict_witho
 }
 
 #[test]
+fn what_is_told_beside_is_said_to_have_moved_nothing() {
+    let folder = Folder::new();
+    let files = [folder.database("a.sqlite", &[public(silent(1, "x/web"))]), feed(&folder, "ioda", IODA)];
+    let whole = id(1).to_string();
+    let ran = analyzer(&[&["explain", whole.as_str(), "--context"], args(&files).as_slice()].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let text = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("told (context.feed_claims_outage), and moved nothing"), "{text}");
+    assert!(text.contains("outage feeds: absent"), "{text}");
+}
+
+#[test]
 fn explain_in_context_of_what_works_says_that_nobody_was_asked() {
     let folder = Folder::new();
-    let file = folder.database("a.sqlite", &[reachable(1, "x/web")]);
+    let mut works = reachable(1, "x/web");
+    if let StepData::Http(http) = &mut works.observations.last_mut().unwrap().data {
+        // Kept, and read for an explanation alone.
+        (http.body, http.body_length) = (Some(b"a page"[..].into()), 6);
+    }
+    let file = folder.database("a.sqlite", &[works]);
     let ran = analyzer(&["explain", &id(1).to_string(), "--context", &file]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("others are asked only where something failed"), "{}", ran.stdout);

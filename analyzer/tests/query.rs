@@ -5,9 +5,9 @@
 
 mod support;
 
-use faultline_record::Measurement;
+use faultline_record::{Measurement, Outcome, Purpose, StepData, VpnProtocol};
 use serde_json::{Value, json};
-use support::{Folder, analyzer, blocked, id, reachable, silent, unproven};
+use support::{Folder, analyzer, blocked, id, reachable, silent, tunnel, unproven};
 
 /// Two files that share one measurement: four in all, of four states.
 fn two_files(folder: &Folder) -> (String, String) {
@@ -58,13 +58,45 @@ fn the_table_of_verdicts_says_what_the_command_says() {
             assert_eq!(Some(&row[column]), line.pointer(place));
         }
         let verdict = &line["verdict"];
-        for column in ["state", "cause", "mechanisms", "ruleset"] {
+        for column in ["state", "cause", "mechanisms", "ruleset", "weights"] {
             assert_eq!(row[column], verdict[column], "{column}");
         }
+        assert_eq!(row["fingerprints"], verdict["references"]["fingerprints"]);
         let rules = verdict["evidence"].as_array().unwrap().iter().map(|evidence| evidence["rule"].clone());
         assert_eq!(row["rules"], rules.collect::<Value>());
         let rounded = (row["p_blocked"].as_f64().unwrap() * 1000.0).round() / 1000.0;
         assert_eq!(Some(rounded), verdict["p"]["blocked"].as_f64());
+    }
+}
+
+/// A tunnel's server that is silent, on a host that lives.
+fn silent_tunnel(number: u8, name: &str, protocol: VpnProtocol, host: &str) -> Measurement {
+    let mut measurement = tunnel(number, name, protocol, host, false);
+    measurement.observations.truncate(2);
+    let rows = &mut measurement.observations;
+    let mut alive = rows[1].clone();
+    (alive.seq, alive.purpose, alive.outcome, alive.data) = (2, Purpose::HostAlive, Outcome::Ok, StepData::Tcp);
+    alive.port = Some(443);
+    rows[1] = alive;
+    measurement
+}
+
+#[test]
+fn the_table_of_verdicts_judges_each_among_the_others_of_its_run_as_the_command_does() {
+    let folder = Folder::new();
+    let mut all: Vec<Measurement> = (1..=4).map(|number| reachable(number, "wikipedia.org")).collect();
+    all.push(silent_tunnel(5, "one/a", VpnProtocol::OpenvpnUdp, "203.82.48.1"));
+    all.push(silent_tunnel(6, "two/a", VpnProtocol::Ikev2, "203.82.48.2"));
+    all.push(silent_tunnel(7, "three/a", VpnProtocol::OpenvpnUdp, "203.82.48.3"));
+    let file = folder.database("a.sqlite", &all);
+    let rows = lines(&[&file], "SELECT id, state, rules FROM verdicts WHERE target LIKE '%/a' ORDER BY id");
+    let printed = analyzer(&["verdicts", &file, "--target", "*/a", "--format", "jsonl"]);
+    let printed: Vec<Value> = printed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 3);
+    for row in &rows {
+        let line = printed.iter().find(|line| line["id"] == row["id"]).unwrap();
+        assert_eq!(row["state"], line["verdict"]["state"]);
+        assert!(row["rules"].as_array().unwrap().contains(&"vpn.several_providers".into()), "{row}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use faultline_record::{Filter, Measurement, Purpose};
+use faultline_record::{Filter, Measurement, Purpose, StepData};
 use faultline_verdict::words::clean;
 use faultline_verdict::{Entry, Fingerprints, Grounds, Verdict};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Light {
         let mut light = None;
         let end = grounds.each(files, &mut judged, |grounds, witnessed, _, _| {
             // Another of the same id may stand in another file: the one that is explained is meant.
-            if light.is_none() && witnessed.measurement == *wanted {
+            if light.is_none() && are_same(&witnessed.measurement, wanted) {
                 light = Some(Self::of(&grounds, found));
             }
             Ok(())
@@ -94,23 +94,27 @@ impl Light {
         if self.entries.is_empty() {
             return page.say(2, "nothing was asked of them: others are asked only where something failed");
         }
-        self.entries.iter().try_for_each(|(entry, other)| one(page, entry, other.as_ref()))
+        self.entries.iter().try_for_each(|(entry, other)| self.one(page, entry, other.as_ref()))
     }
-}
 
-fn one<W: Write>(page: &mut Page<W>, entry: &Entry, other: Option<&Verdict>) -> io::Result<()> {
-    let asked = entry.question.map_or("helper", |question| question.name()).replace('_', " ");
-    let state = entry.state.map_or("beside", |state| state.name());
-    page.say(2, &format!("{asked}: {state}"))?;
-    page.say(5, &clean(&entry.text))?;
-    if let Some(age) = entry.age_hours {
-        let who = if entry.sources.is_empty() { "this vantage itself".to_owned() } else { entry.sources.join(", ") };
-        page.say(5, &clean(&format!("source: {who}; age: {age} h at most")))?;
-    }
-    match (&entry.rule, other) {
-        (Some(rule), Some(other)) => page.say(5, &format!("used ({rule}); without it: {}", brief(other))),
-        (Some(rule), None) => page.say(5, &format!("not used ({rule}): another answer says more")),
-        (None, _) => Ok(()),
+    fn one<W: Write>(&self, page: &mut Page<W>, entry: &Entry, other: Option<&Verdict>) -> io::Result<()> {
+        let asked = entry.question.map_or("helper", |question| question.name()).replace('_', " ");
+        let state = entry.state.map_or("beside", |state| state.name());
+        page.say(2, &format!("{asked}: {state}"))?;
+        page.say(5, &clean(&entry.text))?;
+        if let Some(age) = entry.age_hours {
+            let who =
+                if entry.sources.is_empty() { "this vantage itself".to_owned() } else { entry.sources.join(", ") };
+            page.say(5, &clean(&format!("source: {who}; age: {age} h at most")))?;
+        }
+        match (&entry.rule, other) {
+            (Some(rule), Some(other)) if brief(other) == brief(&self.verdict) => {
+                page.say(5, &format!("told ({rule}), and moved nothing"))
+            }
+            (Some(rule), Some(other)) => page.say(5, &format!("used ({rule}); without it: {}", brief(other))),
+            (Some(rule), None) => page.say(5, &format!("not used ({rule}): another answer says more")),
+            (None, _) => Ok(()),
+        }
     }
 }
 
@@ -118,6 +122,20 @@ fn brief(verdict: &Verdict) -> String {
     let p = verdict.p;
     let cause = verdict.cause.name().replace('_', " ");
     format!("{}, cause {cause}, blocked {:.3}, down {:.3}", state(verdict.state), p.blocked, p.down)
+}
+
+/// Whether they are one, but for bodies, which are not read with every measurement.
+fn are_same(one: &Measurement, other: &Measurement) -> bool {
+    let without_bodies = |measurement: &Measurement| {
+        let mut bare = measurement.clone();
+        for row in &mut bare.observations {
+            if let StepData::Http(http) = &mut row.data {
+                http.body = None;
+            }
+        }
+        bare
+    };
+    one.id == other.id && without_bodies(one) == without_bodies(other)
 }
 
 /// The same measurement as if no helper had been asked.

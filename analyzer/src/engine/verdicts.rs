@@ -1,5 +1,6 @@
 //! The table of verdicts: each measurement is read whole and judged as it passes, by the one judgement that probe and
-//! analyzer share: by itself, without what others of its run say. Nothing of it is stored.
+//! analyzer share, among the others of its run as `analyzer verdicts` does; the context of other runs is not asked (design note
+//! 0004). Nothing of it is stored.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use faultline_record::flat::{Cell, Kind};
 use faultline_record::{Measurement, Reader, Scope, Sliced};
-use faultline_verdict::{Fingerprints, Verdict, Withheld, judge_with, sentence_of};
+use faultline_verdict::{Company, Fingerprints, Grounds, Verdict, Withheld, sentence_of};
 
 use super::columns::{Columns, Type, Value, field};
 use super::flat::plan;
 use super::parts::{Batches, Unit, Units};
 use super::{external, filters};
+use crate::judged::company;
 
 /// Verdicts of a batch: a measurement takes longer than a row.
 const BATCH: usize = 2048;
@@ -31,7 +33,7 @@ const TEXT: Type = Type::Plain(Kind::Text);
 const REAL: Type = Type::Plain(Kind::Real);
 
 /// The same columns as `analyzer verdicts --format csv` prints, but for local health.
-static COLUMNS: [Column; 25] = [
+static COLUMNS: [Column; 27] = [
     ("id", ID, |m, _| Value::Plain(Cell::Id(*m.id.as_bytes()))),
     ("run", ID, |m, _| Value::Plain(Cell::Id(*m.run.as_bytes()))),
     ("started_at", Type::Plain(Kind::Time), |m, _| Value::Plain(Cell::Integer(m.started_at.as_millisecond()))),
@@ -57,6 +59,8 @@ static COLUMNS: [Column; 25] = [
     ("state_ipv6", TEXT, |_, v| family(v, "ipv6")),
     ("state_quic", TEXT, |_, v| family(v, "quic")),
     ("ruleset", TEXT, |_, v| text(&v.ruleset)),
+    ("weights", TEXT, |_, v| text(&v.weights)),
+    ("fingerprints", TEXT, |_, v| perhaps(v.references.get("fingerprints").map(String::as_str))),
     ("rules", Type::Words, |_, v| Value::Words(v.evidence.iter().map(|evidence| evidence.rule.as_str()).collect())),
     ("summary", TEXT, |m, v| told(m, &sentence_of(m, v))),
 ];
@@ -148,12 +152,26 @@ impl std::fmt::Debug for Judged {
     }
 }
 
+impl Judged {
+    /// Of the whole file, whatever is asked of it: read once, and only where it has tunnels. Two partitions that need it at the same
+    /// moment both read it, to the same end.
+    fn company<'u>(&self, reader: &Reader, unit: &'u Unit) -> Result<&'u Company> {
+        let known = &unit.source.company;
+        if let Some(company) = known.get() {
+            return Ok(company);
+        }
+        let read = company(reader, &self.fingerprints, None).map_err(external)?;
+        Ok(known.get_or_init(|| read))
+    }
+}
+
 impl Batches for Judged {
     fn read(&self, reader: &Reader, unit: &Unit, take: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
         let mut columns = Columns::new(Arc::clone(&self.schema), self.columns.iter().map(|(_, of, _)| *of));
+        let grounds = Grounds::new(&self.fingerprints).among(self.company(reader, unit)?);
         let stopped = reader.for_each_in(&self.scope, &unit.slice, &unit.source.without, |witnessed| {
             let measurement = &witnessed.measurement;
-            let verdict = judge_with(&self.fingerprints, measurement, &witnessed.witness);
+            let verdict = grounds.judge(measurement, &witnessed.witness);
             columns.push(self.columns.iter().map(|(_, _, value)| value(measurement, &verdict)));
             if columns.rows() < BATCH {
                 return ControlFlow::Continue(());

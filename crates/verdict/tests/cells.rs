@@ -183,6 +183,45 @@ fn a_tunnels_address_is_in_no_cell() {
     assert!(!text.contains("203.82.48.83"), "{text}");
 }
 
+#[test]
+fn a_weak_shift_in_many_networks_that_no_network_shows_is_seen_in_the_country() {
+    let mut all = Vec::new();
+    for asn in 1..=12 {
+        all.push((asn * 10, at(reset(), asn, "PK", 0)));
+        all.extend((1..=2).map(|n| (asn * 10 + n, at(works(), asn, "PK", 0))));
+    }
+    for cell in cells(network(Rung::Network), &all) {
+        assert_eq!((cell.profile.state, cell.profile.existence), (State::Ok, Existence::Claimed));
+    }
+    let country = one(network(Rung::Country), &all).profile;
+    assert_eq!((country.state, country.existence), (State::Ok, Existence::Shown));
+    assert!(country.prevalence.low > table().prior.blocked, "{country:#?}");
+}
+
+#[test]
+fn a_country_of_services_is_made_of_each_submitters_word_on_the_service() {
+    let services = faultline_verdict::service::Services::from_test_lists();
+    let of = |name: &str, asn: u32, world: World| {
+        let mut measurement = at(world, asn, "PK", 0);
+        measurement.target.name = name.into();
+        measurement
+    };
+    let mut cells = Cells::of_services(network(Rung::ServiceCountry), services);
+    for asn in 1..=3 {
+        for name in ["x/web", "x/api", "x/images"] {
+            put(&mut cells, &of(name, asn, if asn == 3 { works() } else { reset() }), &healthy(), asn);
+        }
+    }
+    let all: Vec<Cell> = cells.profiles(table()).collect();
+    assert_eq!((all.len(), all[0].target.as_str(), all[0].asn, all[0].country.as_str()), (1, "x", None, "PK"));
+    let profile = &all[0].profile;
+    assert_eq!((profile.state, profile.existence), (State::Blocked, Existence::Shown), "{profile:#?}");
+    assert_eq!(
+        (profile.n.networks, profile.n.independent, profile.mechanism.as_deref()),
+        (3, 3, Some("tls.reset.sni"))
+    );
+}
+
 // --- attacks
 
 #[test]

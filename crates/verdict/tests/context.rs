@@ -5,7 +5,7 @@ mod many;
 mod world;
 
 use faultline_record::{Engine, Failure, Http, Outcome, Purpose};
-use faultline_verdict::{Cause, ControlState, State};
+use faultline_verdict::{Cause, ControlState, Software, State};
 
 use many::{Many, at, in_the_clear};
 use world::{World, failed, fired, heard, shown};
@@ -147,6 +147,25 @@ fn a_failure_that_follows_the_software_is_the_instruments() {
     let verdict = many.judged_with(&measurement, 9, "probe 0.1");
     assert_eq!((verdict.state, verdict.cause), (State::Insufficient, Cause::Instrument), "{verdict:#?}");
     assert_ne!(many.judged_with(&measurement, 9, "probe 0.3").cause, Cause::Instrument);
+}
+
+#[test]
+fn a_failure_that_follows_the_platform_is_the_instruments_whatever_the_version() {
+    let wrong = || {
+        let fails = failed(Failure::SslUnknownAuthority);
+        World::measuring(SITE).system_says(GENUINE).tls(Purpose::Main, GENUINE, fails, shown("site.example", "ca"))
+    };
+    let made =
+        |version: u32, platform: &str| Software { version: format!("probe 0.{version}"), platform: platform.into() };
+    let mut many = Many::default();
+    for (n, country) in [(1, "DE"), (2, "FR"), (3, "US")] {
+        many = many.and_made_by(n, &made(n, "android arm"), at(wrong(), 64_500 + n, country, 0));
+        many = many.and_made_by(n + 3, &made(n, "linux x86_64"), at(works(), 64_500 + n, country, 0));
+    }
+    let measurement = at(wrong().of_a_great_service(), 17_557, "PK", 0);
+    let verdict = many.judged_made_by(&measurement, 9, &made(9, "android arm"));
+    assert_eq!((verdict.state, verdict.cause), (State::Insufficient, Cause::Instrument), "{verdict:#?}");
+    assert_ne!(many.judged_made_by(&measurement, 9, &made(9, "macos arm64")).cause, Cause::Instrument);
 }
 
 #[test]

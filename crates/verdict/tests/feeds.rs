@@ -266,3 +266,20 @@ fn attack_a_feed_of_hundreds_of_years_and_of_numbers_that_are_none_costs_nothing
     let extreme = series(SeriesKind::Connectivity, |hour| if hour % 2 == 0 { f64::MAX } else { -f64::MAX });
     assert!(extreme.judged(&silent(), 1).p.blocked.is_finite());
 }
+
+#[test]
+fn attack_a_flood_of_announcements_pushes_out_nobody_elses() {
+    let flood = |many: &mut Many| {
+        for number in 0..2_000 {
+            let words = Some(format!("{number:05}"));
+            let one = Announcement { words, ..outage("a-flood", network()) };
+            many.context.add_announcement(&one, by(66));
+        }
+    };
+    let mut many = told(&[("ioda", by(2)), ("cloudflare-radar", by(3))]);
+    flood(&mut many);
+    let words =
+        many.context.feed_words(&NetworkKey::of_measurement(&silent()), silent().started_at, silent().started_at);
+    assert!(words.len() < 300, "{}", words.len());
+    assert_eq!(many.judged(&silent(), 1).cause, Cause::Isp);
+}

@@ -43,6 +43,20 @@ named! {
         Service = "service",
         /// The country.
         Country = "country",
+        /// The country, and a service with all its endpoints: each submitter's word on it first, then all networks.
+        ServiceCountry = "service-country",
+    }
+}
+
+impl Rung {
+    /// Whether cells are of services and not of endpoints.
+    pub fn is_of_services(self) -> bool {
+        matches!(self, Self::Service | Self::ServiceCountry)
+    }
+
+    /// Whether a cell goes across the networks of a country.
+    pub fn is_across(self) -> bool {
+        matches!(self, Self::Country | Self::ServiceCountry)
     }
 }
 
@@ -118,7 +132,7 @@ impl Cells {
 
     /// Adds a measurement with its verdict. Each measurement is added once; the caller sees to that.
     pub fn add(&mut self, measurement: &Measurement, verdict: &Verdict, place: Place<'_>, context: Option<&Context>) {
-        if self.grid.rung == Rung::Service {
+        if self.grid.rung.is_of_services() {
             return self.add_to_service(measurement, verdict, place);
         }
         let Some(endpoint) = endpoint_key(&measurement.target.endpoint) else { return };
@@ -177,7 +191,7 @@ impl Cells {
         let key = Key {
             endpoint: Arc::clone(endpoint),
             country: self.word(&network.country),
-            network: (self.grid.rung != Rung::Country).then_some((network.asn, network.is_mobile)),
+            network: (!self.grid.rung.is_across()).then_some((network.asn, network.is_mobile)),
             resolver,
             begin: hour(began).div_euclid(hours) * hours,
         };
@@ -223,12 +237,12 @@ impl Cells {
 
     fn panel<'a>(&self, voices: &'a Voices) -> Panel<'a> {
         let spoken = voices.iter().map(|((network, submitter), voice)| (network, *submitter, voice));
-        Panel::of(spoken.collect(), self.grid.rung == Rung::Country)
+        Panel::of(spoken.collect(), self.grid.rung.is_across())
     }
 
     fn cell(&self, key: &Key, profile: Profile) -> Cell {
         let is_tunnel = Endpoint::parse(&key.endpoint).is_ok_and(|endpoint| matches!(endpoint, Endpoint::Vpn { .. }));
-        let is_service = self.grid.rung == Rung::Service;
+        let is_service = self.grid.rung.is_of_services();
         Cell {
             target: if is_service { key.endpoint.to_string() } else { self.name(&key.endpoint) },
             endpoint: (!is_tunnel && !is_service).then(|| key.endpoint.to_string()),

@@ -55,9 +55,14 @@ impl Many {
     }
 
     /// The same, made by that software.
-    pub fn and_with(mut self, by: u32, version: &str, measurement: Measurement) -> Self {
+    pub fn and_with(self, by: u32, version: &str, measurement: Measurement) -> Self {
+        self.and_made_by(by, &software(version), measurement)
+    }
+
+    /// The same, made by that software on that platform.
+    pub fn and_made_by(mut self, by: u32, software: &Software, measurement: Measurement) -> Self {
         let verdict = self.alone(&measurement);
-        let place = Place { submitter: Submitter(by), software: &software(version), began: measurement.started_at };
+        let place = Place { submitter: Submitter(by), software, began: measurement.started_at };
         self.context.add(&measurement, &verdict, place, &proves);
         self
     }
@@ -81,8 +86,12 @@ impl Many {
 
     /// The same, made by that software.
     pub fn judged_with(&self, measurement: &Measurement, by: u32, version: &str) -> Verdict {
-        let software = software(version);
-        let place = Place { submitter: Submitter(by), software: &software, began: measurement.started_at };
+        self.judged_made_by(measurement, by, &software(version))
+    }
+
+    /// The same, made by that software on that platform.
+    pub fn judged_made_by(&self, measurement: &Measurement, by: u32, software: &Software) -> Verdict {
+        let place = Place { submitter: Submitter(by), software, began: measurement.started_at };
         Grounds::new(&Fingerprints::NONE).in_context(&self.context, place).judge(measurement, &healthy())
     }
 }

@@ -6,7 +6,8 @@
 
 mod course;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use faultline_record::{Announcement, Place, Point, Series, SeriesKind, Timestamp, sha256};
 use serde::Serialize;
@@ -22,14 +23,17 @@ const SLACK_MS: i64 = 660_000;
 const OPEN_MS: i64 = 86_400_000;
 const ALERT_MS: i64 = 3_600_000;
 /// Days of an announcement that are looked at: longer ones end there.
-const DAYS: i64 = 400;
+const DAYS: i64 = 62;
+/// Announcements that one teller has on one day of one place, and series in one place: nobody asks for more, and a flood of them costs
+/// only whoever made it. Those that come first in their own order are kept, whatever the order of reading.
+const KEPT: usize = 256;
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Hours of a stretch that are looked at.
 const HOURS: i64 = 31 * 24;
 
 /// Who brings a feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Teller {
     /// Who handed its rows in.
     pub submitter: Submitter,
@@ -58,15 +62,19 @@ pub struct FeedWord {
 /// Where feeds are of, as far as a measurement can be there.
 type Where = (Option<String>, Option<u32>);
 
+/// What was announced, by whoever brought it.
+type ByTeller = BTreeMap<Teller, BTreeSet<Arc<Announced>>>;
+
 /// What feeds say.
 #[derive(Clone, Debug, Default)]
 pub struct Feeds {
     sources: Interned<String>,
-    announced: HashMap<(Where, i64), Vec<Announced>>,
-    courses: BTreeMap<Where, Vec<Course>>,
+    /// By place and day.
+    announced: HashMap<(Where, i64), ByTeller>,
+    courses: HashMap<Where, BTreeMap<Teller, BTreeMap<Series, Course>>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Announced {
     from: i64,
     to: i64,
@@ -95,8 +103,13 @@ impl Feeds {
             is_part: one.place.region.is_some(),
             teller,
         };
+        let row = Arc::new(row);
         for day in row.from.div_euclid(DAY_MS)..=row.to.div_euclid(DAY_MS) {
-            self.announced.entry((at.clone(), day)).or_default().push(row.clone());
+            let own = self.announced.entry((at.clone(), day)).or_default().entry(teller).or_default();
+            own.insert(Arc::clone(&row));
+            if own.len() > KEPT {
+                own.pop_last();
+            }
         }
         true
     }
@@ -107,18 +120,24 @@ impl Feeds {
             return false;
         };
         self.sources.number(&of.source);
-        self.courses.entry(at).or_default().push(Course::new(of, points, teller));
+        let own = self.courses.entry(at).or_default().entry(teller).or_default();
+        own.insert(of.clone(), Course::new(of, points, teller));
+        if own.len() > KEPT {
+            own.pop_last();
+        }
         true
     }
 
     /// What sources say of a network (or, without a number, of a country) from one moment to another.
     pub fn words(&self, network: &NetworkKey, from: Timestamp, to: Timestamp) -> Vec<FeedWord> {
         let mut words = Vec::new();
+        if self.announced.is_empty() && self.courses.is_empty() {
+            return words;
+        }
         for at in places(network) {
             self.announced(&at, from.as_millisecond(), to.as_millisecond(), &mut words);
-            for course in self.courses.get(&at).into_iter().flatten() {
-                words.extend(course.word(from, to));
-            }
+            let courses = self.courses.get(&at).into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
+            words.extend(courses.filter_map(|course| course.word(from, to)));
         }
         words.sort_by(|a, b| (a.is_demand, &a.source, &a.text).cmp(&(b.is_demand, &b.source, &b.text)));
         words.dedup_by(|a, b| a.source == b.source && a.text == b.text && a.teller == b.teller);
@@ -127,8 +146,8 @@ impl Feeds {
 
     fn announced(&self, at: &Where, from: i64, to: i64, words: &mut Vec<FeedWord>) {
         let last = to.div_euclid(DAY_MS).min(from.div_euclid(DAY_MS) + HOURS / 24);
-        let rows = (from.div_euclid(DAY_MS)..=last).filter_map(|day| self.announced.get(&(at.clone(), day))).flatten();
-        for row in rows.filter(|row| row.from <= to && row.to >= from) {
+        let rows = (from.div_euclid(DAY_MS)..=last).filter_map(|day| self.announced.get(&(at.clone(), day)));
+        for row in rows.flat_map(BTreeMap::values).flatten().filter(|row| row.from <= to && row.to >= from) {
             let state = if row.is_part { ControlState::Absent } else { ControlState::Agrees };
             let age_hours = (from - row.from - SLACK_MS).max(0) / HOUR_MS;
             let (source, text, teller) = (row.source.clone(), row.text.clone(), row.teller);
