@@ -37,6 +37,7 @@ const SOME: &[(&str, &str)] = &[
     ("tor", "tor"),
     ("obfs4proxy", "obfs4proxy"),
     ("trojan", "trojan"),
+    ("v2ray", "v2ray"),
     ("wireguard-go", "wireguard-go"),
     ("wg", "wireguard-tools"),
     ("charon-systemd", "charon-systemd"),

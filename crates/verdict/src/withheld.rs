@@ -47,12 +47,12 @@ impl Withheld {
 
     /// The same of a target of which nothing has been measured.
     pub fn of_target(target: &Target) -> Self {
-        let Endpoint::Vpn { host, pubkey, .. } = &target.endpoint else { return Self::default() };
+        let Endpoint::Vpn { host, pubkey, sni, .. } = &target.endpoint else { return Self::default() };
         let mut words = vec![host.to_string()];
         if let faultline_record::HostName::Address(address) = host {
             words.extend(spelled(*address));
         }
-        words.extend(pubkey.iter().map(ToString::to_string));
+        words.extend(pubkey.iter().map(ToString::to_string).chain(sni.clone()));
         // As it was typed: letters in either case, other spellings of an address.
         let typed = target.input.split_once("://").map_or(target.input.as_str(), |(_, rest)| rest);
         let authority = typed.split(['/', '?', '#']).next().unwrap_or_default();

@@ -29,4 +29,6 @@ pub mod sstp;
 pub mod stun;
 pub mod tls;
 pub mod tor;
+pub mod trojan;
+pub mod vless;
 pub mod wireguard;

@@ -102,7 +102,10 @@ pub async fn measure(drive: &Drive, target: &Target, context: MeasureContext) ->
         openvpn_key: drive.config().vpn_keys.openvpn(target),
         authority: drive.config().vpn_keys.authority(target),
         proxy_keys: drive.config().vpn_keys.proxy(target),
-        server_name: plain(&target.endpoint.host_and_port().0),
+        server_name: match target.endpoint.offered_name() {
+            Some(name) => name.to_owned(),
+            None => plain(&target.endpoint.host_and_port().0),
+        },
         server_key: target.endpoint.server_key(),
     });
     match &target.endpoint {

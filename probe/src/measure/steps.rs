@@ -1,6 +1,7 @@
 //! The steps of a measurement: each makes one row, whatever happens.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use faultline_record::{Dns, Failure, Http, NotRun, Outcome, Purpose, StepData, Tls};
 use tokio_rustls::client::TlsStream;
@@ -10,6 +11,7 @@ use super::Walk;
 use super::connect::Round;
 use super::log::Place;
 use crate::drive::{Admission, Alpn, Answered, Channel, Fetch, Hello, QuicChannel, Scrubber, Tapped, is_bogon};
+use crate::vpn_keys::Authority;
 
 /// What is offered in a handshake.
 #[derive(Clone, Debug)]
@@ -180,11 +182,11 @@ impl Walk {
         match self.cut.guard(Box::pin(handshake)).await {
             Ok(done) => {
                 let detail = done.detail.map(|detail| scrubber.text(&detail).into_owned());
+                let has_issued = |own: &Arc<Authority>| own.has_issued(&done.seen.chain, &self.server_name);
+                let is_known = done.outcome.is_ok() || self.authority.as_ref().is_some_and(has_issued);
                 self.log.end(ticket, place, done.outcome, detail, StepData::Tls(done.seen));
                 match done.stream {
-                    Some(stream) if round.trusts_anyone || self.is_trusted(done.outcome) => {
-                        Ok((stream, done.outcome.is_ok()))
-                    }
+                    Some(stream) if round.trusts_anyone || self.is_trusted(done.outcome) => Ok((stream, is_known)),
                     _ => Err(reason_after(done.outcome)),
                 }
             }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use faultline_record::Certificate;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -56,6 +57,16 @@ impl Authority {
             )) if held == Name::Any => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+}
+
+impl Authority {
+    /// Whether a chain that was seen is theirs, and for this name or address.
+    pub fn has_issued(&self, chain: &[Arc<Certificate>], server: &str) -> bool {
+        let chain: Vec<_> = chain.iter().map(|seen| CertificateDer::from(seen.der.as_slice())).collect();
+        let Some((own, others)) = chain.split_first() else { return false };
+        let name = ServerName::try_from(server.to_owned());
+        name.is_ok_and(|name| self.vouches((own, others), &name, Name::Held, UnixTime::now()).is_ok())
     }
 }
 

@@ -70,6 +70,8 @@ fn parse(text: &str, folder: &Path) -> Parsed<VpnKeys> {
                 "shadowsocks" => proxy::shadowsocks(&table)?,
                 "tor" => proxy::tor(&table)?,
                 "obfs4" => proxy::obfs4(&table)?,
+                "trojan" => proxy::trojan(&table)?,
+                "vless" => proxy::vless(&table)?,
                 _ => return Err(unknown()),
             });
         }

@@ -18,7 +18,7 @@ pub use self::account::Account;
 pub use self::authority::{Authority, Name};
 pub use self::file::KeysError;
 pub use self::openvpn::{Digest, Direction, OpenvpnKey, OpenvpnWrap};
-pub use self::proxy::{Method, Obfs4Key, ShadowsocksKey, TorIdentity};
+pub use self::proxy::{Method, Obfs4Key, ShadowsocksKey, TlsLogin, Token, TorIdentity};
 pub use self::secret::{Secret, SecretOctets};
 
 /// All keys of a run.
@@ -70,6 +70,8 @@ pub enum Key {
     Tor(Arc<TorIdentity>),
     /// A bridge behind obfs4.
     Obfs4(Arc<Obfs4Key>),
+    /// Trojan or VLESS.
+    TlsLogin(Arc<TlsLogin>),
 }
 
 /// What is known of one proxy.
@@ -81,6 +83,10 @@ pub struct ProxyKeys {
     pub tor: Option<Arc<TorIdentity>>,
     /// Its bridge line, if it is one behind obfs4.
     pub obfs4: Option<Arc<Obfs4Key>>,
+    /// With what a client logs in, if it is one of Trojan or VLESS.
+    pub login: Option<Arc<TlsLogin>>,
+    /// Whom it has its certificate from.
+    pub authority: Option<Arc<Authority>>,
 }
 
 /// What a client of `WireGuard` is configured with.
@@ -148,7 +154,9 @@ impl VpnKeys {
                 Key::Shadowsocks(key) => _ = keys.shadowsocks.get_or_insert_with(|| Arc::clone(key)),
                 Key::Tor(identity) => _ = keys.tor.get_or_insert_with(|| Arc::clone(identity)),
                 Key::Obfs4(key) => _ = keys.obfs4.get_or_insert_with(|| Arc::clone(key)),
-                Key::Wireguard(_) | Key::Openvpn(_) | Key::Authority(_) => {}
+                Key::TlsLogin(login) => _ = keys.login.get_or_insert_with(|| Arc::clone(login)),
+                Key::Authority(authority) => _ = keys.authority.get_or_insert_with(|| Arc::clone(authority)),
+                Key::Wireguard(_) | Key::Openvpn(_) => {}
             }
         }
         keys

@@ -1,10 +1,13 @@
-//! What proxies want to know: the tables `[[shadowsocks]]`, `[[tor]]` and `[[obfs4]]`.
+//! What proxies want to know: the tables `[[shadowsocks]]`, `[[tor]]`, `[[obfs4]]`, `[[trojan]]` and `[[vless]]`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_lc_rs::digest::{SHA224, digest};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
-use faultline_record::VpnKey;
+use faultline_record::{VpnKey, VpnProtocol};
+use faultline_wire::trojan::HASH;
 
 use super::file::{Parsed, Table, wrong};
 use super::{Entry, Key, Secret, SecretOctets};
@@ -58,6 +61,45 @@ pub struct Obfs4Key {
     pub bridge: Secret<32>,
     /// Whether it works, and from elsewhere, by the user's word.
     pub standing: VpnKey,
+}
+
+/// With what a client logs in within TLS.
+#[derive(Debug)]
+pub struct TlsLogin {
+    /// What is sent.
+    pub token: Token,
+    /// Whether it works, and from elsewhere, by the user's word.
+    pub standing: VpnKey,
+    is_refused: AtomicBool,
+}
+
+/// What such a login is made of.
+#[derive(Debug)]
+pub enum Token {
+    /// Trojan's: the hash of the password, in hexadecimal digits.
+    Trojan(Box<Secret<HASH>>),
+    /// The identifier of VLESS.
+    Vless(Secret<16>),
+}
+
+impl TlsLogin {
+    /// Whether it is one of this protocol's.
+    pub fn is_for(&self, protocol: VpnProtocol) -> bool {
+        match self.token {
+            Token::Trojan(_) => protocol == VpnProtocol::Trojan,
+            Token::Vless(_) => protocol == VpnProtocol::Vless,
+        }
+    }
+
+    /// Whether a server has refused it in this run. It is not tried again.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
+    /// A server has refused it.
+    pub fn refused(&self) {
+        self.is_refused.store(true, Ordering::Relaxed);
+    }
 }
 
 fn standing(table: &Table<'_, '_>) -> Parsed<VpnKey> {
@@ -122,7 +164,10 @@ const CERT: usize = 52;
 
 pub(super) fn obfs4(table: &Table<'_, '_>) -> Parsed<Entry> {
     table.knows(&["endpoint", "target", "bridge", "proven"])?;
-    let cert = table.text("bridge", "a bridge line with cert=", |line| {
+    let cert = table.text("bridge", "a bridge line with cert=, and iat-mode 0, 1 or 2 if it has one", |line| {
+        let iat = line.split_whitespace().find_map(|word| word.strip_prefix("iat-mode="));
+        // How a client cuts what it sends after the handshake, which is all that is sent here.
+        iat.is_none_or(|mode| matches!(mode, "0" | "1" | "2")).then_some(())?;
         let cert = line.split_whitespace().find_map(|word| word.strip_prefix("cert="))?;
         let octets: [u8; CERT] = BASE64_STANDARD_NO_PAD.decode(cert.trim_end_matches('=')).ok()?.try_into().ok()?;
         let (node, bridge) = octets.split_first_chunk()?;
@@ -131,6 +176,36 @@ pub(super) fn obfs4(table: &Table<'_, '_>) -> Parsed<Entry> {
     let (node, bridge) = cert.ok_or_else(|| wrong(table.at, "bridge is needed: the line as it was given to you"))?;
     let key = Obfs4Key { node, bridge, standing: standing(table)? };
     Ok(Entry { whose: table.whose()?, key: Key::Obfs4(Arc::new(key)) })
+}
+
+/// A password becomes 28 octets in small hexadecimal digits (the protocol's page).
+fn hash_of(password: &str) -> Option<Box<Secret<HASH>>> {
+    let hash = digest(&SHA224, password.as_bytes());
+    let digit = |half: u8| DIGITS[usize::from(half & 0x0f)];
+    let digits: Vec<u8> = hash.as_ref().iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]).collect();
+    let digits = digits.try_into().ok()?;
+    (!password.is_empty()).then(|| Box::new(Secret::new(digits)))
+}
+
+/// Of hexadecimal numbers.
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
+fn login(table: &Table<'_, '_>, token: Token) -> Parsed<Entry> {
+    let key = TlsLogin { token, standing: standing(table)?, is_refused: AtomicBool::default() };
+    Ok(Entry { whose: table.whose()?, key: Key::TlsLogin(Arc::new(key)) })
+}
+
+pub(super) fn trojan(table: &Table<'_, '_>) -> Parsed<Entry> {
+    table.knows(&["endpoint", "target", "password", "proven"])?;
+    let hash = table.text("password", "a text that is not empty", hash_of)?;
+    login(table, Token::Trojan(hash.ok_or_else(|| wrong(table.at, "password is needed"))?))
+}
+
+pub(super) fn vless(table: &Table<'_, '_>) -> Parsed<Entry> {
+    table.knows(&["endpoint", "target", "id", "proven"])?;
+    let id =
+        table.text("id", "a UUID", |text| octets_of_hex(&text.replace('-', ""))?.try_into().ok().map(Secret::new))?;
+    login(table, Token::Vless(id.ok_or_else(|| wrong(table.at, "id is needed: the UUID that was given to you"))?))
 }
 
 #[cfg(test)]
@@ -150,9 +225,13 @@ mod tests {
             ("shadowsocks", "method = \"aes-128-gcm\"\npassword = \"hunter2\"\nproven = true".to_owned()),
             ("shadowsocks", format!("method = \"2022-blake3-aes-256-gcm\"\npassword = \"{key}\"")),
             ("obfs4", format!("bridge = \"obfs4 192.0.2.1:9002 {} cert={cert} iat-mode=0\"", "0".repeat(40))),
+            ("obfs4", format!("bridge = \"obfs4 192.0.2.1:9002 {} cert={cert} iat-mode=2\"", "0".repeat(40))),
+            ("trojan", "password = \"hunter2\"".to_owned()),
+            ("vless", format!("id = \"{}\"\nproven = true", "ab".repeat(16))),
         ] {
             let shown = format!("{:?}", of(&entry(kind, &lines)).unwrap());
             assert!(!shown.contains("hunter2") && !shown.contains("171"), "{shown}");
+            assert!(!shown.contains("abababab") && !shown.contains("97, 98"), "{shown}");
         }
         let relay = of(&entry("tor", &format!("fingerprint = \"{}\"", "0A".repeat(20)))).unwrap();
         let Key::Tor(identity) = &relay.entries[0].key else { panic!("{relay:?}") };
@@ -160,7 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn a_password_of_trojan_s_is_hashed_as_others_do_it() {
+        // printf hunter2 | sha224sum
+        assert_eq!(hash_of("hunter2").unwrap().expose(), b"84ca85078d6fa3a9b01dae0242938a9b71c9c6920f8d790505cad7a7");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line_and_nothing_is_repeated() {
+        let bridge = format!("bridge = \"cert={} iat-mode=hunter2\"", BASE64_STANDARD_NO_PAD.encode([0xab; 52]));
         for (kind, lines, words) in [
             ("shadowsocks", "method = \"rc4\"\npassword = \"hunter2\"", ":3: method must be one of"),
             (
@@ -173,6 +259,11 @@ mod tests {
             ("tor", "", ":1: fingerprint or ed25519"),
             ("obfs4", "bridge = \"obfs4 h:1 cert=hunter2\"", ":3: bridge must be a bridge line"),
             ("obfs4", "", ":1: bridge is needed"),
+            ("obfs4", bridge.as_str(), ":3: bridge must be a bridge line with cert=, and iat-mode"),
+            ("trojan", "password = \"\"", ":3: password must be a text"),
+            ("trojan", "", ":1: password is needed"),
+            ("vless", "id = \"hunter2\"", ":3: id must be a UUID"),
+            ("vless", "password = \"hunter2\"", ":3: unknown key: known are"),
         ] {
             let error = of(&entry(kind, lines)).unwrap_err().to_string();
             assert!(error.contains(words), "{lines}: {error}");

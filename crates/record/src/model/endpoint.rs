@@ -51,6 +51,8 @@ pub enum Endpoint {
         port: u16,
         /// The server's public key, for `WireGuard`.
         pubkey: Option<ServerKey>,
+        /// The name that TLS offers, for Trojan and VLESS; the host itself unless given.
+        sni: Option<String>,
     },
     /// `dns://resolver/name`: the name's addresses as one resolver gives them.
     Dns {
@@ -168,7 +170,7 @@ impl Endpoint {
             }
             scheme @ ("tls" | "quic") => {
                 let (host, port) = host_and_port(&url).map_err(malformed)?;
-                let sni = url.query_pairs().find(|(key, _)| key == "sni").map(|(_, value)| value.to_ascii_lowercase());
+                let sni = sni_of(&url);
                 match &sni {
                     Some(name) if !is_host_name(name) => Err(malformed("sni= must be a host name")),
                     _ if scheme == "quic" => {
@@ -229,6 +231,14 @@ impl Endpoint {
     /// The server's public key, where the endpoint names it by one.
     pub fn server_key(&self) -> Option<ServerKey> {
         if let Self::Vpn { pubkey, .. } = self { *pubkey } else { None }
+    }
+
+    /// What a server's certificate is held against, where that is not the host itself.
+    pub fn offered_name(&self) -> Option<&str> {
+        match self {
+            Self::Tls { sni, .. } | Self::Quic { sni, .. } | Self::Vpn { sni, .. } => sni.as_deref(),
+            _ => None,
+        }
     }
 
     /// The name or address that is connected to, and the port.
@@ -293,6 +303,10 @@ fn host_and_port(url: &Url) -> Result<(HostName, u16), &'static str> {
     Ok((host, url.port().ok_or("a port is needed, as in tcp://host:443")?))
 }
 
+fn sni_of(url: &Url) -> Option<String> {
+    url.query_pairs().find(|(key, _)| key == "sni").map(|(_, value)| value.to_ascii_lowercase())
+}
+
 /// A tunnel's port, where its protocol has one that servers keep to.
 fn usual_port(protocol: VpnProtocol) -> Option<u16> {
     match protocol {
@@ -308,7 +322,10 @@ fn vpn(url: &Url) -> Result<Endpoint, &'static str> {
     match (&host, port) {
         (HostName::Name(name), _) if name.is_empty() => Err("there is no host"),
         (_, None) => Err("a port is needed, as in openvpn+udp://host:1194"),
-        (_, Some(port)) => Ok(Endpoint::Vpn { protocol, host, port, pubkey: pubkey(url, protocol)? }),
+        (_, Some(port)) => {
+            let (pubkey, sni) = (pubkey(url, protocol)?, vpn_sni(url, protocol)?);
+            Ok(Endpoint::Vpn { protocol, host, port, pubkey, sni })
+        }
     }
 }
 
@@ -323,6 +340,16 @@ fn pubkey(url: &Url, protocol: VpnProtocol) -> Result<Option<ServerKey>, &'stati
             Err("pubkey= is for wireguard:// and proton-ping:// only")
         }
         Some(text) => ServerKey::parse(&text).map(Some).ok_or("pubkey= must be a public key in base64, 44 characters"),
+    }
+}
+
+fn vpn_sni(url: &Url, protocol: VpnProtocol) -> Result<Option<String>, &'static str> {
+    match sni_of(url) {
+        None => Ok(None),
+        Some(_) if !matches!(protocol, VpnProtocol::Trojan | VpnProtocol::Vless) => {
+            Err("sni= is for tls://, quic://, trojan:// and vless:// only")
+        }
+        Some(name) => is_host_name(&name).then_some(Some(name)).ok_or("sni= must be a host name"),
     }
 }
 
@@ -345,9 +372,13 @@ impl fmt::Display for Endpoint {
                 write!(f, "quic://{host}:{port}{}", path.as_deref().unwrap_or_default())?;
                 sni.as_ref().map_or(Ok(()), |sni| write!(f, "?sni={sni}"))
             }
-            Self::Vpn { protocol, host, port, pubkey: None } => write!(f, "{protocol}://{host}:{port}"),
-            Self::Vpn { protocol, host, port, pubkey: Some(key) } => {
-                write!(f, "{protocol}://{host}:{port}?pubkey={key}")
+            Self::Vpn { protocol, host, port, pubkey, sni } => {
+                write!(f, "{protocol}://{host}:{port}")?;
+                match (pubkey, sni) {
+                    (Some(key), _) => write!(f, "?pubkey={key}"),
+                    (None, Some(sni)) => write!(f, "?sni={sni}"),
+                    (None, None) => Ok(()),
+                }
             }
             Self::Dns { resolver, name } => write!(f, "dns://{}/{name}", HostName::Address(*resolver)),
         }
@@ -392,6 +423,7 @@ mod tests {
             "obfs4://198.51.100.7:9002",
             "trojan://proxy.example.net:443",
             "vless://proxy.example.net:443",
+            "trojan://198.51.100.7:443?sni=www.example.net",
             "wireguard://146.70.12.4:51820?pubkey=+/ERERERERERERERERERERERERERERERERERERERERE=",
             "ikev1://146.70.12.4:4500",
             "http-proxy://146.70.12.4:3128",
@@ -474,6 +506,8 @@ mod tests {
             ("ss://method:password@x.com:8388", "passwords are not sent"),
             ("ikev2://x.com?pubkey=abc", "wireguard:// and proton-ping:// only"),
             ("proton-ping://x.com", "a server's key is needed"),
+            ("ikev2://x.com?sni=a.example", "trojan:// and vless:// only"),
+            ("vless://x.com:443?sni=a%26b", "must be a host name"),
             ("http://", "not a URL"),
             ("dns://x.com/y.com", "resolver's address"),
             ("https://u:p@x.com/", "passwords"),

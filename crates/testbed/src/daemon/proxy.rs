@@ -1,4 +1,5 @@
-//! Proxies abroad, at the same address as the VPN servers: Shadowsocks, a bridge of Tor's with and without obfs4, Trojan.
+//! Proxies abroad, at the same address as the VPN servers: Shadowsocks, a bridge of Tor's with and without obfs4, Trojan, VLESS
+//! (`V2Ray`).
 //!
 //! Keys are no secrets here, and the bridge is the same in every world: scenarios have to know them.
 
@@ -23,7 +24,11 @@ pub const TOR_PORT: u16 = 9_001;
 pub const OBFS4_PORT: u16 = 9_002;
 /// Trojan's.
 pub const TROJAN_PORT: u16 = 8_443;
+/// VLESS's.
+pub const VLESS_PORT: u16 = 8_444;
 
+/// The only user of VLESS.
+pub const VLESS_ID: &str = "3f8c2b1a-5d4e-4f6a-8b7c-9d0e1f2a3b4c";
 /// The password of Shadowsocks and of Trojan.
 pub const PASSWORD: &str = "testbed";
 
@@ -38,6 +43,7 @@ pub fn start(vpn: Vpn, namespace: &Namespace, folder: &Path, identity: &Identity
         Vpn::Shadowsocks => Some(shadowsocks(namespace, folder)),
         Vpn::Tor => Some(tor(namespace, folder)),
         Vpn::Trojan => Some(trojan(namespace, folder, identity)),
+        Vpn::Vless => Some(vless(namespace, folder, identity)),
         _ => None,
     }
 }
@@ -80,6 +86,25 @@ fn tor(namespace: &Namespace, folder: &Path) -> Result<Daemon> {
     let mut command = namespace.command("tor");
     command.arg("-f").arg(&file).args(["--defaults-torrc", "/dev/null"]);
     Daemon::start(namespace, command, folder, vec![at(TOR_PORT), at(OBFS4_PORT)])
+}
+
+/// It finds names by a public resolver.
+fn vless(namespace: &Namespace, folder: &Path, identity: &Identity) -> Result<Daemon> {
+    let certificate = json!({"certificateFile": identity.certificate, "keyFile": identity.key});
+    let text = json!({
+        "log": {"loglevel": "warning"}, "dns": {"servers": ["8.8.8.8"]},
+        "inbounds": [{
+            "listen": ADDRESS.to_string(), "port": VLESS_PORT, "protocol": "vless",
+            "settings": {"clients": [{"id": VLESS_ID}], "decryption": "none"},
+            "streamSettings": {"network": "tcp", "security": "tls", "tlsSettings": {"certificates": [certificate]}}
+        }],
+        "outbounds": [{"protocol": "freedom", "settings": {"domainStrategy": "UseIPv4"}}]
+    });
+    let file = folder.join("v2ray.json");
+    std::fs::write(&file, text.to_string())?;
+    let mut command = namespace.command("v2ray");
+    command.arg("-config").arg(&file);
+    Daemon::start(namespace, command, folder, vec![at(VLESS_PORT)])
 }
 
 fn trojan(namespace: &Namespace, folder: &Path, identity: &Identity) -> Result<Daemon> {

@@ -247,6 +247,7 @@ pub enum Vpn {
     Shadowsocks,
     Tor,
     Trojan,
+    Vless,
 }
 
 /// A provider of tunnels.

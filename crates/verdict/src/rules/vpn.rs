@@ -239,19 +239,26 @@ fn proof(tunnel: &Tunnel<'_>) -> Option<VpnProof> {
     tunnel.row.vpn().and_then(|vpn| vpn.proof)
 }
 
-/// Whether a server of `OpenVPN`'s has ended its TLS and was silent to what followed it: without an account nothing does.
+/// Whether its servers do TLS with everybody, and what follows with those alone who log in.
+fn wants_login(protocol: VpnProtocol) -> bool {
+    use VpnProtocol::{OpenvpnTcp, OpenvpnUdp, Trojan, Vless};
+    matches!(protocol, OpenvpnUdp | OpenvpnTcp | Trojan | Vless)
+}
+
+/// Whether such a server has ended its TLS and was silent to what followed it: without an account nothing does.
 fn is_unanswered_login(tunnel: &Tunnel<'_>) -> bool {
     let Some(vpn) = tunnel.row.vpn() else { return false };
     let has_shaken_hands = matches!(vpn.proof, Some(VpnProof::Handshake | VpnProof::ServerIdentity));
-    vpn.protocol.node() == "openvpn" && has_shaken_hands && vpn.answer == Some(VpnAnswer::ServerReset)
+    let is_first = matches!(vpn.answer, Some(VpnAnswer::ServerReset | VpnAnswer::TlsHandshake));
+    wants_login(vpn.protocol) && has_shaken_hands && is_first
 }
 
-/// Whether silence to what followed can be held against the network: `OpenVPN`'s server was silent to an account that works, by the
-/// user's word, or to data that it had answered before. Other protocols want no account.
+/// Whether silence to what followed can be held against the network: a server that wants a login was silent to an account that works,
+/// by the user's word, or to data that it had answered before. Other protocols want no account.
 fn is_let_in(tunnel: &Tunnel<'_>) -> bool {
-    let is_openvpn = tunnel.row.vpn().is_some_and(|vpn| vpn.protocol.node() == "openvpn");
+    let is_open = tunnel.row.vpn().is_none_or(|vpn| !wants_login(vpn.protocol));
     let is_proven = key(tunnel) == Some(VpnKey::Proven) || proof(tunnel) == Some(VpnProof::Data);
-    !is_openvpn || proof(tunnel) < Some(VpnProof::Handshake) || is_proven
+    is_open || proof(tunnel) < Some(VpnProof::Handshake) || is_proven
 }
 
 fn key(tunnel: &Tunnel<'_>) -> Option<VpnKey> {

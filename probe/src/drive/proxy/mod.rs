@@ -3,6 +3,7 @@
 
 mod obfs4;
 mod shadowsocks;
+mod tls_login;
 mod tor;
 
 use std::io;
@@ -19,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::tap::Tapped;
 use super::vpn::{BETWEEN, CUT, Exchange, FirstMessage, ended, instead};
 use super::{Drive, Fault};
-use crate::vpn_keys::ProxyKeys;
+use crate::vpn_keys::{ProxyKeys, TlsLogin};
 
 /// Octets that are sent in a first message's place: as many as a `ClientHello` has, or a first message of the others'.
 const INSTEAD: usize = 300;
@@ -96,7 +97,19 @@ impl Drive {
             (VpnProtocol::Shadowsocks, Some(key), _) => self.ask_shadowsocks(&mut stream, key, first, seen).await,
             (VpnProtocol::Obfs4, _, Some(key)) => obfs4::ask(&mut stream, key, first, seen).await,
             (VpnProtocol::Tor, ..) => self.ask_tor(stream, keys.tor.as_deref(), seen).await,
-            _ => self.ask_tls(stream, server, seen).await.map(|_| End::Had),
+            _ => {
+                let (stream, chain) = self.ask_tls(stream, server, seen).await?;
+                if keys.authority.as_ref().is_some_and(|authority| authority.has_issued(&chain, server)) {
+                    seen.proof = Some(VpnProof::ServerIdentity);
+                }
+                // Nobody is told a secret who has not shown who they are.
+                let is_known = seen.proof == Some(VpnProof::ServerIdentity) && first == FirstMessage::Plain;
+                let fits = |login: &&Arc<TlsLogin>| login.is_for(seen.protocol) && !login.is_refused();
+                match keys.login.as_ref().filter(fits).filter(|_| is_known) {
+                    Some(login) => self.log_in_within_tls(stream, login, seen).await,
+                    None => Ok(End::Had),
+                }
+            }
         }
     }
 
@@ -106,14 +119,14 @@ impl Drive {
         stream: Tapped,
         server: &str,
         seen: &mut Vpn,
-    ) -> io::Result<(TlsStream<Tapped>, Option<Arc<faultline_record::Certificate>>)> {
+    ) -> io::Result<(TlsStream<Tapped>, Vec<Arc<faultline_record::Certificate>>)> {
         let (config, presented) = self.tls().recording(&[]);
         let name = ServerName::try_from(server.to_owned()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let (chain, verdict) = presented();
         seen.answer = Some(VpnAnswer::TlsHandshake);
         seen.proof = Some(if verdict.is_ok() { VpnProof::ServerIdentity } else { VpnProof::Handshake });
-        Ok((stream, chain.into_iter().next()))
+        Ok((stream, chain))
     }
 }
 
@@ -133,6 +146,9 @@ impl ProxyKeys {
         match protocol {
             VpnProtocol::Shadowsocks => self.shadowsocks.as_ref().map(|key| Standing(Some(key.standing))),
             VpnProtocol::Obfs4 => self.obfs4.as_ref().map(|key| Standing(Some(key.standing))),
+            VpnProtocol::Trojan | VpnProtocol::Vless => {
+                Some(Standing(self.login.as_ref().filter(|login| login.is_for(protocol)).map(|login| login.standing)))
+            }
             _ => Some(Standing(None)),
         }
     }

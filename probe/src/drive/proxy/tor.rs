@@ -34,7 +34,7 @@ impl Drive {
         seen: &mut Vpn,
     ) -> io::Result<End> {
         let letters: String = (0..LETTERS).map(|_| char::from(b'a' + rand::random::<u8>() % 26)).collect();
-        let (stream, leaf) = self.ask_tls(stream, &format!("www.{letters}.com"), seen).await?;
+        let (stream, chain) = self.ask_tls(stream, &format!("www.{letters}.com"), seen).await?;
         // Anybody speaks TLS.
         seen.proof = Some(VpnProof::FirstAnswer);
         let mut cells = Cells { stream, heard: Vec::new() };
@@ -45,7 +45,7 @@ impl Drive {
         };
         let circuit = wire::circuit_octets(version);
         let certificates = cells.next(circuit).await?;
-        let leaf = leaf.as_ref().map_or(&[][..], |leaf| &leaf.der);
+        let leaf = chain.first().map_or(&[][..], |leaf| &leaf.der);
         let Some(identity) = certificates.as_deref().and_then(|cell| identity(cell, circuit, leaf)) else {
             return Ok(End::Strange("the relay's certificates do not hold"));
         };

@@ -116,7 +116,7 @@ impl Server {
     fn url(&self) -> String {
         let Self { protocol, address, port, key, .. } = self;
         let host = faultline_record::HostName::Address((*address).into());
-        Endpoint::Vpn { protocol: *protocol, host, port: *port, pubkey: *key }.to_string()
+        Endpoint::Vpn { protocol: *protocol, host, port: *port, pubkey: *key, sni: None }.to_string()
     }
 }
 
