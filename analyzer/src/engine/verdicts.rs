@@ -1,24 +1,21 @@
 //! The table of verdicts: each measurement is read whole and judged as it passes, by the one judgement that probe and
 //! analyzer share: by itself, without what others of its run say. Nothing of it is stored.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 use faultline_record::flat::{Cell, Kind};
-use faultline_record::{Measurement, Reader, Scope, Sliced};
-use faultline_verdict::{Fingerprints, Verdict, Withheld, judge_with, sentence_of};
+use faultline_record::{Measurement, Reader, Scope, Slice};
+use faultline_verdict::{Verdict, Withheld, judge_with, sentence_of};
 
 use super::columns::{Columns, Type, Value, field};
-use super::flat::plan;
-use super::parts::{Batches, Unit, Units};
-use super::{external, filters};
+use super::external;
+use super::read::{Ask, Batches};
+use crate::fingerprints::Known;
 
 /// Verdicts of a batch: a measurement takes longer than a row.
 const BATCH: usize = 2048;
@@ -82,78 +79,39 @@ fn family<'v>(verdict: &'v Verdict, name: &str) -> Value<'v> {
     perhaps(verdict.families.get(name).map(|state| state.name()))
 }
 
-/// The table.
-pub struct VerdictTable {
-    schema: SchemaRef,
-    units: Arc<Units>,
-    fingerprints: Arc<Fingerprints>,
-}
-
-impl VerdictTable {
-    /// Over these slices, held against these fingerprints.
-    pub fn new(units: Arc<Units>, fingerprints: Arc<Fingerprints>) -> Self {
-        let fields: Vec<_> = COLUMNS.iter().map(|&(name, of, _)| field(name, of)).collect();
-        Self { schema: Arc::new(Schema::new(fields)), units, fingerprints }
-    }
-}
-
-impl std::fmt::Debug for VerdictTable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VerdictTable").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl TableProvider for VerdictTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(filters::support(filters))
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wanted = projection.cloned().unwrap_or_else(|| (0..COLUMNS.len()).collect());
-        let schema = Arc::new(self.schema.project(&wanted)?);
-        let columns = wanted.iter().map(|&column| &COLUMNS[column]).collect();
-        let fingerprints = Arc::clone(&self.fingerprints);
-        let judged = Judged { columns, scope: filters::scope(filters), schema: Arc::clone(&schema), fingerprints };
-        let partitions = self.units.partitions(Sliced::Measurements, session.config().target_partitions());
-        plan(&schema, judged, partitions, limit)
-    }
+/// Its columns.
+pub fn schema() -> Schema {
+    Schema::new(COLUMNS.iter().map(|&(name, of, _)| field(name, of)).collect::<Vec<_>>())
 }
 
 /// What is wanted of the verdicts.
-struct Judged {
+pub struct Judged {
     columns: Vec<&'static Column>,
     scope: Scope,
     schema: SchemaRef,
-    fingerprints: Arc<Fingerprints>,
+    fingerprints: Arc<Known>,
 }
 
-impl std::fmt::Debug for Judged {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judged").field("scope", &self.scope).finish_non_exhaustive()
+impl Judged {
+    /// These columns of them, as this schema has them.
+    pub fn new(ask: &Ask, schema: &SchemaRef, fingerprints: &Arc<Known>) -> Self {
+        let columns = ask.columns.iter().map(|&column| &COLUMNS[column]).collect();
+        Self { columns, scope: ask.scope.clone(), schema: Arc::clone(schema), fingerprints: Arc::clone(fingerprints) }
     }
 }
 
 impl Batches for Judged {
-    fn read(&self, reader: &Reader, unit: &Unit, take: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
+    fn read(
+        &self,
+        reader: &Reader,
+        slice: &Slice,
+        without: &HashSet<[u8; 16]>,
+        take: &mut dyn FnMut(RecordBatch) -> bool,
+    ) -> Result<()> {
         let mut columns = Columns::new(Arc::clone(&self.schema), self.columns.iter().map(|(_, of, _)| *of));
-        let stopped = reader.for_each_in(&self.scope, &unit.slice, &unit.source.without, |witnessed| {
+        let stopped = reader.for_each_in(&self.scope, slice, without, |witnessed| {
             let measurement = &witnessed.measurement;
-            let verdict = judge_with(&self.fingerprints, measurement, &witnessed.witness);
+            let verdict = judge_with(&self.fingerprints.all, measurement, &witnessed.witness);
             columns.push(self.columns.iter().map(|(_, _, value)| value(measurement, &verdict)));
             if columns.rows() < BATCH {
                 return ControlFlow::Continue(());
