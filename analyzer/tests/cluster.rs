@@ -152,13 +152,15 @@ fn a_cluster_gives_the_rows_that_one_process_gives_and_goes_on_without_an_execut
     std::fs::copy(folder.path("made/volunteer-0002.sqlite"), folder.path("again.sqlite")).unwrap();
     let (made, again) = (folder.path("made"), folder.path("again.sqlite"));
     let db = [made.as_str(), again.as_str()];
-    let mut cluster = Cluster::start();
-    for sql in QUESTIONS {
+    let expected = QUESTIONS.map(|sql| {
         let here = analyzer(&query(&db, sql, &[]));
-        assert_eq!(here.code, 0, "{}", here.stderr);
-        assert!(!here.stdout.is_empty());
+        assert!(here.code == 0 && !here.stdout.is_empty(), "{sql}: {}", here.stderr);
+        (sql, here.stdout)
+    });
+    let mut cluster = Cluster::start();
+    for (sql, rows) in &expected {
         let there = cluster.ask(&db, sql);
-        assert_eq!((there.code, &there.stdout), (0, &here.stdout), "{sql}: {}", there.stderr);
+        assert_eq!((there.code, &there.stdout), (0, rows), "{sql}: {}", there.stderr);
         let work = cluster.at_work();
         assert!(work.iter().all(|&parts| parts > 0), "{sql}: the executors did {work:?} parts");
     }
@@ -166,17 +168,15 @@ fn a_cluster_gives_the_rows_that_one_process_gives_and_goes_on_without_an_execut
     let export = ["--cluster", &cluster.address, "export", "--format", "parquet", "--output", &parquet, &made, &again];
     let exported = analyzer(&export);
     assert_eq!(exported.code, 0, "{}", exported.stderr);
-    for sql in QUESTIONS {
-        let here = analyzer(&query(&db, sql, &[]));
+    for (sql, rows) in &expected {
         let there = cluster.ask(&[&parquet], sql);
-        assert_eq!((there.code, &there.stdout), (0, &here.stdout), "{sql}: {}", there.stderr);
+        assert_eq!((there.code, &there.stdout), (0, rows), "from Parquet: {sql}: {}", there.stderr);
     }
     cluster.at_work();
     assert_eq!(cluster.executors[0].end(), Some(130));
-    for sql in QUESTIONS {
-        let here = analyzer(&query(&db, sql, &[]));
+    for (sql, rows) in &expected {
         let there = cluster.ask(&db, sql);
-        assert_eq!((there.code, &there.stdout), (0, &here.stdout), "with one executor: {sql}: {}", there.stderr);
+        assert_eq!((there.code, &there.stdout), (0, rows), "with one executor: {sql}: {}", there.stderr);
     }
     let [ended, left] = cluster.at_work();
     assert!(ended == 0 && left > 0, "only one is left: {ended}, {left}");
@@ -204,6 +204,22 @@ fn a_file_that_executors_do_not_see_is_named_and_nothing_is_left_out_in_silence(
         assert!(there.stderr.contains(&format!("/proc/self/cwd/{named}")), "{}", there.stderr);
         assert_eq!(there.stderr.lines().count(), 1, "{}", there.stderr);
     }
+}
+
+#[test]
+fn a_process_that_others_cannot_call_does_not_start_and_one_that_others_reach_says_what_nobody_protects() {
+    for role in ["scheduler", "executor"] {
+        let nobody = analyzer(&["cluster", role, "--bind", "0.0.0.0"]);
+        assert_eq!(nobody.code, 2, "{}", nobody.stderr);
+        assert!(nobody.stderr.contains("add --host NAME"), "{}", nobody.stderr);
+    }
+    // No address of this machine: it cannot listen there, whatever it says before.
+    let open = analyzer(&["cluster", "scheduler", "--bind", "192.0.2.1", "--port", "0"]);
+    assert_eq!(open.code, 1, "{}", open.stderr);
+    assert!(open.stderr.contains("nothing here is authenticated or encrypted"), "{}", open.stderr);
+    let lost = analyzer(&["cluster", "executor", "--scheduler", "df://127.0.0.1:1"]);
+    assert_eq!(lost.code, 1, "{}", lost.stderr);
+    assert!(lost.stderr.contains("df://127.0.0.1:1"), "{}", lost.stderr);
 }
 
 #[test]

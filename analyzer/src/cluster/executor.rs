@@ -12,7 +12,7 @@ use datafusion::execution::SessionStateBuilder;
 use tempfile::TempDir;
 
 use super::codec::{Local, Logical, Physical};
-use super::{MESSAGE, host, log, runtime, warn};
+use super::{MESSAGE, called, host, log, runtime, warn};
 use crate::cli::ExecutorArgs;
 use crate::engine::MEMORY;
 use crate::exit::{AnalyzerError, Exit};
@@ -25,14 +25,15 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Works until a signal comes: then what is begun is finished, and the scheduler is told.
 pub fn run(options: &ExecutorArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let name = called(options.host.as_deref(), options.bind)?;
     log::listen();
     warn(options.bind);
     let work = work_dir(options.work_dir.as_deref())?;
     let (local, health) = (Arc::new(Local::default()), ExecutorHealth::new());
-    let config = Arc::new(config(options, work.path(), &local, &health));
+    let config = ExecutorProcessConfig { external_host: Some(name), ..config(options, work.path(), &local, &health) };
     let runtime = runtime()?;
     runtime.spawn(greet(health, options.scheduler.to_string()));
-    let end = runtime.block_on(start_executor_process(config));
+    let end = runtime.block_on(start_executor_process(Arc::new(config)));
     runtime.shutdown_background();
     local.files.forget();
     match end {
@@ -64,7 +65,6 @@ fn config(options: &ExecutorArgs, work: &Path, local: &Arc<Local>, health: &Exec
     let functions = SessionStateBuilder::new_with_default_features().build();
     ExecutorProcessConfig {
         bind_host: host(options.bind),
-        external_host: Some(options.host.clone().unwrap_or_else(|| host(options.bind))),
         port: options.port,
         grpc_port: options.task_port,
         scheduler_host: options.scheduler.host.clone(),

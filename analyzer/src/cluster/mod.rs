@@ -66,6 +66,17 @@ fn host(address: IpAddr) -> String {
     }
 }
 
+/// How others call this machine: by the name that was given, or by the address where it listens, if it is one.
+fn called(name: Option<&str>, bind: IpAddr) -> Result<String, AnalyzerError> {
+    match name {
+        Some(name) => Ok(name.to_owned()),
+        None if bind.is_unspecified() => {
+            Err(AnalyzerError::Usage(format!("{bind} is no address that others can call; add --host NAME")))
+        }
+        None => Ok(host(bind)),
+    }
+}
+
 /// Says what nobody protects, where others than this machine reach it.
 fn warn(bind: IpAddr) {
     if !bind.is_loopback() {

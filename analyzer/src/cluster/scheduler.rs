@@ -10,7 +10,7 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 
 use super::codec::{Local, Logical, Physical};
-use super::{MESSAGE, host, log, runtime, warn};
+use super::{MESSAGE, called, host, log, runtime, warn};
 use crate::cli::SchedulerArgs;
 use crate::exit::{AnalyzerError, Exit};
 use crate::interrupt::Interrupt;
@@ -18,12 +18,13 @@ use crate::say;
 
 /// Serves until a signal comes.
 pub fn run(options: &SchedulerArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let name = called(options.host.as_deref(), options.bind)?;
     log::listen();
     warn(options.bind);
     let runtime = runtime()?;
     let end = runtime.block_on(async {
         tokio::select! {
-            end = serve(options) => end,
+            end = serve(options, name) => end,
             () = interrupt.wait() => Ok(()),
         }
     });
@@ -31,14 +32,14 @@ pub fn run(options: &SchedulerArgs, interrupt: &Interrupt) -> Result<Exit, Analy
     end.map(|()| Exit::Interrupted)
 }
 
-async fn serve(options: &SchedulerArgs) -> Result<(), AnalyzerError> {
+async fn serve(options: &SchedulerArgs, name: String) -> Result<(), AnalyzerError> {
     let failed =
         |what: &str, error: &dyn std::fmt::Display| AnalyzerError::Cluster(format!("failed to {what}: {error}"));
     let listener = TcpListener::bind((options.bind, options.port)).await;
     let listener =
         listener.map_err(|error| failed(&format!("listen at {}:{}", host(options.bind), options.port), &error))?;
     let port = listener.local_addr().map_err(|error| failed("listen", &error))?.port();
-    let config = Arc::new(config(options, port));
+    let config = Arc::new(config(options, name, port));
     let cluster = BallistaCluster::new_from_config(&config).await.map_err(|error| failed("start", &error))?;
     let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::clone(&config)).await;
     let scheduler = scheduler.map_err(|error| failed("start", &error))?;
@@ -46,11 +47,11 @@ async fn serve(options: &SchedulerArgs) -> Result<(), AnalyzerError> {
     start_grpc_service_with_listener(listener, scheduler).await.map_err(|error| failed("serve", &error))
 }
 
-fn config(options: &SchedulerArgs, port: u16) -> SchedulerConfig {
+fn config(options: &SchedulerArgs, name: String, port: u16) -> SchedulerConfig {
     let local = Arc::new(Local::default());
     SchedulerConfig {
         bind_host: options.bind.to_string(),
-        external_host: options.host.clone().unwrap_or_else(|| host(options.bind)),
+        external_host: name,
         bind_port: port,
         // Parts of a query go to all executors in turn; the other way is to fill up the first.
         task_distribution: TaskDistributionPolicy::RoundRobin,

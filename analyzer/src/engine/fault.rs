@@ -34,7 +34,8 @@ pub fn within(words: &str) -> Option<String> {
     Some(text.rsplit_once('"').map_or(text, |(text, _)| text).replace("\\\"", "\""))
 }
 
-#[cfg(all(test, feature = "cluster"))]
+#[cfg(test)]
+#[cfg(feature = "cluster")]
 mod tests {
     use datafusion::common::DataFusionError;
 

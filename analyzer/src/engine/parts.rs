@@ -190,3 +190,59 @@ impl<'de> Deserialize<'de> for Octets {
         octets.map(Self).ok_or_else(|| serde::de::Error::custom("octets are hexadecimal digits"))
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "cluster")]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use faultline_record::Scope;
+    use faultline_record::flat::{Cell, MEASUREMENTS};
+
+    use super::*;
+    use crate::sources::Sources;
+
+    /// Network and day of the first measurement of a slice, as the table of measurements has them.
+    fn first(file: &std::path::Path, slice: &Slice) -> (Option<i64>, i64) {
+        let column = |name| MEASUREMENTS.columns.iter().position(|column| column.name == name).unwrap();
+        let reader = faultline_record::Reader::open(file).unwrap();
+        let (wanted, mut found) = ([column("asn"), column("started_at")], None);
+        let visit = |cells: &[Cell<'_>]| {
+            let number = |cell| if let Cell::Integer(number) = cell { Some(number) } else { None };
+            found = Some((number(cells[0]), number(cells[1]).unwrap().div_euclid(86_400_000)));
+            ControlFlow::Break(())
+        };
+        reader.scan(&MEASUREMENTS, &wanted, &Scope::default(), slice, &HashSet::new(), visit).unwrap();
+        found.unwrap()
+    }
+
+    #[test]
+    fn for_a_cluster_what_is_of_one_network_and_day_lies_side_by_side_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let plans = crate::generate::plans(folder.path(), 300, 8, 1);
+        for plan in &plans {
+            plan.carry_out().unwrap();
+        }
+        let inputs: Vec<PathBuf> = plans.iter().map(|plan| plan.file.clone()).collect();
+        let files = CheckedFiles::default();
+        let units = Units::of(Sources::open(&inputs).sound, &files).unwrap();
+        let names = |units: &Units| units.measurements.iter().map(|unit| unit.file).collect::<Vec<_>>();
+        assert_eq!(names(&units), (0..8).collect::<Vec<_>>(), "here, in the order of the files");
+        let units = units.spread(&files).unwrap();
+        let mut spread = names(&units);
+        let places: Vec<_> = units.measurements.iter().map(|unit| first(&inputs[unit.file], &unit.slice)).collect();
+        assert!(places.is_sorted() && places.first() != places.last(), "{places:?}");
+        assert!(!spread.is_sorted(), "the files are not in this order themselves");
+        spread.sort_unstable();
+        assert_eq!(spread, (0..8).collect::<Vec<_>>());
+        let pieces: Vec<Piece> = units
+            .partitions(Sliced::Measurements, 3)
+            .unwrap()
+            .iter()
+            .flatten()
+            .flat_map(|rows| pieces(rows).unwrap())
+            .collect();
+        assert_eq!(pieces.iter().map(|piece| piece.slices.len()).sum::<usize>(), 8);
+        assert!(pieces.iter().all(|piece| piece.file.is_absolute()));
+    }
+}
