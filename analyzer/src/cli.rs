@@ -1,5 +1,8 @@
 //! The command line: what can be typed.
 
+#[cfg(feature = "cluster")]
+mod cluster;
+
 use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
@@ -10,6 +13,8 @@ use faultline_verdict::{Rung, State};
 use faultline_record::Pattern;
 
 use crate::group::{By, Window};
+#[cfg(feature = "cluster")]
+pub use cluster::{ClusterArgs, ExecutorArgs, Role, SchedulerArgs};
 
 /// Words under the help text.
 const AFTER_HELP: &str = "\
@@ -22,9 +27,31 @@ Options can also be set as FAULTLINE_NAME in the environment; what is typed wins
 #[derive(Debug, Parser)]
 #[command(name = "analyzer", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {
+    /// Let the executors of this cluster do the work of `query` and of `export` of tables; all else is done here
+    #[cfg(feature = "cluster")]
+    #[arg(long, global = true, value_name = "df://HOST:PORT", env = "FAULTLINE_CLUSTER", hide_env = true)]
+    pub cluster: Option<crate::cluster::Address>,
+    /// With --cluster: cut a step of a query into so many parts at most; as many as the executors have cores, or a few times that
+    #[cfg(feature = "cluster")]
+    #[arg(long, global = true, value_name = "N", default_value_t = 16, env = "FAULTLINE_PARTITIONS", hide_env = true,
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub partitions: u16,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+#[cfg(feature = "engine")]
+impl Cli {
+    /// Where queries run.
+    pub fn place(&self) -> crate::engine::Place {
+        #[cfg(feature = "cluster")]
+        if let Some(scheduler) = self.cluster.clone() {
+            let partitions = usize::from(self.partitions);
+            return crate::engine::Place::Cluster(crate::cluster::client::Cluster { scheduler, partitions });
+        }
+        crate::engine::Place::Here
+    }
 }
 
 /// The commands.
@@ -57,6 +84,21 @@ pub enum Command {
     Feeds(FeedsArgs),
     /// List what came into a database from which file
     Ledger(LedgerArgs),
+    /// Run a part of a cluster, which answers queries too large for one machine
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterArgs),
+}
+
+#[cfg(feature = "cluster")]
+impl Command {
+    /// Whether a cluster can do the work.
+    pub fn runs_on_clusters(&self) -> bool {
+        match self {
+            Self::Query(_) => true,
+            Self::Export(options) => options.format.is_tables(),
+            _ => false,
+        }
+    }
 }
 
 /// `analyzer verdicts`.
@@ -440,6 +482,14 @@ pub enum ExportFormat {
     /// Tables as comma-separated values with a header
     #[cfg(feature = "engine")]
     Csv,
+}
+
+#[cfg(feature = "engine")]
+impl ExportFormat {
+    /// Whether it is made of tables, which the engine writes.
+    pub fn is_tables(self) -> bool {
+        self != Self::Ooni
+    }
 }
 
 /// `analyzer feeds`.

@@ -55,6 +55,10 @@ pub enum AnalyzerError {
     #[cfg(feature = "engine")]
     #[error("the query engine gave up: {0}")]
     Engine(String),
+    /// A process of a cluster cannot do its part.
+    #[cfg(feature = "cluster")]
+    #[error("{0}")]
+    Cluster(String),
     /// Standard output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
@@ -68,6 +72,8 @@ impl AnalyzerError {
             Self::Signals(_) => 1,
             #[cfg(feature = "engine")]
             Self::Engine(_) => 1,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => 1,
             Self::Usage(_) => 2,
             Self::Nothing(_) => 3,
             #[cfg(feature = "engine")]

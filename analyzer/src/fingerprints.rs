@@ -19,16 +19,67 @@ const SHOWN: usize = 20;
 pub fn read(files: &[PathBuf]) -> Result<Fingerprints, AnalyzerError> {
     let mut all = Fingerprints::from_test_lists();
     for file in files {
-        all.extend(one(file)?);
+        let (name, text) = load(file)?;
+        all.extend(one(&name, &text)?);
     }
     Ok(all)
 }
 
-fn one(file: &Path) -> Result<Fingerprints, AnalyzerError> {
+/// Fingerprints with the texts that they come from: expressions do not travel, their texts do.
+#[cfg(feature = "engine")]
+pub struct Known {
+    /// Our own, and those of the texts.
+    pub all: Fingerprints,
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "only what is sent elsewhere is looked at"))]
+    texts: Vec<(String, Vec<u8>)>,
+}
+
+#[cfg(feature = "engine")]
+impl Known {
+    /// Our own and those of these files.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or rows that cannot be used, with file and line.
+    pub fn read(files: &[PathBuf]) -> Result<Self, AnalyzerError> {
+        Self::of(files.iter().map(|file| load(file)).collect::<Result<_, _>>()?)
+    }
+
+    /// Our own and those of these texts, each with its file's name.
+    ///
+    /// # Errors
+    /// Rows that cannot be used, with file and line.
+    pub fn of(texts: Vec<(String, Vec<u8>)>) -> Result<Self, AnalyzerError> {
+        let mut all = Fingerprints::from_test_lists();
+        for (name, text) in &texts {
+            all.extend(one(name, text)?);
+        }
+        Ok(Self { all, texts })
+    }
+
+    /// The texts.
+    #[cfg(feature = "cluster")]
+    pub fn texts(&self) -> &[(String, Vec<u8>)] {
+        &self.texts
+    }
+}
+
+#[cfg(feature = "engine")]
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("snapshot", &self.all.snapshot()).finish_non_exhaustive()
+    }
+}
+
+fn load(file: &Path) -> Result<(String, Vec<u8>), AnalyzerError> {
     let shown = file.display().to_string();
-    let bytes = std::fs::read(file)
-        .map_err(|error| AnalyzerError::Usage(format!("failed to read the fingerprints in {shown}: {error}")))?;
-    Fingerprints::read(&shown, &bytes, compile).map_err(|problems| {
+    match std::fs::read(file) {
+        Ok(text) => Ok((shown, text)),
+        Err(error) => Err(AnalyzerError::Usage(format!("failed to read the fingerprints in {shown}: {error}"))),
+    }
+}
+
+fn one(name: &str, text: &[u8]) -> Result<Fingerprints, AnalyzerError> {
+    Fingerprints::read(name, text, compile).map_err(|problems| {
         let mut lines: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
         let more = problems.len().saturating_sub(SHOWN);
         lines.extend((more > 0).then(|| format!("... and {more} more")));

@@ -24,6 +24,14 @@ impl Interrupt {
         Ok(Self(came))
     }
 
+    /// Ends when it is time to end.
+    #[cfg(feature = "cluster")]
+    pub async fn wait(&self) {
+        while !self.came() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     /// Whether it is time to end.
     pub fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)

@@ -1,10 +1,13 @@
-//! The analyzer: reads files that probes wrote, and says what they prove. It sends nothing and never sees a socket.
+//! The analyzer: reads files that probes wrote, and says what they prove. It sends nothing and never sees a socket, but for
+//! `cluster`, which exists only with the feature of that name.
 //!
 //! Verdicts are computed anew from the facts every time; nothing of them is stored.
 
 mod calibrate;
 mod chains;
 pub mod cli;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod commands;
 #[cfg(feature = "engine")]
 mod engine;
@@ -38,7 +41,7 @@ use interrupt::Interrupt;
 
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
-    let code = match run(Cli::parse().command) {
+    let code = match run(Cli::parse()) {
         Ok(exit) => exit.code(),
         Err(error) => {
             if !error.is_closed_pipe() {
@@ -56,9 +59,15 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "analyzer: {}", lines.join("\n"));
 }
 
-fn run(command: Command) -> Result<Exit, AnalyzerError> {
+fn run(cli: Cli) -> Result<Exit, AnalyzerError> {
     let interrupt = Interrupt::install()?;
-    match command {
+    #[cfg(feature = "engine")]
+    let place = cli.place();
+    #[cfg(feature = "cluster")]
+    if cli.cluster.is_some() && !cli.command.runs_on_clusters() {
+        say("--cluster is for query, and for export of tables; this is done here");
+    }
+    match cli.command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
         Command::Explain(options) => commands::explain::run(options, &interrupt),
         Command::Calibrate(options) => commands::calibrate::run(&options, &interrupt),
@@ -66,11 +75,18 @@ fn run(command: Command) -> Result<Exit, AnalyzerError> {
         Command::Diff(options) => commands::diff::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         #[cfg(feature = "engine")]
-        Command::Query(options) => commands::query::run(&options, &interrupt),
+        Command::Query(options) => commands::query::run(&options, &place, &interrupt),
         Command::Generate(options) => commands::generate::run(&options, &interrupt),
         Command::Merge(options) => commands::merge::run(&options, &interrupt),
         Command::Import(options) => commands::import::run(&options, &interrupt),
+        #[cfg(feature = "engine")]
+        Command::Export(options) if options.format.is_tables() => commands::tables::run(&options, &place, &interrupt),
         Command::Export(options) => commands::export::run(options, &interrupt),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(options) => match options.role {
+            cli::Role::Scheduler(options) => cluster::scheduler::run(&options, &interrupt),
+            cli::Role::Executor(options) => cluster::executor::run(&options, &interrupt),
+        },
         Command::Feeds(options) => commands::feeds::run(options),
         Command::Ledger(options) => commands::ledger::run(options),
     }

@@ -3,10 +3,8 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use faultline_record::{Checked, Reader, RecordError, Sliced};
-use faultline_verdict::Company;
 
 use crate::threads::side_by_side;
 
@@ -17,8 +15,6 @@ pub struct Source {
     pub checked: Checked,
     /// Ids of measurements and checks that a file named earlier holds as well.
     pub without: HashSet<[u8; 16]>,
-    /// What the measurements of each run say of each other, from the first verdict on that is asked of the file.
-    pub company: OnceLock<Company>,
 }
 
 /// The sound ones among some files, in the order in which they were named, and what is wrong with each other one.
@@ -41,7 +37,7 @@ impl Sources {
             match outcome {
                 Ok(Ids { checked, ids }) => {
                     let without = ids.into_iter().filter(|id| !known.insert(*id)).collect();
-                    sources.sound.push(Source { checked, without, company: OnceLock::new() });
+                    sources.sound.push(Source { checked, without });
                 }
                 Err(error) => sources.refused.push(error),
             }

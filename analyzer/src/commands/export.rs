@@ -10,8 +10,6 @@ use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, Witnesse
 use faultline_verdict::words::counted;
 
 use crate::cli::ExportArgs;
-#[cfg(feature = "engine")]
-use crate::cli::ExportFormat;
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
@@ -23,10 +21,6 @@ const NAME: &str = "ooni.jsonl";
 
 /// Writes, and says what was left out.
 pub fn run(options: ExportArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    #[cfg(feature = "engine")]
-    if options.format != ExportFormat::Ooni {
-        return super::tables::run(&options, interrupt);
-    }
     let named = |path: &Path, error: &io::Error| {
         AnalyzerError::Output(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     };

@@ -8,21 +8,20 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use faultline_record::RecordError;
-use faultline_verdict::Fingerprints;
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 
 use crate::cli::{QueryArgs, QueryFormat};
+use crate::engine::fault::FileFault;
 use crate::engine::write::{Csv, Jsonl, Lines, Pages, Parquet, Rows};
-use crate::engine::{Engine, TABLES, is_parquet_folder};
+use crate::engine::{Input, Place, TABLES, is_parquet_folder};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::databases;
-use crate::fingerprints;
+use crate::fingerprints::Known;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::say;
-use crate::sources::{Source, Sources};
+use crate::sources::Sources;
 
 /// What is counted.
 pub(super) const ROWS: &str = "rows";
@@ -30,22 +29,21 @@ pub(super) const ROWS: &str = "rows";
 const TICK: Duration = Duration::from_millis(50);
 
 /// Runs the query and prints what comes.
-pub fn run(options: &QueryArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+pub fn run(options: &QueryArgs, place: &Place, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     if options.format == QueryFormat::Parquet && options.output.is_none() {
         return Err(AnalyzerError::Usage("--format parquet needs a file: --output FILE".to_owned()));
     }
-    let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let Some(opened) = Opened::of(&options.db)? else { return Ok(Exit::Nothing) };
-    let whole = opened.exit();
+    let fingerprints = Known::read(&options.fingerprints)?;
+    let Some(Opened { input, whole }) = Opened::of(&options.db, fingerprints)? else { return Ok(Exit::Nothing) };
     let runtime = runtime()?;
     let progress =
         if options.output.is_some() { Progress::counting(ROWS) } else { Progress::beside_results_counting(ROWS) };
     let watch = Watch { interrupt: interrupt.clone(), progress };
-    let end = runtime.block_on(query(options, opened, fingerprints, &watch));
+    let end = runtime.block_on(query(options, place, input, &watch));
     drop(watch);
     // Threads that still read a file are not waited for.
     runtime.shutdown_background();
-    Ok(if end.map_err(|error| blame(&error))? { whole } else { Exit::Interrupted })
+    Ok(if end.map_err(|error| blame(&error, place))? { whole } else { Exit::Interrupted })
 }
 
 /// Whether to go on, and who is told how far it went.
@@ -56,35 +54,33 @@ pub(super) struct Watch {
 
 /// What a command line names, opened and checked.
 pub(super) struct Opened {
-    /// Sound files.
-    pub(super) sources: Vec<Source>,
-    /// Folders of Parquet.
-    pub(super) folders: Vec<PathBuf>,
-    refused: usize,
+    /// What can be read of it.
+    pub(super) input: Input,
+    /// How a command ends that has read all that is left.
+    pub(super) whole: Exit,
 }
 
 impl Opened {
     /// Opens all; says what is wrong with those that cannot be read. `None`: nothing is left.
-    pub(super) fn of(named: &[PathBuf]) -> Result<Option<Self>, AnalyzerError> {
+    pub(super) fn of(named: &[PathBuf], fingerprints: Known) -> Result<Option<Self>, AnalyzerError> {
         let (folders, files) = places(named)?;
         let Sources { sound, refused } = Sources::open(&files);
         for error in &refused {
             say(&error.to_string());
         }
         let is_empty = sound.is_empty() && folders.is_empty();
-        Ok((!is_empty).then_some(Self { sources: sound, folders, refused: refused.len() }))
-    }
-
-    /// How a command ends that has read all that is left.
-    pub(super) fn exit(&self) -> Exit {
-        if self.refused == 0 { Exit::Done } else { Exit::Storage }
+        let whole = if refused.is_empty() { Exit::Done } else { Exit::Storage };
+        Ok((!is_empty).then_some(Self { input: Input { sources: sound, folders, fingerprints }, whole }))
     }
 }
 
 /// What the engine runs on.
 pub(super) fn runtime() -> Result<Runtime, AnalyzerError> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_time().build();
-    built.map_err(|error| AnalyzerError::Engine(error.to_string()))
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_time();
+    #[cfg(feature = "cluster")]
+    builder.enable_io();
+    builder.build().map_err(|error| AnalyzerError::Engine(error.to_string()))
 }
 
 /// Folders of Parquet, and the databases that are named or stand below a folder.
@@ -103,13 +99,8 @@ fn places(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), AnalyzerErr
 }
 
 /// Whether it went on to the end; `false`: a signal came.
-async fn query(
-    options: &QueryArgs,
-    opened: Opened,
-    fingerprints: Fingerprints,
-    watch: &Watch,
-) -> Result<bool, DataFusionError> {
-    let engine = Engine::start(opened.sources, &opened.folders, fingerprints).await?;
+async fn query(options: &QueryArgs, place: &Place, input: Input, watch: &Watch) -> Result<bool, DataFusionError> {
+    let engine = place.engine(input).await?;
     let streams = engine.query(&options.sql).await?;
     let Some(schema) = streams.first().map(|stream| stream.schema()) else { return Ok(true) };
     let mut rows = rows(options, &schema)?;
@@ -165,10 +156,13 @@ fn rows(options: &QueryArgs, schema: &SchemaRef) -> Result<Box<dyn Rows + Send>,
 }
 
 /// Whose fault it is: the query's, a file's, the output's, or ours.
-pub(super) fn blame(error: &DataFusionError) -> AnalyzerError {
+pub(super) fn blame(error: &DataFusionError, place: &Place) -> AnalyzerError {
+    if let Some(error) = place.blame(error) {
+        return error;
+    }
     let text = || error.find_root().strip_backtrace();
     match error.find_root() {
-        DataFusionError::External(source) if source.is::<RecordError>() => AnalyzerError::File(source.to_string()),
+        DataFusionError::External(source) if source.is::<FileFault>() => AnalyzerError::File(source.to_string()),
         DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => AnalyzerError::File(text()),
         DataFusionError::IoError(source) => AnalyzerError::Output(io::Error::new(source.kind(), source.to_string())),
         DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) | DataFusionError::ResourcesExhausted(_) => {

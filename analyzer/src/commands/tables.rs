@@ -8,44 +8,42 @@ use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use faultline_verdict::Fingerprints;
 use faultline_verdict::words::counted;
 use tokio::task::JoinSet;
 
 use super::query::{Opened, ROWS, Watch, blame, drain, runtime};
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::engine::write::{Csv, Parquet, Rows};
-use crate::engine::{Engine, TABLES};
+use crate::engine::{Input, Place, TABLES};
 use crate::exit::{AnalyzerError, Exit};
-use crate::fingerprints;
+use crate::fingerprints::Known;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::say;
 
 /// Writes all tables.
-pub fn run(options: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    let fingerprints = fingerprints::read(&options.fingerprints)?;
+pub fn run(options: &ExportArgs, place: &Place, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let fingerprints = Known::read(&options.fingerprints)?;
     if let Some(there) = TABLES.split(", ").map(|table| options.output.join(table)).find(|folder| folder.exists()) {
         return Err(AnalyzerError::Usage(format!("{} is there already; name another folder", there.display())));
     }
-    let Some(opened) = Opened::of(&options.files)? else { return Ok(Exit::Nothing) };
-    let whole = opened.exit();
+    let Some(Opened { input, whole }) = Opened::of(&options.files, fingerprints)? else { return Ok(Exit::Nothing) };
     let runtime = runtime()?;
     let watch = Arc::new(Watch { interrupt: interrupt.clone(), progress: Progress::counting(ROWS) });
-    let end = runtime.block_on(tables(options, opened, fingerprints, &watch));
+    let end = runtime.block_on(tables(options, place, input, &watch));
     drop(watch);
     runtime.shutdown_background();
-    Ok(if end.map_err(|error| blame(&error))? { whole } else { Exit::Interrupted })
+    Ok(if end.map_err(|error| blame(&error, place))? { whole } else { Exit::Interrupted })
 }
 
 /// Whether all of them are written; `false`: a signal came.
 async fn tables(
     options: &ExportArgs,
-    opened: Opened,
-    fingerprints: Fingerprints,
+    place: &Place,
+    input: Input,
     watch: &Arc<Watch>,
 ) -> Result<bool, DataFusionError> {
-    let engine = Engine::start(opened.sources, &opened.folders, fingerprints).await?;
+    let engine = place.engine(input).await?;
     for table in TABLES.split(", ") {
         let folder = options.output.join(table);
         std::fs::create_dir_all(&folder)?;

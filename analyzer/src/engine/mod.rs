@@ -3,11 +3,15 @@
 //! Verdicts are a table as well, judged by `crates/verdict` as the rows pass; nothing here judges. Nothing else in the
 //! analyzer needs the engine, and no command that does without starts it.
 
+pub mod checked;
 mod columns;
+pub mod fault;
 mod filters;
 mod flat;
-mod folders;
-mod parts;
+pub mod folders;
+pub mod parts;
+pub mod read;
+pub mod table;
 mod verdicts;
 pub mod write;
 
@@ -19,22 +23,63 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use faultline_record::flat::FLAT;
-use faultline_verdict::Fingerprints;
 
+use crate::exit::AnalyzerError;
+use crate::fingerprints::Known;
 use crate::sources::Source;
 use crate::threads::threads;
-use flat::FlatTable;
+use checked::CheckedFiles;
+use fault::FileFault;
 use folders::Folders;
 use parts::Units;
-use verdicts::VerdictTable;
+use table::{FilesTable, Means, Table};
 
 /// Rows of a batch: DataFusion's own choice, some megabytes of our widest table.
 const BATCH: usize = 8192;
 /// What sorting, grouping and joining may hold in memory, octets; beyond, DataFusion writes to temporary files.
-const MEMORY: usize = 2 << 30;
+pub const MEMORY: usize = 2 << 30;
 /// Names of the tables, for words.
 pub const TABLES: &str = "measurements, observations, dns_answers, health_checks, verdicts";
+
+/// What queries are asked of.
+pub struct Input {
+    /// Sound files.
+    pub sources: Vec<Source>,
+    /// Folders of Parquet.
+    pub folders: Vec<PathBuf>,
+    /// What verdicts are held against.
+    pub fingerprints: Known,
+}
+
+/// Where queries run.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In this process.
+    Here,
+    /// On a cluster.
+    #[cfg(feature = "cluster")]
+    Cluster(crate::cluster::client::Cluster),
+}
+
+impl Place {
+    /// Starts the engine there.
+    pub async fn engine(&self, input: Input) -> Result<Engine> {
+        match self {
+            Self::Here => Engine::start(input).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => crate::cluster::client::engine(cluster, input).await,
+        }
+    }
+
+    /// What an error means that came from another process; `None`: it came from this one.
+    pub fn blame(&self, error: &DataFusionError) -> Option<AnalyzerError> {
+        match (self, error.find_root()) {
+            #[cfg(feature = "cluster")]
+            (Self::Cluster(cluster), DataFusionError::Execution(words)) => Some(cluster.blame(words)),
+            _ => None,
+        }
+    }
+}
 
 /// The engine with its tables.
 pub struct Engine {
@@ -43,21 +88,22 @@ pub struct Engine {
 
 impl Engine {
     /// Registers the tables: what files and folders of Parquet hold, together.
-    pub async fn start(sources: Vec<Source>, folders: &[PathBuf], fingerprints: Fingerprints) -> Result<Self> {
-        let config = SessionConfig::new()
-            .with_batch_size(BATCH)
-            .with_target_partitions(threads())
-            .with_information_schema(true)
-            .set_bool("datafusion.execution.parquet.pushdown_filters", true);
+    pub async fn start(input: Input) -> Result<Self> {
+        let config = config().with_target_partitions(threads());
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY, 1.0).build_arc()?;
         let context = SessionContext::new_with_config_rt(config, runtime);
-        let folders = Folders::new(folders);
-        let units = Arc::new(Units::of(sources)?);
-        for table in FLAT {
-            folders.register(&context, table.name, Arc::new(FlatTable::new(table, Arc::clone(&units)))).await?;
+        let files = Arc::new(CheckedFiles::default());
+        let units = Units::of(input.sources, &files)?;
+        Self::with(context, units, Means { files, fingerprints: Arc::new(input.fingerprints) }, &input.folders).await
+    }
+
+    /// Registers the tables with a context.
+    pub async fn with(context: SessionContext, units: Units, means: Means, folders: &[PathBuf]) -> Result<Self> {
+        let (units, means, folders) = (Arc::new(units), Arc::new(means), Folders::new(folders));
+        for table in Table::all() {
+            let files = FilesTable { table, units: Arc::clone(&units), means: Arc::clone(&means) };
+            folders.register(&context, table.name(), Arc::new(files)).await?;
         }
-        let verdicts = VerdictTable::new(units, Arc::new(fingerprints));
-        folders.register(&context, "verdicts", Arc::new(verdicts)).await?;
         Ok(Self { context })
     }
 
@@ -70,6 +116,14 @@ impl Engine {
     }
 }
 
+/// How queries are planned, wherever they run.
+pub fn config() -> SessionConfig {
+    SessionConfig::new()
+        .with_batch_size(BATCH)
+        .with_information_schema(true)
+        .set_bool("datafusion.execution.parquet.pushdown_filters", true)
+}
+
 /// Whether a folder holds a table of ours as Parquet.
 pub fn is_parquet_folder(folder: &Path) -> bool {
     TABLES.split(", ").any(|table| folders::holds(folder, table))
@@ -77,5 +131,5 @@ pub fn is_parquet_folder(folder: &Path) -> bool {
 
 /// An error of a file's, through the engine.
 fn external(error: faultline_record::RecordError) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
+    DataFusionError::External(Box::new(FileFault::from(error)))
 }

@@ -3,23 +3,22 @@
 //! 0004). Nothing of it is stored.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 use faultline_record::flat::{Cell, Kind};
-use faultline_record::{Measurement, Reader, Scope, Sliced};
-use faultline_verdict::{Company, Fingerprints, Grounds, Verdict, Withheld, sentence_of};
+use faultline_record::{Measurement, Reader, Scope, Slice};
+use faultline_verdict::{Company, Grounds, Verdict, Withheld, sentence_of};
 
+use super::checked::CheckedFiles;
 use super::columns::{Columns, Type, Value, field};
-use super::flat::plan;
-use super::parts::{Batches, Unit, Units};
-use super::{external, filters};
+use super::external;
+use super::parts::Piece;
+use super::read::{Ask, Batches};
+use super::table::Means;
+use crate::fingerprints::Known;
 use crate::judged::company;
 
 /// Verdicts of a batch: a measurement takes longer than a row.
@@ -86,90 +85,57 @@ fn family<'v>(verdict: &'v Verdict, name: &str) -> Value<'v> {
     perhaps(verdict.families.get(name).map(|state| state.name()))
 }
 
-/// The table.
-pub struct VerdictTable {
-    schema: SchemaRef,
-    units: Arc<Units>,
-    fingerprints: Arc<Fingerprints>,
-}
-
-impl VerdictTable {
-    /// Over these slices, held against these fingerprints.
-    pub fn new(units: Arc<Units>, fingerprints: Arc<Fingerprints>) -> Self {
-        let fields: Vec<_> = COLUMNS.iter().map(|&(name, of, _)| field(name, of)).collect();
-        Self { schema: Arc::new(Schema::new(fields)), units, fingerprints }
-    }
-}
-
-impl std::fmt::Debug for VerdictTable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VerdictTable").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl TableProvider for VerdictTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(filters::support(filters))
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wanted = projection.cloned().unwrap_or_else(|| (0..COLUMNS.len()).collect());
-        let schema = Arc::new(self.schema.project(&wanted)?);
-        let columns = wanted.iter().map(|&column| &COLUMNS[column]).collect();
-        let fingerprints = Arc::clone(&self.fingerprints);
-        let judged = Judged { columns, scope: filters::scope(filters), schema: Arc::clone(&schema), fingerprints };
-        let partitions = self.units.partitions(Sliced::Measurements, session.config().target_partitions());
-        plan(&schema, judged, partitions, limit)
-    }
+/// Its columns.
+pub fn schema() -> Schema {
+    Schema::new(COLUMNS.iter().map(|&(name, of, _)| field(name, of)).collect::<Vec<_>>())
 }
 
 /// What is wanted of the verdicts.
-struct Judged {
+pub struct Judged {
     columns: Vec<&'static Column>,
     scope: Scope,
     schema: SchemaRef,
-    fingerprints: Arc<Fingerprints>,
+    files: Arc<CheckedFiles>,
+    fingerprints: Arc<Known>,
 }
 
-impl std::fmt::Debug for Judged {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judged").field("scope", &self.scope).finish_non_exhaustive()
+impl Judged {
+    /// These columns of them, as this schema has them.
+    pub fn new(ask: &Ask, schema: &SchemaRef, means: &Means) -> Self {
+        Self {
+            columns: ask.columns.iter().map(|&column| &COLUMNS[column]).collect(),
+            scope: ask.scope.clone(),
+            schema: Arc::clone(schema),
+            files: Arc::clone(&means.files),
+            fingerprints: Arc::clone(&means.fingerprints),
+        }
     }
 }
 
 impl Judged {
     /// Of the whole file, whatever is asked of it: read once, and only where it has tunnels. Two partitions that need it at the same
     /// moment both read it, to the same end.
-    fn company<'u>(&self, reader: &Reader, unit: &'u Unit) -> Result<&'u Company> {
-        let known = &unit.source.company;
+    fn company<'k>(&self, reader: &Reader, known: &'k OnceLock<Company>) -> Result<&'k Company> {
         if let Some(company) = known.get() {
             return Ok(company);
         }
-        let read = company(reader, &self.fingerprints, None).map_err(external)?;
+        let read = company(reader, &self.fingerprints.all, None).map_err(external)?;
         Ok(known.get_or_init(|| read))
     }
 }
 
 impl Batches for Judged {
-    fn read(&self, reader: &Reader, unit: &Unit, take: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
+    fn read(
+        &self,
+        reader: &Reader,
+        piece: &Piece,
+        slice: &Slice,
+        take: &mut dyn FnMut(RecordBatch) -> bool,
+    ) -> Result<()> {
         let mut columns = Columns::new(Arc::clone(&self.schema), self.columns.iter().map(|(_, of, _)| *of));
-        let grounds = Grounds::new(&self.fingerprints).among(self.company(reader, unit)?);
-        let stopped = reader.for_each_in(&self.scope, &unit.slice, &unit.source.without, |witnessed| {
+        let known = self.files.company(&piece.file, self.fingerprints.all.snapshot());
+        let grounds = Grounds::new(&self.fingerprints.all).among(self.company(reader, &known)?);
+        let stopped = reader.for_each_in(&self.scope, slice, &piece.without, |witnessed| {
             let measurement = &witnessed.measurement;
             let verdict = grounds.judge(measurement, &witnessed.witness);
             columns.push(self.columns.iter().map(|(_, _, value)| value(measurement, &verdict)));

@@ -54,7 +54,7 @@ enum Rounds {
     Exactly(usize),
     /// When it is plain who fails.
     Turns,
-    /// When it is plain who fails more often, of what has been answered before.
+    /// When it is plain who fails more often, of what has failed before and was answered then.
     Odds,
 }
 
@@ -116,7 +116,7 @@ impl Trial {
         match self.rounds {
             Rounds::Exactly(rounds) => answers.len() < rounds,
             Rounds::Turns => turns_go_on(answers),
-            Rounds::Odds => answers.len() < ROUNDS || odds_go_on(answers),
+            Rounds::Odds => answers.len() < ROUNDS || odds_go_on(answers, &Patience::LOOKS),
         }
     }
 
@@ -146,12 +146,27 @@ fn turns_go_on(answers: &[Answer]) -> bool {
     if own_failed == rounds {
         return innocent_answered == 1 && rounds < 2 * ROUNDS;
     }
-    odds_go_on(answers)
+    odds_go_on(answers, &Patience::NAMES)
+}
+
+/// How long turns go on that leave doubt.
+struct Patience {
+    /// Rounds without a failure that rule out a filter which acts by chance.
+    ruled_out: usize,
+    /// Decimal logarithm of the odds from which they go on longest.
+    promising: f64,
+}
+
+impl Patience {
+    const NAMES: Self = Self { ruled_out: RULED_OUT, promising: PROMISING };
+    /// What fails once and is answered then is rare on a line that loses packets, since TCP sends again: twice the rounds, and one
+    /// failure is promising.
+    const LOOKS: Self = Self { ruled_out: 2 * RULED_OUT, promising: 0.2 };
 }
 
 /// Rounds go on until the odds cross a bound, until a filter that acts by chance is ruled out, or until neither has been answered
 /// thrice.
-fn odds_go_on(answers: &[Answer]) -> bool {
+fn odds_go_on(answers: &[Answer], patience: &Patience) -> bool {
     let rounds = answers.len();
     let only = |wanted| {
         let count = answers.iter().filter(|answer| **answer == wanted).count();
@@ -162,8 +177,8 @@ fn odds_go_on(answers: &[Answer]) -> bool {
     }
     let pairs = Pairs { own_failed: only(Answer::OwnFailed), innocent_failed: only(Answer::InnocentFailed) };
     let odds = pairs.log10_odds();
-    let is_ruled_out = pairs.own_failed == 0 && rounds >= RULED_OUT;
-    let most = if odds >= PROMISING { MOST_OF_ALL } else { MOST };
+    let is_ruled_out = pairs.own_failed == 0 && rounds >= patience.ruled_out;
+    let most = if odds >= patience.promising { MOST_OF_ALL } else { MOST };
     rounds < most && !is_ruled_out && odds > -SETTLED && odds < SETTLED
 }
 
@@ -287,7 +302,8 @@ mod tests {
         let goes_on = |marks| Trial { rounds: Rounds::Odds, ..Trial::turns("") }.goes_on(&answers(marks));
         assert!(goes_on("ooo") && goes_on("ooooooo") && !goes_on("oooooooo"), "eight settle it");
         assert!(goes_on("oo") && !goes_on("---"), "nobody is answered any more");
-        assert!(goes_on("+++") && !goes_on("++++++++++++"));
+        assert!(goes_on(&"+".repeat(23)) && !goes_on(&"+".repeat(24)));
+        assert!(goes_on(&format!("o{}", "+".repeat(30))) && !goes_on(&format!("o{}", "+".repeat(43))));
     }
 
     #[test]

@@ -4,13 +4,17 @@
 use std::fmt::Write;
 
 use rusqlite::types::Value;
+use serde::{Deserialize, Serialize};
 
 use super::Reader;
 use crate::error::RecordError;
 use crate::model::{RunId, Timestamp};
 
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Conditions on measurements: all of them hold together, and one that is not given holds for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// Of this run.
     pub run: Option<RunId>,
@@ -26,8 +30,9 @@ pub struct Scope {
     pub targets: Option<Vec<String>>,
 }
 
-/// A stretch of a file's rows in the order of run, offset and id: from one place to just before another.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A stretch of a file's rows in the order of run, offset and id: from one place to just before another. Written and read
+/// again by another process it is the same to the bit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     from: Option<Place>,
     before: Option<Place>,
@@ -43,11 +48,26 @@ impl Slice {
 }
 
 /// Where a row stands in that order.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Place {
     run: [u8; 16],
+    #[serde(with = "bits")]
     offset_ms: f64,
     id: [u8; 16],
+}
+
+/// Numbers as their 64 bits: as decimal digits, a reader may miss one by the last bit.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        number.to_bits().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        u64::deserialize(deserializer).map(f64::from_bits)
+    }
 }
 
 /// Rows that slices are made of.
@@ -161,6 +181,28 @@ impl Reader {
         Ok(slices)
     }
 
+    /// From which network a slice's first row is, and the day of its start, in days since 1970-01-01 UTC: `None` for what it
+    /// does not say, and for a slice without rows.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn network_and_day(&self, slice: &Slice) -> Result<(Option<u32>, Option<i64>), RecordError> {
+        let conditions = Conditions::of(&Scope::default(), slice);
+        let select = format!(
+            "SELECT n.asn, m.started_at FROM measurements m JOIN networks n ON n.id = m.network {} \
+             ORDER BY m.run, m.offset_ms, m.id LIMIT 1",
+            conditions.clause()
+        );
+        let mut found = (None, None);
+        self.each(&select, rusqlite::params_from_iter(&conditions.values), |row| {
+            let read = || Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?));
+            let (asn, started_at) = read().map_err(|error| RecordError::from_sqlite(self.file(), error))?;
+            found = (asn.and_then(|asn| asn.try_into().ok()), Some(started_at.div_euclid(DAY_MS)));
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
     /// The id of every such row, in their order.
     ///
     /// # Errors
@@ -170,5 +212,22 @@ impl Reader {
             visit(row.get(0).map_err(|error| RecordError::from_sqlite(self.file(), error))?);
             Ok(true)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_the_same_to_the_bit_after_it_was_written_and_read() {
+        let place = |offset_ms| Some(Place { run: [1; 16], offset_ms, id: [0xff; 16] });
+        for offset_ms in [0.1 + 0.2, 5_000.000_000_000_001, f64::MAX, f64::MIN_POSITIVE / 2.0, -0.0] {
+            let slice = Slice { from: place(offset_ms), before: place(offset_ms.next_up()) };
+            let text = serde_json::to_string(&slice).unwrap();
+            let read: Slice = serde_json::from_str(&text).unwrap();
+            let bits = |slice: &Slice| [slice.from, slice.before].map(|place| place.unwrap().offset_ms.to_bits());
+            assert_eq!((&read, bits(&read)), (&slice, bits(&slice)));
+        }
     }
 }
