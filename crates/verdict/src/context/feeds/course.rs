@@ -64,6 +64,12 @@ impl Course {
         (usual > 0.0).then_some((usual, median(&mut off)? * DEVIATIONS))
     }
 
+    /// Whether it is low beside the same hour of the same day in the weeks before, too: people rest weekly.
+    fn is_low_for_the_weekday(&self, at: Hour, value: f64) -> bool {
+        let mut weeks: Vec<f64> = (1..=DAYS / 7).filter_map(|week| Some(self.at(at - 168 * week)?.1)).collect();
+        median(&mut weeks).is_none_or(|usual| value < FELL * usual)
+    }
+
     /// What it says of a stretch of time, if it covers any of it.
     pub fn word(&self, from: Timestamp, to: Timestamp) -> Option<FeedWord> {
         let (first, last) = (hour(from), hour(to).min(hour(from) + HOURS));
@@ -77,7 +83,7 @@ impl Course {
             let (usual, off) = self.usual(at, told)?;
             let state = match value {
                 value if value >= FELL * usual => ControlState::Disagrees,
-                value if value < usual - off => ControlState::Agrees,
+                value if value < usual - off && self.is_low_for_the_weekday(at, value) => ControlState::Agrees,
                 _ => ControlState::Absent,
             };
             Some((state, value / usual, at - taken))
@@ -87,7 +93,7 @@ impl Course {
                 .partial_cmp(&(b.0 != ControlState::Agrees, b.1))
                 .unwrap_or(std::cmp::Ordering::Equal)
         })?;
-        let text = format!("{} at {:.0}% of what is usual", self.name(), share * 100.0);
+        let text = format!("{} at {:.0}% of what is usual", self.name(), (share * 100.0).clamp(0.0, 100.0 * MANY));
         Some(self.say(state, age, text))
     }
 
@@ -158,6 +164,8 @@ mod tests {
         assert_eq!(state(&fallen, 730), Some(ControlState::Agrees), "day");
         assert_eq!(state(&fallen, 800), None, "after the last value");
         assert_eq!(state(&fallen, 100), None, "too few days before");
+        let weekly = course(SeriesKind::Connectivity, |at| if at / 24 % 7 == 5 { 60.0 } else { 100.0 }, 900);
+        assert!((700..900).all(|at| state(&weekly, at) != Some(ControlState::Agrees)), "days of rest");
     }
 
     #[test]
