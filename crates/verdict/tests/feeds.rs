@@ -188,6 +188,20 @@ fn one_signal_that_fell_alone_of_several_tells_of_no_outage() {
 }
 
 #[test]
+fn two_signals_that_fell_in_different_hours_of_a_day_tell_of_no_outage() {
+    let fell_at = |fallen: i64| move |hour: i64| if hour == fallen { 40.0 } else { 99.0 };
+    let state = |other: i64| {
+        let mut many = series(SeriesKind::Connectivity, fell_at(3));
+        measured(&mut many, SeriesKind::Connectivity, "ping", fell_at(other));
+        let country = NetworkKey { country: "PK".into(), ..NetworkKey::default() };
+        let (begin, day) = (silent().started_at, 24 * HOUR);
+        let end = Timestamp::from_millisecond(begin.as_millisecond() + day);
+        many.context.feed_state(&many.context.feed_words(&country, begin, end))
+    };
+    assert_eq!((state(3), state(9)), (ControlState::Agrees, ControlState::Disagrees));
+}
+
+#[test]
 fn demand_is_told_beside_and_moves_nothing() {
     let many = series(SeriesKind::Demand, |hour| if hour > -3 { 4_500.0 } else { 1_000.0 });
     let verdict = many.judged(&silent_great_service(), 1);

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::ControlState;
 use super::independent::{Submitter, Vantage, WANTED, independent};
-use super::key::{Interned, NetworkKey};
+use super::key::{Hour, Interned, NetworkKey, hour};
 use course::Course;
 
 /// How far the times of an announcement may be off: a round of IODA's active probing (ten minutes; Trinocular's are eleven).
@@ -137,7 +137,7 @@ impl Feeds {
         for at in places(network) {
             self.announced(&at, from.as_millisecond(), to.as_millisecond(), &mut words);
             for courses in self.courses.get(&at).into_iter().flat_map(BTreeMap::values) {
-                words.extend(borne_out(courses.values().filter_map(|course| course.word(from, to)).collect()));
+                words.extend(told(courses, hour(from), hour(to)));
             }
         }
         words.sort_by(|a, b| (a.is_demand, &a.source, &a.text).cmp(&(b.is_demand, &b.source, &b.text)));
@@ -163,6 +163,15 @@ impl Feeds {
             |word: &&FeedWord| Vantage { network: self.sources.find(&word.source), submitter: word.teller.submitter };
         words.iter().any(|word| word.teller.is_vouched) || independent(words.iter().map(number)) >= WANTED
     }
+}
+
+/// What the signals of one teller say of the first hour of a stretch in which one of them tells of an outage, else of its first.
+fn told(courses: &BTreeMap<Series, Course>, first: Hour, last: Hour) -> Vec<FeedWord> {
+    let of_hour = |at| borne_out(courses.values().filter_map(|course| course.word(at)).collect());
+    let is_outage = |words: &Vec<FeedWord>| words.iter().any(|word| word.state == ControlState::Agrees);
+    let mut hours = (first..=last.min(first + HOURS)).map(of_hour).filter(|words| !words.is_empty());
+    let at_first = hours.next().unwrap_or_default();
+    if is_outage(&at_first) { at_first } else { hours.find(is_outage).unwrap_or(at_first) }
 }
 
 /// The same words; where a source has several signals of a place, one that fell alone tells nothing (science table row 34: two of three).
