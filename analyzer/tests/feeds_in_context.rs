@@ -6,7 +6,9 @@ mod support;
 
 use std::path::PathBuf;
 
-use faultline_record::{DnsRecord, Measurement, StepData, Timestamp};
+use faultline_record::feed_text::{self, Hints};
+use faultline_record::{DnsRecord, Measurement, Place, SeriesKind, StepData, Timestamp};
+use faultline_verdict::{Context, ControlState, NetworkKey, Submitter, Teller};
 use serde_json::Value;
 use support::{Folder, Ran, analyzer, blocked, id, reachable, run_id, silent};
 
@@ -202,13 +204,7 @@ fn feeds_that_cannot_be_read_are_no_feeds_that_say_nothing() {
 
 #[test]
 fn the_shutdown_of_iran_in_january_2026_is_in_iodas_sample_and_the_weeks_before_are_not() {
-    let sample = std::env::var_os("FAULTLINE_SHARED_DATA")
-        .map(|data| PathBuf::from(data).join("events/ioda-iran-2025-12-to-2026-01.csv"))
-        .filter(|sample| sample.is_file());
-    let Some(sample) = sample else {
-        eprintln!("skipped: FAULTLINE_SHARED_DATA names no folder with samples of feeds");
-        return;
-    };
+    let Some(sample) = iran() else { return };
     let folder = Folder::new();
     let feeds = folder.path("feeds.sqlite");
     let import = ["import", "--format", "outages", "--country", "IR", "--db", &feeds, sample.to_str().unwrap()];
@@ -223,4 +219,40 @@ fn the_shutdown_of_iran_in_january_2026_is_in_iodas_sample_and_the_weeks_before_
     assert_eq!(cause(5, "05"), "unknown");
     assert_eq!(cause(6, "09"), "isp");
     assert_eq!(cause(7, "10"), "isp");
+}
+
+#[test]
+fn signals_of_iran_tell_of_an_outage_in_nearly_every_hour_of_the_shutdown_and_in_few_before() {
+    let Some(sample) = iran() else { return };
+    let place = Place { country: Some("IR".into()), ..Place::default() };
+    let hints = Hints { kind: SeriesKind::Connectivity, source: None, place, unit: None };
+    let read = feed_text::read(&std::fs::read(sample).unwrap(), &hints).unwrap();
+    let mut context = Context::new();
+    let own = Teller { submitter: Submitter(0), is_vouched: true };
+    for (of, points) in &read.feed.series {
+        context.add_series(of, points, own);
+    }
+    let country = NetworkKey { country: "IR".into(), ..NetworkKey::default() };
+    let told = |from: &str, hours: i64| {
+        let begin: Timestamp = from.parse().unwrap();
+        let hour = |hour: i64| Timestamp::from_millisecond(begin.as_millisecond() + hour * 3_600_000);
+        let is_told =
+            |&at: &Timestamp| context.feed_state(&context.feed_words(&country, at, at)) == ControlState::Agrees;
+        (0..hours).map(hour).filter(is_told).count()
+    };
+    let (before, during) = (told("2025-12-10T00:00:00Z", 28 * 24), told("2026-01-09T00:00:00Z", 7 * 24));
+    eprintln!("outages told in {before} of 672 hours before, and in {during} of 168 of the shutdown");
+    assert!(during >= 160, "{during}");
+    assert!(before <= 6, "{before}");
+}
+
+/// IODA's sample, where it is.
+fn iran() -> Option<PathBuf> {
+    let sample = std::env::var_os("FAULTLINE_SHARED_DATA")
+        .map(|data| PathBuf::from(data).join("events/ioda-iran-2025-12-to-2026-01.csv"))
+        .filter(|sample| sample.is_file());
+    if sample.is_none() {
+        eprintln!("skipped: FAULTLINE_SHARED_DATA names no folder with samples of feeds");
+    }
+    sample
 }

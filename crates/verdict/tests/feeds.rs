@@ -83,10 +83,17 @@ fn told(outages: &[(&str, Teller)]) -> Many {
 }
 
 fn series(kind: SeriesKind, value: impl Fn(i64) -> f64) -> Many {
+    let mut many = Many::default();
+    measured(&mut many, kind, "bgp", value);
+    many
+}
+
+/// A signal of the source, hour by hour.
+fn measured(many: &mut Many, kind: SeriesKind, signal: &str, value: impl Fn(i64) -> f64) {
     let of = Series {
         kind,
         source: "ioda".into(),
-        signal: "bgp".into(),
+        signal: signal.into(),
         unit: None,
         step_ms: Some(HOUR),
         place: Place { country: Some("PK".into()), ..Place::default() },
@@ -94,9 +101,7 @@ fn series(kind: SeriesKind, value: impl Fn(i64) -> f64) -> Many {
     let noon = silent().started_at.as_millisecond();
     let point =
         |hour: i64| Point { at: Timestamp::from_millisecond(noon + hour * HOUR), value: value(hour), baseline: None };
-    let mut many = Many::default();
     many.context.add_series(&of, &(-900..100).map(point).collect::<Vec<_>>(), OWN);
-    many
 }
 
 fn without_references(mut verdict: Verdict) -> Verdict {
@@ -169,6 +174,31 @@ fn a_signal_that_fell_tells_of_an_outage_and_one_as_usual_accuses_nobody() {
     let verdict = usual.judged(&silent(), 1);
     assert_eq!(said(&verdict), said(&usual.alone(&silent())));
     assert!(fired(&verdict, "context.feeds_as_usual"));
+}
+
+#[test]
+fn one_signal_that_fell_alone_of_several_tells_of_no_outage() {
+    let fell = |hour| if hour > -3 { 40.0 } else { 99.0 };
+    let mut many = series(SeriesKind::Connectivity, fell);
+    measured(&mut many, SeriesKind::Connectivity, "ping", |_| 99.0);
+    let verdict = many.judged(&silent_great_service(), 1);
+    assert_eq!(said(&verdict), said(&many.alone(&silent_great_service())), "{verdict:#?}");
+    measured(&mut many, SeriesKind::Connectivity, "traffic", fell);
+    assert_eq!(many.judged(&silent_great_service(), 1).cause, Cause::Isp);
+}
+
+#[test]
+fn two_signals_that_fell_in_different_hours_of_a_day_tell_of_no_outage() {
+    let fell_at = |fallen: i64| move |hour: i64| if hour == fallen { 40.0 } else { 99.0 };
+    let state = |other: i64| {
+        let mut many = series(SeriesKind::Connectivity, fell_at(3));
+        measured(&mut many, SeriesKind::Connectivity, "ping", fell_at(other));
+        let country = NetworkKey { country: "PK".into(), ..NetworkKey::default() };
+        let (begin, day) = (silent().started_at, 24 * HOUR);
+        let end = Timestamp::from_millisecond(begin.as_millisecond() + day);
+        many.context.feed_state(&many.context.feed_words(&country, begin, end))
+    };
+    assert_eq!((state(3), state(9)), (ControlState::Agrees, ControlState::Disagrees));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A series over time, and whether a value of it is as usual.
 
-use faultline_record::{Point, Series, Timestamp};
+use faultline_record::{Point, Series};
 
-use super::{FeedWord, HOUR_MS, HOURS, Teller, is_demand, place_words};
+use super::{FeedWord, HOUR_MS, Teller, is_demand, place_words};
 use crate::context::ControlState;
 use crate::context::key::{Hour, hour};
 
@@ -64,47 +64,40 @@ impl Course {
         (usual > 0.0).then_some((usual, median(&mut off)? * DEVIATIONS))
     }
 
-    /// What it says of a stretch of time, if it covers any of it.
-    pub fn word(&self, from: Timestamp, to: Timestamp) -> Option<FeedWord> {
-        let (first, last) = (hour(from), hour(to).min(hour(from) + HOURS));
-        if is_demand(&self.of) { self.demand(first, last) } else { self.connectivity(first, last) }
+    /// Whether it is low beside the same hour of the same day in the weeks before, too: people rest weekly.
+    fn is_low_for_the_weekday(&self, at: Hour, value: f64) -> bool {
+        let mut weeks: Vec<f64> = (1..=DAYS / 7).filter_map(|week| Some(self.at(at - 168 * week)?.1)).collect();
+        median(&mut weeks).is_none_or(|usual| value < FELL * usual)
     }
 
-    /// The lowest of the stretch that fell; else the lowest, if what is usual is known.
-    fn connectivity(&self, first: Hour, last: Hour) -> Option<FeedWord> {
-        let shares = (first..=last).filter_map(|at| {
-            let (taken, value, told) = self.at(at)?;
-            let (usual, off) = self.usual(at, told)?;
-            let state = match value {
-                value if value >= FELL * usual => ControlState::Disagrees,
-                value if value < usual - off => ControlState::Agrees,
-                _ => ControlState::Absent,
-            };
-            Some((state, value / usual, at - taken))
-        });
-        let (state, share, age) = shares.min_by(|a, b| {
-            (a.0 != ControlState::Agrees, a.1)
-                .partial_cmp(&(b.0 != ControlState::Agrees, b.1))
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })?;
-        let text = format!("{} at {:.0}% of what is usual", self.name(), share * 100.0);
-        Some(self.say(state, age, text))
+    /// What it says of an hour, if it covers it.
+    pub fn word(&self, at: Hour) -> Option<FeedWord> {
+        if is_demand(&self.of) { self.demand(at) } else { self.connectivity(at) }
     }
 
-    /// The most that was wanted in the stretch or a day before or after it, if that is unusual. It is held against nobody.
-    fn demand(&self, first: Hour, last: Hour) -> Option<FeedWord> {
-        let ratios = (first - 24..=last + 24).filter_map(|at| {
+    fn connectivity(&self, at: Hour) -> Option<FeedWord> {
+        let (taken, value, told) = self.at(at)?;
+        let (usual, off) = self.usual(at, told)?;
+        let state = match value {
+            value if value >= FELL * usual => ControlState::Disagrees,
+            value if value < usual - off && self.is_low_for_the_weekday(at, value) => ControlState::Agrees,
+            _ => ControlState::Absent,
+        };
+        let percent = (value / usual * 100.0).clamp(0.0, 100.0 * MANY);
+        Some(self.say(state, at - taken, format!("{} at {percent:.0}% of what is usual", self.name())))
+    }
+
+    /// The most that was wanted in the hour or a day before or after it, if that is unusual. It is held against nobody.
+    fn demand(&self, wanted: Hour) -> Option<FeedWord> {
+        let ratios = (wanted - 24..=wanted + 24).filter_map(|at| {
             let (taken, value, told) = self.at(at)?;
             let (usual, _) = self.usual(at, told)?;
-            Some(((1.0 + value) / (1.0 + usual), (first - taken).abs()))
+            Some(((1.0 + value) / (1.0 + usual), (wanted - taken).abs()))
         });
         let (ratio, age) = ratios.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(ratio, _)| *ratio >= ROSE)?;
         let times = if ratio > MANY { format!("more than {MANY:.0}") } else { format!("{ratio:.1}") };
-        Some(self.say(
-            ControlState::Absent,
-            age,
-            format!("{} at {times} times what is usual, within a day", self.name()),
-        ))
+        let text = format!("{} at {times} times what is usual, within a day", self.name());
+        Some(self.say(ControlState::Absent, age, text))
     }
 
     fn name(&self) -> String {
@@ -124,7 +117,7 @@ fn median(values: &mut [f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use faultline_record::{Place, SeriesKind};
+    use faultline_record::{Place, SeriesKind, Timestamp};
 
     use super::*;
     use crate::context::Submitter;
@@ -145,8 +138,7 @@ mod tests {
     }
 
     fn state(course: &Course, at: Hour) -> Option<ControlState> {
-        let at = Timestamp::from_millisecond(at * HOUR_MS);
-        course.word(at, at).map(|word| word.state)
+        course.word(at).map(|word| word.state)
     }
 
     #[test]
@@ -158,6 +150,8 @@ mod tests {
         assert_eq!(state(&fallen, 730), Some(ControlState::Agrees), "day");
         assert_eq!(state(&fallen, 800), None, "after the last value");
         assert_eq!(state(&fallen, 100), None, "too few days before");
+        let weekly = course(SeriesKind::Connectivity, |at| if at / 24 % 7 == 5 { 60.0 } else { 100.0 }, 900);
+        assert!((700..900).all(|at| state(&weekly, at) != Some(ControlState::Agrees)), "days of rest");
     }
 
     #[test]
@@ -169,15 +163,14 @@ mod tests {
 
     #[test]
     fn demand_is_told_with_a_bound_and_has_no_state_to_accuse_with() {
-        let at = |hour: i64| Timestamp::from_millisecond(hour * HOUR_MS);
         let risen = course(SeriesKind::Demand, |at| if at == 720 { 9_999.0 } else { 0.0 }, 760);
-        assert_eq!(risen.word(at(725), at(725)), None, "nothing is usual where nothing was wanted");
+        assert_eq!(risen.word(725), None, "nothing is usual where nothing was wanted");
         let risen = course(SeriesKind::Demand, |at| if at == 720 { 99_999.0 } else { 9.0 }, 760);
-        let word = risen.word(at(725), at(725)).unwrap();
+        let word = risen.word(725).unwrap();
         assert!(
             word.is_demand && word.state == ControlState::Absent && word.text.contains("more than 100 times"),
             "{word:?}"
         );
-        assert_eq!(risen.word(at(650), at(650)), None);
+        assert_eq!(risen.word(650), None);
     }
 }

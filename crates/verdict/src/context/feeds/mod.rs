@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::ControlState;
 use super::independent::{Submitter, Vantage, WANTED, independent};
-use super::key::{Interned, NetworkKey};
+use super::key::{Hour, Interned, NetworkKey, hour};
 use course::Course;
 
 /// How far the times of an announcement may be off: a round of IODA's active probing (ten minutes; Trinocular's are eleven).
@@ -136,8 +136,9 @@ impl Feeds {
         }
         for at in places(network) {
             self.announced(&at, from.as_millisecond(), to.as_millisecond(), &mut words);
-            let courses = self.courses.get(&at).into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
-            words.extend(courses.filter_map(|course| course.word(from, to)));
+            for courses in self.courses.get(&at).into_iter().flat_map(BTreeMap::values) {
+                words.extend(told(courses, hour(from), hour(to)));
+            }
         }
         words.sort_by(|a, b| (a.is_demand, &a.source, &a.text).cmp(&(b.is_demand, &b.source, &b.text)));
         words.dedup_by(|a, b| a.source == b.source && a.text == b.text && a.teller == b.teller);
@@ -162,6 +163,31 @@ impl Feeds {
             |word: &&FeedWord| Vantage { network: self.sources.find(&word.source), submitter: word.teller.submitter };
         words.iter().any(|word| word.teller.is_vouched) || independent(words.iter().map(number)) >= WANTED
     }
+}
+
+/// What the signals of one teller say of the first hour of a stretch in which one of them tells of an outage, else of its first.
+fn told(courses: &BTreeMap<Series, Course>, first: Hour, last: Hour) -> Vec<FeedWord> {
+    let of_hour = |at| borne_out(courses.values().filter_map(|course| course.word(at)).collect());
+    let is_outage = |words: &Vec<FeedWord>| words.iter().any(|word| word.state == ControlState::Agrees);
+    let mut hours = (first..=last.min(first + HOURS)).map(of_hour).filter(|words| !words.is_empty());
+    let at_first = hours.next().unwrap_or_default();
+    if is_outage(&at_first) { at_first } else { hours.find(is_outage).unwrap_or(at_first) }
+}
+
+/// The same words; where a source has several signals of a place, one that fell alone tells nothing (science table row 34: two of three).
+fn borne_out(mut words: Vec<FeedWord>) -> Vec<FeedWord> {
+    let mut signals: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for word in words.iter().filter(|word| !word.is_demand) {
+        let (all, fell) = signals.entry(word.source.clone()).or_default();
+        (*all, *fell) = (*all + 1, *fell + usize::from(word.state == ControlState::Agrees));
+    }
+    for word in words.iter_mut().filter(|word| word.state == ControlState::Agrees) {
+        if let Some((all @ 2.., 1)) = signals.get(&word.source) {
+            word.state = ControlState::Absent;
+            word.text = format!("{}, alone of {all} signals", word.text);
+        }
+    }
+    words
 }
 
 /// What names a row of a feed whatever the order: the first half of a SHA-256.
