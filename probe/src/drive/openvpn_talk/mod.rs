@@ -47,6 +47,8 @@ pub struct Known<'a> {
     pub authority: Option<&'a Arc<Authority>>,
     /// Its name or address, as its certificate has it unless the authority is the provider's own.
     pub server: &'a str,
+    /// Whether the account is used, if there is one.
+    pub logs_in: bool,
 }
 
 impl Known<'_> {
@@ -60,7 +62,7 @@ impl Known<'_> {
 
     /// The account, unless a server has refused it.
     fn account(&self) -> Option<&Account> {
-        self.key?.account.as_deref().filter(|account| !account.is_refused())
+        self.key?.account.as_deref().filter(|account| self.logs_in && !account.is_refused())
     }
 }
 
