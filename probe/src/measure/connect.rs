@@ -71,7 +71,7 @@ pub(super) struct Round {
     pub(super) hello: Hello,
     /// How a tunnel's first message is sent.
     pub(super) first: FirstMessage,
-    /// Whether a proxy that lets everybody through is made use of.
+    /// Whether a proxy that lets everybody through is made use of, and an account that the user has given.
     pub(super) leads_on: bool,
     /// How many routers far a handshake is sent.
     pub(super) ttl: Option<u8>,

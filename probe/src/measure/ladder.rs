@@ -65,7 +65,8 @@ impl Walk {
         let others = protocol.usual_ports().iter().copied().filter(|port| *port != address.port());
         for port in others.take(OTHER_PORTS) {
             let (at, goal) = (SocketAddr::new(address.ip(), port), Goal { port, ..goal.clone() });
-            if self.try_out(self.round(hop, Purpose::OtherPort), at, &goal).await.at_goal {
+            let round = Round { leads_on: false, ..self.round(hop, Purpose::OtherPort) };
+            if self.try_out(round, at, &goal).await.at_goal {
                 break;
             }
         }
@@ -84,13 +85,14 @@ impl Walk {
         }
     }
 
-    /// The message itself and printable characters in its place.
+    /// The message itself and printable characters in its place. Nobody logs in so many times.
     pub(super) async fn tunnel_looks(&self, hop: u16, address: SocketAddr, goal: &Goal) {
         let printable = FirstMessage::Instead(Shape::Printable);
         for (purpose, first) in
             in_random_order([(Purpose::PrintableBytes, printable), (Purpose::Retry, FirstMessage::Plain)])
         {
-            self.try_out(Round { first, ..self.round(hop, purpose) }, address, goal).await;
+            let round = Round { first, leads_on: false, ..self.round(hop, purpose) };
+            self.try_out(round, address, goal).await;
         }
     }
 

@@ -10,6 +10,7 @@ use super::connect::Round;
 use super::log::{Place, Ticket};
 use super::steps::{Offer, reason_after};
 use crate::drive::{CUT, Exchange, FirstMessage, Known, Partner};
+use crate::vpn_keys::ProxyKeys;
 
 /// Of the usual time for an answer: what protocols wait that do not wait that long, or longer (vpn reference, section 7: 12 s for
 /// IKE, 8 s for L2TP, where a TLS handshake has 10).
@@ -63,7 +64,7 @@ impl Walk {
             if protocol == VpnProtocol::Wireguard {
                 return self.ask_wireguard(admission, address, round).await;
             }
-            let known = self.known();
+            let known = self.known(round);
             let patience = patience(protocol, round.tls);
             self.drive.tunnel_by_udp(admission, address, protocol, round.first, patience, &known).await
         };
@@ -83,11 +84,12 @@ impl Walk {
         let asking = async {
             let server = self.server_name.as_str();
             if protocol == VpnProtocol::OpenvpnTcp {
-                return self.drive.tunnel_by_tcp(stream, round.first, round.tls, &self.known()).await;
+                return self.drive.tunnel_by_tcp(stream, round.first, round.tls, &self.known(round)).await;
             }
             if (protocol.kind(), protocol.payload()) == (VpnKind::Proxy, VpnPayload::Encrypted) {
-                let known = (&self.proxy_keys, server);
-                return self.drive.proxy_by_tcp(stream, protocol, round.first, round.tls, known).await;
+                let login = self.proxy_keys.login.clone().filter(|_| round.leads_on);
+                let keys = ProxyKeys { login, ..self.proxy_keys.clone() };
+                return self.drive.proxy_by_tcp(stream, protocol, round.first, round.tls, (&keys, server)).await;
             }
             let tap = stream.tap();
             self.drive.dialogue(stream, &tap, self.partner(protocol, false, round), round.first, round.tls).await
@@ -117,12 +119,13 @@ impl Walk {
     }
 
     /// What is known of a server.
-    fn known(&self) -> Known<'_> {
+    fn known(&self, round: Round) -> Known<'_> {
         Known {
             key: self.openvpn_key.as_deref(),
             authority: self.authority.as_ref(),
             server: &self.server_name,
             public: self.server_key,
+            logs_in: round.leads_on,
         }
     }
 

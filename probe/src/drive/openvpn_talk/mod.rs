@@ -49,6 +49,8 @@ pub struct Known<'a> {
     pub server: &'a str,
     /// Its public key, where the target names it by one.
     pub public: Option<ServerKey>,
+    /// Whether the account is used, if there is one.
+    pub logs_in: bool,
 }
 
 impl Known<'_> {
@@ -62,7 +64,7 @@ impl Known<'_> {
 
     /// The account, unless a server has refused it.
     fn account(&self) -> Option<&Account> {
-        self.key?.account.as_deref().filter(|account| !account.is_refused())
+        self.key?.account.as_deref().filter(|account| self.logs_in && !account.is_refused())
     }
 }
 
