@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use faultline_record::{Filter, Reader, RecordError, Run, RunId, Witnessed};
-use faultline_verdict::{Context, Fingerprints, Place, Software, Submitter, Verdict, judge_with};
+use faultline_verdict::{Context, Fingerprints, Grounds, Place, Software, Submitter, Verdict, judge_with};
 
 use crate::chains::Chains;
 use crate::cli::{ContextArgs, Submitters};
@@ -13,7 +13,7 @@ use crate::exit::AnalyzerError;
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
-use crate::same::Met;
+use crate::same::{Met, key};
 
 /// The readings.
 const FIRST: u8 = 1;
@@ -46,13 +46,14 @@ impl InContext {
         let mut all = Judged::new(Fingerprints::NONE, Filter::default(), None, interrupt).with_repeats();
         let end = files.each(|reader| {
             sources.open(reader)?;
-            all.read_by(reader, |witnessed| {
-                let place = sources.place(witnessed);
-                if !met.counts(witnessed, place.submitter, FIRST) {
-                    return Ok(());
-                }
+            let make = |witnessed: Witnessed| {
                 let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
-                context.add(&witnessed.measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
+                (key(&witnessed), alone, sources.place(&witnessed), witnessed.measurement)
+            };
+            all.each_abreast(reader, make, |(key, alone, place, measurement)| {
+                if met.counts(key, place.submitter, FIRST) {
+                    context.add(&measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
+                }
                 Ok(())
             })
         });
@@ -74,12 +75,42 @@ impl InContext {
             sources.open(reader)?;
             judged.read_on(reader, |grounds, witnessed| {
                 let place = sources.place(witnessed);
-                if !met.counts(witnessed, place.submitter, SECOND) {
+                if !met.counts(key(witnessed), place.submitter, SECOND) {
                     return Ok(());
                 }
                 let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
                 visit(witnessed, &verdict, place, context)
             })
+        })
+    }
+
+    /// The same with all cores: something is made of each measurement and its verdict by whichever core is free, and handed over
+    /// in the order of the files.
+    ///
+    /// # Errors
+    /// Why it ended before the last file.
+    pub fn judge_abreast<T: Send>(
+        &mut self,
+        files: &mut Files,
+        judged: &mut Judged<'_>,
+        make: impl Fn(Witnessed, Verdict) -> T + Sync,
+        mut visit: impl FnMut(T) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        let Self { context, sources, met } = self;
+        files.each(|reader| {
+            sources.open(reader)?;
+            let make = |grounds: Grounds<'_>, witnessed: Witnessed| {
+                let (key, place) = (key(&witnessed), sources.place(&witnessed));
+                let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
+                (key, place.submitter, make(witnessed, verdict))
+            };
+            judged.read_abreast(
+                reader,
+                make,
+                |(key, submitter, made)| {
+                    if met.counts(key, submitter, SECOND) { visit(made) } else { Ok(()) }
+                },
+            )
         })
     }
 

@@ -63,7 +63,7 @@ impl Checked {
     /// It cannot be opened any more.
     pub fn open(&self) -> Result<Reader, RecordError> {
         let source = Source::at(&self.file, self.uri.clone(), self.private.clone());
-        source.map(|source| Reader { source }).map_err(|error| RecordError::from_sqlite(&self.file, error))
+        source.map(Reader::of).map_err(|error| RecordError::from_sqlite(&self.file, error))
     }
 
     /// The file's path, as it was given.
