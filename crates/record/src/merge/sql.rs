@@ -73,16 +73,22 @@ fn differ(name: &str, table: &Table, one: &str, other: &str) -> String {
 
 /// Takes what is new of a group.
 pub(super) fn take_new(group: &Group) -> String {
-    let take = group.tables().map(|table| {
-        format!(
-            "INSERT INTO main.{name} ({columns}) SELECT {values} FROM temp.fresh e CROSS JOIN input.{name} x ON x.{owner} = e.id;",
-            name = table.name,
-            columns = table.list(str::to_owned),
-            values = table.select("x"),
-            owner = table.columns[0],
-        )
-    });
-    take.collect::<Vec<_>>().join("\n")
+    group.tables().map(|table| format!("{};", take(table))).collect::<Vec<_>>().join("\n")
+}
+
+/// Takes what is new of a group and has an id from one to another, table by table.
+pub(super) fn take_between(group: &Group) -> impl Iterator<Item = String> {
+    group.tables().map(|table| format!("{} WHERE e.id BETWEEN ?1 AND ?2", take(table)))
+}
+
+fn take(table: &Table) -> String {
+    format!(
+        "INSERT INTO main.{name} ({columns}) SELECT {values} FROM temp.fresh e CROSS JOIN input.{name} x ON x.{owner} = e.id",
+        name = table.name,
+        columns = table.list(str::to_owned),
+        values = table.select("x"),
+        owner = table.columns[0],
+    )
 }
 
 /// Rows of a table keyed by content that the output lacks.

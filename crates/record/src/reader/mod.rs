@@ -25,6 +25,7 @@ use crate::tables;
 
 pub use open::Checked;
 use open::Source;
+pub(crate) use open::dangling;
 use scope::Conditions;
 pub use scope::{Scope, Slice, Sliced};
 use whole::{Shared, Whole};
@@ -177,7 +178,7 @@ impl Reader {
     }
 
     /// The same without witnesses.
-    pub(crate) fn each_measurement<B>(
+    fn each_measurement<B>(
         &self,
         filter: &Filter,
         visit: impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError>,
@@ -185,6 +186,29 @@ impl Reader {
         let select = &SELECTS.measurements[which(filter)];
         let of = Chosen { select, with_bodies: filter.with_bodies, without: &HashSet::new() };
         self.each_chosen(&of, key_of(filter), visit)
+    }
+
+    /// Hands over the measurements of these ids as they stand in the file, without witnesses and with few bodies.
+    pub(crate) fn each_of(
+        &self,
+        ids: &HashSet<[u8; 16]>,
+        mut visit: impl FnMut(Measurement) -> ControlFlow<()>,
+    ) -> Result<(), RecordError> {
+        let _one_moment = self.one_moment()?;
+        let mut whole = Whole::of(self, false)?;
+        self.each(&SELECTS.heads, (), |row| {
+            if !ids.contains(&row.get::<_, [u8; 16]>(0).unwrap_or_default()) {
+                return Ok(true);
+            }
+            let mut measurement = whole.head(row)?;
+            whole.load(&mut measurement)?;
+            Ok(visit(measurement).is_continue())
+        })
+    }
+
+    /// Whether the file is as it was when it was checked.
+    pub(crate) fn is_unchanged(&self) -> Result<bool, RecordError> {
+        self.source.is_unchanged()
     }
 
     fn each_chosen<B>(
@@ -214,7 +238,7 @@ impl Reader {
     }
 
     /// Holds the file at one moment for as long as it lives; within another such moment, that one goes on.
-    fn one_moment(&self) -> Result<Option<Transaction<'_>>, RecordError> {
+    pub(crate) fn one_moment(&self) -> Result<Option<Transaction<'_>>, RecordError> {
         let connection = &self.source.connection;
         let begun = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose();
         begun.map_err(|error| RecordError::from_sqlite(self.file(), error))

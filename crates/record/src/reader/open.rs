@@ -43,6 +43,8 @@ pub(crate) struct Source {
     pub(crate) file: PathBuf,
     /// Where it is read from: the file itself, or a private copy.
     pub(crate) uri: String,
+    /// What [`data_version`] was before it was checked.
+    version: i64,
     /// Holds the private copy, if one was needed.
     private: Option<Arc<TempDir>>,
 }
@@ -120,7 +122,8 @@ impl Source {
         LIMITS.iter().try_for_each(|&(limit, value)| connection.set_limit(limit, value).map(drop))?;
         // The first look at the file itself: errors of opening show here.
         schema::application_id(&connection)?;
-        Ok(Self { connection, file: file.to_path_buf(), uri, private })
+        let version = data_version(&connection)?;
+        Ok(Self { connection, file: file.to_path_buf(), uri, version, private })
     }
 
     /// Whose it is, whether its schema is ours letter by letter, and only then whether its pages and rows are sound.
@@ -147,14 +150,13 @@ impl Source {
         if verdict != "ok" {
             return Err(corrupt(verdict));
         }
-        let dangling = self.sqlite(|connection| {
-            let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
-            let mut rows = statement.query(())?;
-            rows.next()?.map(|row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))).transpose()
-        })?;
-        dangling.map_or(Ok(()), |(child, parent)| {
-            Err(corrupt(format!("a row of {child} refers to a row of {parent} that is not there")))
-        })
+        let dangling = self.sqlite(|connection| dangling(connection, "main"))?;
+        dangling.map_or(Ok(()), |detail| Err(corrupt(detail)))
+    }
+
+    /// Whether no other connection has changed the file since it was checked.
+    pub(super) fn is_unchanged(&self) -> Result<bool, RecordError> {
+        Ok(self.sqlite(data_version)? == self.version)
     }
 
     fn brought_up_to_date(self, migrations: &[Migration]) -> Result<Self, RecordError> {
@@ -180,6 +182,20 @@ impl Source {
     pub(crate) fn sqlite<T>(&self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RecordError> {
         call(&self.connection).map_err(|error| RecordError::from_sqlite(&self.file, error))
     }
+}
+
+/// A row of a schema that refers to nothing, in words.
+pub(crate) fn dangling(connection: &Connection, schema: &str) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare(&format!("PRAGMA {schema}.foreign_key_check"))?;
+    let mut rows = statement.query(())?;
+    let words =
+        |child: String, parent: String| format!("a row of {child} refers to a row of {parent} that is not there");
+    rows.next()?.map(|row| Ok(words(row.get(0)?, row.get(2)?))).transpose()
+}
+
+/// A number that is another one once another connection has changed the file.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 /// Turns off whatever lets a schema act, and the habit of planning a statement anew for each value bound to it.
