@@ -1,10 +1,10 @@
 //! Reading twice: first the context of all measurements, then each measurement in its light.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use faultline_record::{Filter, Reader, RecordError, Run, RunId, Witnessed};
+use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, RunId, Witnessed};
 use faultline_verdict::{Context, Fingerprints, Grounds, Place, Software, Submitter, Verdict, judge_with};
 
 use crate::chains::Chains;
@@ -13,7 +13,7 @@ use crate::exit::AnalyzerError;
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
-use crate::same::{Met, key};
+use crate::same::{Content, Met, content};
 
 /// The readings.
 const FIRST: u8 = 1;
@@ -25,6 +25,8 @@ pub struct InContext {
     context: Context,
     sources: Sources,
     met: Met,
+    /// What is known by more than its id.
+    contested: HashSet<MeasurementId>,
 }
 
 impl InContext {
@@ -48,16 +50,16 @@ impl InContext {
             sources.open(reader)?;
             let make = |witnessed: Witnessed| {
                 let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
-                (key(&witnessed), alone, sources.place(&witnessed), witnessed.measurement)
+                (content(&witnessed), alone, sources.place(&witnessed), witnessed.measurement)
             };
-            all.each_abreast(reader, make, |(key, alone, place, measurement)| {
-                if met.counts(key, place.submitter, FIRST) {
+            all.each_abreast(reader, make, |(content, alone, place, measurement)| {
+                if met.counts(measurement.id, Some(content), place.submitter, FIRST) {
                     context.add(&measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
                 }
                 Ok(())
             })
         });
-        Ok(end.map(|()| Self { context, sources, met }))
+        Ok(end.map(|()| Self { context, sources, contested: met.contested(), met }))
     }
 
     /// The second reading, of what `judged` wants.
@@ -70,12 +72,13 @@ impl InContext {
         judged: &mut Judged<'_>,
         mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context) -> io::Result<()>,
     ) -> Result<(), Stop> {
-        let Self { context, sources, met } = self;
+        let Self { context, sources, met, contested } = self;
         files.each(|reader| {
             sources.open(reader)?;
             judged.read_on(reader, |grounds, witnessed| {
                 let place = sources.place(witnessed);
-                if !met.counts(key(witnessed), place.submitter, SECOND) {
+                let (id, content) = (witnessed.measurement.id, told_apart(contested, witnessed));
+                if !met.counts(id, content, place.submitter, SECOND) {
                     return Ok(());
                 }
                 let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
@@ -96,21 +99,18 @@ impl InContext {
         make: impl Fn(Witnessed, Verdict) -> T + Sync,
         mut visit: impl FnMut(T) -> io::Result<()>,
     ) -> Result<(), Stop> {
-        let Self { context, sources, met } = self;
+        let Self { context, sources, met, contested } = self;
         files.each(|reader| {
             sources.open(reader)?;
             let make = |grounds: Grounds<'_>, witnessed: Witnessed| {
-                let (key, place) = (key(&witnessed), sources.place(&witnessed));
+                let (id, content) = (witnessed.measurement.id, told_apart(contested, &witnessed));
+                let place = sources.place(&witnessed);
                 let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
-                (key, place.submitter, make(witnessed, verdict))
+                (id, content, place.submitter, make(witnessed, verdict))
             };
-            judged.read_abreast(
-                reader,
-                make,
-                |(key, submitter, made)| {
-                    if met.counts(key, submitter, SECOND) { visit(made) } else { Ok(()) }
-                },
-            )
+            judged.read_abreast(reader, make, |(id, content, submitter, made)| {
+                if met.counts(id, content, submitter, SECOND) { visit(made) } else { Ok(()) }
+            })
         })
     }
 
@@ -118,6 +118,11 @@ impl InContext {
     pub fn context(&self) -> &Context {
         &self.context
     }
+}
+
+/// Its content, where its id alone does not tell.
+fn told_apart(contested: &HashSet<MeasurementId>, witnessed: &Witnessed) -> Option<Content> {
+    contested.contains(&witnessed.measurement.id).then(|| content(witnessed))
 }
 
 /// Who handed in what, and what made it.

@@ -8,8 +8,14 @@ use faultline_record::{
 };
 
 /// Octets in the making. Texts and lists are preceded by their length, and what may be missing by whether it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Bytes(Vec<u8>);
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self(Vec::with_capacity(8 << 10))
+    }
+}
 
 impl Bytes {
     pub fn as_slice(&self) -> &[u8] {

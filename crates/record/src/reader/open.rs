@@ -68,6 +68,11 @@ impl Checked {
         source.map(Reader::of).map_err(|error| RecordError::from_sqlite(&self.file, error))
     }
 
+    /// Whether it is a private copy that is read, which lies about for as long as this is kept.
+    pub fn is_copy(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// The file's path, as it was given.
     pub fn file(&self) -> &Path {
         &self.file
@@ -256,6 +261,21 @@ mod tests {
         drop(source);
         assert!(!copy.exists());
         assert_eq!(fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_checked_is_known_by_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        drop(Database::open_or_create(&file).unwrap());
+        let source = Source::open(&file, MIGRATIONS).unwrap();
+        assert!(source.is_unchanged().unwrap());
+        let other = Connection::open(&file).unwrap();
+        other.pragma_update(None, "foreign_keys", false).unwrap();
+        other.execute("INSERT INTO pace_marks VALUES (zeroblob(16), 0.0, 1.0, 1.0)", ()).unwrap();
+        assert!(!source.is_unchanged().unwrap());
+        let found = source.sqlite(|connection| dangling(connection, "main")).unwrap();
+        assert_eq!(found.as_deref(), Some("a row of pace_marks refers to a row of runs that is not there"));
     }
 
     #[test]
