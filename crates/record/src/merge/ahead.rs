@@ -41,7 +41,7 @@ pub(super) fn each<B>(
 }
 
 fn open(file: &Path) -> Result<Opened, RecordError> {
-    let reader = Reader::open(file)?;
+    let reader = Reader::open_to_follow(file)?;
     // Before the input is held at one moment: what is merged is then never older than what the ledger knows it by.
     let content = content::of_database(file).map_err(|error| RecordError::from_io(file, error))?;
     Ok(Opened { reader, content })

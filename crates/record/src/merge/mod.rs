@@ -33,6 +33,9 @@ const NAMED_CONFLICTS: i64 = 100;
 /// How much of the output is kept in memory, KiB: what is added goes to few pages, but its keys to many.
 const CACHE_KIB: i64 = 64 << 10;
 
+/// How long the write-ahead log may become before it is copied into the output, pages: pages of keys are written again and again.
+const LOG_PAGES: i64 = 1 << 14;
+
 /// What a merge tells while it works. Breaking off ends it: the input at hand leaves nothing behind, those before stay.
 #[derive(Debug)]
 pub enum Progress<'a> {
@@ -56,6 +59,8 @@ pub struct MergeReport {
     pub inputs: Vec<InputReport>,
     /// Whether it was broken off.
     pub stopped: bool,
+    /// How many measurements the output holds now.
+    pub held: u64,
 }
 
 /// What became of one input.
@@ -108,9 +113,10 @@ pub fn merge(
     let mut database = Database::open_or_create(out)?;
     let _alone = database.lock_for_run()?;
     database.sqlite(|connection| connection.execute_batch(sql::SCRATCH))?;
-    // References were looked up in each input as a whole, and what is taken brings all that it refers to.
+    // References are followed in each input, and what is taken brings all that it refers to.
     database.sqlite(|connection| connection.pragma_update(None, "foreign_keys", false))?;
     database.sqlite(|connection| connection.pragma_update(None, "cache_size", -CACHE_KIB))?;
+    database.sqlite(|connection| connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES))?;
     let mut report = MergeReport::default();
     let end = ahead::each(inputs, |file, opened| {
         let merged = opened.map_err(Trouble::Input);
@@ -125,6 +131,8 @@ pub fn merge(
         report.inputs.push(input);
         if go_on.is_break() { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
     });
+    let held = database.sqlite(|c| c.query_row("SELECT count(*) FROM measurements", (), |row| row.get::<_, i64>(0)))?;
+    let report = MergeReport { held: u64::try_from(held).unwrap_or(0), ..report };
     match end {
         None => Ok(report),
         Some(Ok(())) => Ok(MergeReport { stopped: true, ..report }),
@@ -333,15 +341,19 @@ impl Input<'_> {
         Ok(Merged { measurements, new, already, conflicting, ..Merged::default() })
     }
 
-    /// References were looked up as the input was opened. An input that went on since is looked at again, as it is held now.
+    /// References between tables that are taken without following them; and all references of an input that went on since it was
+    /// opened, as it is held now: what is followed is followed over a connection of its own.
     fn check_references(&self) -> Attempt<()> {
-        let held = "SELECT count(*) FROM input.sqlite_schema";
-        self.connection.query_row(held, (), |_| Ok(())).map_err(|error| self.sorted(error))?;
+        let corrupt = |detail| Trouble::Input(RecordError::Corrupt { file: self.reader.file().to_path_buf(), detail });
+        let is_loose =
+            self.connection.query_row(sql::LOOSE, (), |row| row.get(0)).map_err(|error| self.sorted(error))?;
+        if is_loose {
+            return Err(corrupt("a row refers to nothing".to_owned()));
+        }
         if self.reader.is_unchanged().map_err(Trouble::Input)? {
             return Ok(());
         }
         let dangling = dangling(self.connection, "input").map_err(|error| self.sorted(error))?;
-        let corrupt = |detail| Trouble::Input(RecordError::Corrupt { file: self.reader.file().to_path_buf(), detail });
         dangling.map_or(Ok(()), |detail| Err(corrupt(detail)))
     }
 

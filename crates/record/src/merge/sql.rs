@@ -12,6 +12,15 @@ pub(super) const SCRATCH: &str = "
     CREATE TEMP TABLE differing (name TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (name, id)) STRICT, WITHOUT ROWID;
 ";
 
+/// Whether a row of an input refers to a run or a series that is not there, or a signal to no check.
+pub(super) const LOOSE: &str = "
+    SELECT EXISTS (SELECT 1 FROM input.measurements x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.health_checks x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.run_ends x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.pace_marks x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.health_signals x WHERE x.health_check NOT IN (SELECT id FROM input.health_checks))
+        OR EXISTS (SELECT 1 FROM input.feed_points x WHERE x.series NOT IN (SELECT id FROM input.feed_series))";
+
 /// Rows that belong together under one id, the first column of each table.
 pub(super) struct Group {
     pub(super) parent: &'static Table,

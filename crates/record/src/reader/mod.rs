@@ -24,8 +24,8 @@ use crate::schema::MIGRATIONS;
 use crate::tables;
 
 pub use open::Checked;
-use open::Source;
 pub(crate) use open::dangling;
+use open::{References, Source};
 use scope::Conditions;
 pub use scope::{Scope, Slice, Sliced};
 use whole::{Shared, Whole};
@@ -54,7 +54,12 @@ pub struct Reader {
 impl Reader {
     /// Opens and checks a file.
     pub fn open(file: &Path) -> Result<Self, RecordError> {
-        Source::open(file, MIGRATIONS).map(Self::of)
+        Source::open(file, MIGRATIONS, References::LookedUp).map(Self::of)
+    }
+
+    /// The same, but for references: whoever reads the file follows them.
+    pub(crate) fn open_to_follow(file: &Path) -> Result<Self, RecordError> {
+        Source::open(file, MIGRATIONS, References::Followed).map(Self::of)
     }
 
     fn of(source: Source) -> Self {
@@ -188,14 +193,15 @@ impl Reader {
         self.each_chosen(&of, key_of(filter), visit)
     }
 
-    /// Hands over the measurements of these ids as they stand in the file, without witnesses and with few bodies.
+    /// Hands over the measurements of these ids as they stand in the file, without witnesses and with few bodies. Whatever hangs on
+    /// them, and whatever they refer to but for their runs, is looked up.
     pub(crate) fn each_of(
         &self,
         ids: &HashSet<[u8; 16]>,
         mut visit: impl FnMut(Measurement) -> ControlFlow<()>,
     ) -> Result<(), RecordError> {
         let _one_moment = self.one_moment()?;
-        let mut whole = Whole::of(self, false)?;
+        let mut whole = Whole::of(self, false)?.following();
         self.each(&SELECTS.heads, (), |row| {
             if !ids.contains(&row.get::<_, [u8; 16]>(0).unwrap_or_default()) {
                 return Ok(true);
@@ -278,8 +284,11 @@ impl Reader {
         key: &[u8],
         read: impl Fn(&Path, &Row<'_>) -> Result<T, RecordError>,
     ) -> Result<T, RecordError> {
-        let dangling = || RecordError::Corrupt { file: self.file().into(), detail: "a row refers to nothing".into() };
-        self.list(select, [key], read)?.pop().ok_or_else(dangling)
+        self.list(select, [key], read)?.pop().ok_or_else(|| self.refers_to_nothing())
+    }
+
+    fn refers_to_nothing(&self) -> RecordError {
+        RecordError::Corrupt { file: self.file().into(), detail: "a row refers to nothing".into() }
     }
 
     pub(crate) fn list<T>(
@@ -365,6 +374,7 @@ struct Selects {
     tls_chains: String,
     certificate: String,
     body: String,
+    has_body: String,
     health_checks: String,
     health_check: String,
     health_signals: String,
@@ -389,6 +399,7 @@ static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
         tls_chains: of(&tables::TLS_CHAINS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),
         certificate: of(&tables::CERTIFICATES, "WHERE t.sha256 = ?1"),
         body: of(&tables::BODIES, "WHERE t.sha256 = ?1"),
+        has_body: "SELECT 1 FROM bodies t WHERE t.sha256 = ?1".to_owned(),
         health_checks: of(&tables::HEALTH_CHECKS, "WHERE t.run = ?1 ORDER BY t.offset_ms, t.id"),
         health_check: of(&tables::HEALTH_CHECKS, "WHERE t.id = ?1"),
         health_signals: of(&tables::HEALTH_SIGNALS, "WHERE t.health_check = ?1 ORDER BY t.position"),

@@ -35,6 +35,15 @@ const LIMITS: [(Limit, i32); 10] = [
 /// How long to wait for a process that holds the file, as the end of a writer's run does for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// When a file's references are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum References {
+    /// All of them, when it is opened.
+    LookedUp,
+    /// By who follows them, row by row: a merge, which looks into each row that it takes.
+    Followed,
+}
+
 /// A file that was checked and can be read.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -81,11 +90,11 @@ impl Checked {
 
 impl Source {
     /// Opens and checks a file; one of an older format is read from a private copy, brought up to date.
-    pub(crate) fn open(file: &Path, migrations: &[Migration]) -> Result<Self, RecordError> {
+    pub(crate) fn open(file: &Path, migrations: &[Migration], references: References) -> Result<Self, RecordError> {
         refuse_what_is_no_file(file)?;
         fs::metadata(file).map_err(|error| RecordError::from_io(file, error))?;
         let mut source = Self::open_somehow(file)?;
-        let version = source.check(migrations)?;
+        let version = source.check(migrations, references)?;
         if version < schema::newest(migrations) {
             source = source.brought_up_to_date(migrations)?;
         }
@@ -132,7 +141,7 @@ impl Source {
     }
 
     /// Whose it is, whether its schema is ours letter by letter, and only then whether its pages and rows are sound.
-    fn check(&self, migrations: &[Migration]) -> Result<i64, RecordError> {
+    fn check(&self, migrations: &[Migration], references: References) -> Result<i64, RecordError> {
         let id = self.sqlite(schema::application_id)?;
         let version = self.sqlite(schema::user_version)?;
         check_claims(&self.file, id, version, migrations)?;
@@ -144,18 +153,23 @@ impl Source {
             return Err(RecordError::Altered { file: self.file.clone(), object, version });
         }
         self.check_soundness()?;
+        if references == References::LookedUp {
+            self.check_references()?;
+        }
         Ok(version)
     }
 
-    /// `quick_check` covers pages, types and NOT NULL; references are looked up besides. SQLite does not even load the CHECKs
+    /// `quick_check` covers pages, types and NOT NULL. SQLite does not even load the CHECKs
     /// of a file that it may not write, so ranges are the business of who reads the rows.
     fn check_soundness(&self) -> Result<(), RecordError> {
         let corrupt = |detail| RecordError::Corrupt { file: self.file.clone(), detail };
         let verdict: String = self.sqlite(|c| c.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)))?;
-        if verdict != "ok" {
-            return Err(corrupt(verdict));
-        }
+        if verdict == "ok" { Ok(()) } else { Err(corrupt(verdict)) }
+    }
+
+    fn check_references(&self) -> Result<(), RecordError> {
         let dangling = self.sqlite(|connection| dangling(connection, "main"))?;
+        let corrupt = |detail| RecordError::Corrupt { file: self.file.clone(), detail };
         dangling.map_or(Ok(()), |detail| Err(corrupt(detail)))
     }
 
@@ -253,7 +267,7 @@ mod tests {
         let before = fs::read(&file).unwrap();
         let next = Migration { sql: "CREATE TABLE more (a INTEGER) STRICT", summary: "" };
         let one_more = [MIGRATIONS, &[next]].concat();
-        let source = Source::open(&file, &one_more).unwrap();
+        let source = Source::open(&file, &one_more, References::LookedUp).unwrap();
         assert_eq!(tables(&source), held() + 1);
         assert_eq!(source.sqlite(schema::user_version).unwrap(), schema::newest(&one_more));
         let copy = PathBuf::from(source.connection.path().unwrap());
@@ -268,7 +282,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("results.sqlite");
         drop(Database::open_or_create(&file).unwrap());
-        let source = Source::open(&file, MIGRATIONS).unwrap();
+        let source = Source::open(&file, MIGRATIONS, References::LookedUp).unwrap();
         assert!(source.is_unchanged().unwrap());
         let other = Connection::open(&file).unwrap();
         other.pragma_update(None, "foreign_keys", false).unwrap();

@@ -21,6 +21,7 @@ const CERTIFICATES: usize = 512;
 pub(super) struct Whole<'r> {
     reader: &'r Reader,
     with_bodies: bool,
+    follows: bool,
     observations: CachedStatement<'r>,
     dns_answers: CachedStatement<'r>,
     tls_chains: CachedStatement<'r>,
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     targets: HashMap<[u8; 16], Target>,
     networks: HashMap<[u8; 16], Network>,
     certificates: HashMap<[u8; 32], Arc<Certificate>>,
+    /// Bodies that are there.
+    bodies: HashMap<[u8; 32], ()>,
 }
 
 impl<'r> Whole<'r> {
@@ -43,10 +46,16 @@ impl<'r> Whole<'r> {
         Ok(Self {
             reader,
             with_bodies,
+            follows: false,
             observations: prepared(&SELECTS.observations)?,
             dns_answers: prepared(&SELECTS.dns_answers)?,
             tls_chains: prepared(&SELECTS.tls_chains)?,
         })
+    }
+
+    /// The same, looking up every reference, those that nobody needs for a verdict included.
+    pub(super) fn following(self) -> Self {
+        Self { follows: true, ..self }
     }
 
     /// A measurement without its observations, from its row.
@@ -75,16 +84,25 @@ impl<'r> Whole<'r> {
             measurement.observations.push(seen);
             Ok(true)
         })?;
+        if self.follows {
+            bodies.iter().try_for_each(|(_, key, _)| self.look_up_body(*key))?;
+        }
         let with_all = self.with_bodies || measurement.observations.iter().any(is_compared);
         let wanted = bodies.into_iter().filter(|(.., in_the_clear)| with_all || *in_the_clear);
         self.load_bodies(measurement, wanted.map(|(place, key, _)| (place, key)))?;
-        if has_dns {
+        if has_dns || self.follows {
             self.load_answers(measurement)?;
         }
-        if has_tls {
+        if has_tls || self.follows {
             self.load_chains(measurement)?;
         }
         Ok(())
+    }
+
+    fn look_up_body(&self, key: [u8; 32]) -> Result<(), RecordError> {
+        let reader = self.reader;
+        let bodies = &mut reader.shared.borrow_mut().bodies;
+        at_hand(bodies, AT_HAND, key, || reader.one(&SELECTS.has_body, &key, |_, _| Ok(())))
     }
 
     /// By place in the measurement.
@@ -102,11 +120,13 @@ impl<'r> Whole<'r> {
     }
 
     fn load_answers(&mut self, measurement: &mut Measurement) -> Result<(), RecordError> {
-        let file = self.reader.file();
+        let (reader, file) = (self.reader, self.reader.file());
         each_row(file, &mut self.dns_answers, [*measurement.id.as_bytes()], |row| {
             let (seq, answer) = rows::dns_answer(file, row)?;
-            if let Some(StepData::Dns(dns)) = data_of(&mut measurement.observations, seq) {
-                dns.answers.push(answer);
+            match data_of(&mut measurement.observations, seq) {
+                Some(StepData::Dns(dns)) => dns.answers.push(answer),
+                Some(_) => {}
+                None => return Err(reader.refers_to_nothing()),
             }
             Ok(true)
         })
@@ -117,9 +137,12 @@ impl<'r> Whole<'r> {
         let (file, certificates) = (reader.file(), &mut reader.shared.borrow_mut().certificates);
         each_row(file, tls_chains, [*measurement.id.as_bytes()], |row| {
             let (seq, key) = rows::chain_link(file, row)?;
-            if let Some(StepData::Tls(tls) | StepData::Quic(tls)) = data_of(&mut measurement.observations, seq) {
-                let read = || reader.one(&SELECTS.certificate, &key, rows::certificate).map(Arc::new);
-                tls.chain.push(at_hand(certificates, CERTIFICATES, key, read)?);
+            let read = || reader.one(&SELECTS.certificate, &key, rows::certificate).map(Arc::new);
+            let certificate = at_hand(certificates, CERTIFICATES, key, read)?;
+            match data_of(&mut measurement.observations, seq) {
+                Some(StepData::Tls(tls) | StepData::Quic(tls)) => tls.chain.push(certificate),
+                Some(_) => {}
+                None => return Err(reader.refers_to_nothing()),
             }
             Ok(true)
         })
