@@ -1,10 +1,11 @@
 //! The databases that a command reads: one at a time, each one that cannot be read named with its reason.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::{self, ScopedJoinHandle};
 
-use faultline_record::{Reader, RecordError};
+use faultline_record::{Checked, Reader, RecordError};
 
 use crate::evaluate::label::below;
 use crate::exit::{AnalyzerError, Exit};
@@ -48,31 +49,40 @@ pub struct Files {
     paths: Vec<PathBuf>,
     named: usize,
     opened: bool,
+    /// Those that were checked in an earlier reading, and are read where they lie.
+    checked: HashMap<PathBuf, Checked>,
 }
 
 impl Files {
     /// Those files, in that order.
     pub fn new(paths: Vec<PathBuf>) -> Self {
-        Self { named: paths.len(), paths, opened: false }
+        Self { named: paths.len(), paths, opened: false, checked: HashMap::new() }
     }
 
-    /// Visits one file after the other; while one is visited the next is opened and checked. One that cannot be read to
-    /// its end is named, and left out from then on.
+    /// Visits one file after the other; while one is visited the next is opened, and checked if it was not in an earlier reading.
+    /// One that cannot be read to its end is named, and left out from then on.
     pub fn each(&mut self, mut visit: impl FnMut(&Reader) -> Result<Option<Stop>, RecordError>) -> Result<(), Stop> {
-        let paths = std::mem::take(&mut self.paths);
+        let (paths, mut checked) = (std::mem::take(&mut self.paths), std::mem::take(&mut self.checked));
         thread::scope(|scope| {
-            let open = |path: PathBuf| scope.spawn(move || Reader::open(&path));
-            let mut ahead = paths.first().cloned().map(open);
+            let mut open = |path: PathBuf| {
+                let known = checked.remove(&path);
+                scope.spawn(move || known.map_or_else(|| Reader::open(&path), |checked| checked.open()))
+            };
+            let mut ahead = paths.first().cloned().map(&mut open);
             for (path, next) in paths.iter().zip(1..) {
                 let opened = match ahead.take().map(ScopedJoinHandle::join) {
                     Some(Ok(opened)) => opened,
                     Some(Err(panic)) => std::panic::resume_unwind(panic),
                     None => Reader::open(path),
                 };
-                ahead = paths.get(next).cloned().map(open);
+                ahead = paths.get(next).cloned().map(&mut open);
                 self.opened |= opened.is_ok();
+                let again = opened.as_ref().ok().map(Reader::checked).filter(|checked| !checked.is_copy());
                 match opened.and_then(|reader| visit(&reader)) {
-                    Ok(None) => self.paths.push(path.clone()),
+                    Ok(None) => {
+                        self.checked.extend(again.map(|again| (path.clone(), again)));
+                        self.paths.push(path.clone());
+                    }
                     Ok(Some(stop)) => return Err(stop),
                     Err(error) => crate::say(&error.to_string()),
                 }

@@ -1,10 +1,10 @@
 //! Reading twice: first the context of all measurements, then each measurement in its light.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use faultline_record::{Filter, Reader, RecordError, Run, RunId, SeriesSummary, Timestamp, Witnessed};
+use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, RunId, SeriesSummary, Timestamp, Witnessed};
 use faultline_verdict::{Context, Fingerprints, Grounds, Place, Software, Submitter, Teller, Verdict, judge_with};
 
 use crate::chains::Chains;
@@ -13,7 +13,7 @@ use crate::exit::AnalyzerError;
 use crate::files::{Files, Stop};
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
-use crate::same::Met;
+use crate::same::{Content, Met, content};
 
 /// The readings.
 const FIRST: u8 = 1;
@@ -25,6 +25,8 @@ pub struct InContext {
     context: Context,
     sources: Sources,
     met: Met,
+    /// What is known by more than its id.
+    contested: HashSet<MeasurementId>,
 }
 
 impl InContext {
@@ -47,17 +49,18 @@ impl InContext {
         let end = files.each(|reader| {
             sources.open(reader)?;
             take_feeds(reader, &mut context, Teller { submitter: sources.file, is_vouched: false })?;
-            all.read_by(reader, |witnessed| {
-                let place = sources.place(witnessed);
-                if !met.counts(witnessed, place.submitter, FIRST) {
-                    return Ok(());
-                }
+            let make = |witnessed: Witnessed| {
                 let alone = judge_with(fingerprints, &witnessed.measurement, &witnessed.witness);
-                context.add(&witnessed.measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
+                (content(&witnessed), alone, sources.place(&witnessed), witnessed.measurement)
+            };
+            all.each_abreast(reader, make, |(content, alone, place, measurement)| {
+                if met.counts(measurement.id, Some(content), place.submitter, FIRST) {
+                    context.add(&measurement, &alone, place, &|chain, name, at| chains.prove(chain, name, at));
+                }
                 Ok(())
             })
         });
-        Ok(end.map(|()| Self { context, sources, met }))
+        Ok(end.map(|()| Self { context, sources, contested: met.contested(), met }))
     }
 
     /// The second reading, of what `judged` wants.
@@ -85,15 +88,43 @@ impl InContext {
         judged: &mut Judged<'_>,
         mut visit: impl FnMut(Grounds<'_>, &Witnessed, Place<'_>, &Context) -> io::Result<()>,
     ) -> Result<(), Stop> {
-        let Self { context, sources, met } = self;
+        let Self { context, sources, met, contested } = self;
         files.each(|reader| {
             sources.open(reader)?;
             judged.read_on(reader, |grounds, witnessed| {
                 let place = sources.place(witnessed);
-                if !met.counts(witnessed, place.submitter, SECOND) {
+                let (id, content) = (witnessed.measurement.id, told_apart(contested, witnessed));
+                if !met.counts(id, content, place.submitter, SECOND) {
                     return Ok(());
                 }
                 visit(grounds.in_context(context, place), witnessed, place, context)
+            })
+        })
+    }
+
+    /// The same with all cores: something is made of each measurement and its verdict by whichever core is free, and handed over
+    /// in the order of the files.
+    ///
+    /// # Errors
+    /// Why it ended before the last file.
+    pub fn judge_abreast<T: Send>(
+        &mut self,
+        files: &mut Files,
+        judged: &mut Judged<'_>,
+        make: impl Fn(Witnessed, Verdict) -> T + Sync,
+        mut visit: impl FnMut(T) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        let Self { context, sources, met, contested } = self;
+        files.each(|reader| {
+            sources.open(reader)?;
+            let make = |grounds: Grounds<'_>, witnessed: Witnessed| {
+                let (id, content) = (witnessed.measurement.id, told_apart(contested, &witnessed));
+                let place = sources.place(&witnessed);
+                let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
+                (id, content, place.submitter, make(witnessed, verdict))
+            };
+            judged.read_abreast(reader, make, |(id, content, submitter, made)| {
+                if met.counts(id, content, submitter, SECOND) { visit(made) } else { Ok(()) }
             })
         })
     }
@@ -128,6 +159,11 @@ fn take_feeds(reader: &Reader, context: &mut Context, teller: Teller) -> Result<
         context.add_series(&series, &reader.feed_points(&id, first, after)?, teller);
     }
     Ok(())
+}
+
+/// Its content, where its id alone does not tell.
+fn told_apart(contested: &HashSet<MeasurementId>, witnessed: &Witnessed) -> Option<Content> {
+    contested.contains(&witnessed.measurement.id).then(|| content(witnessed))
 }
 
 /// Who handed in what, and what made it.

@@ -1,11 +1,12 @@
-//! Verdicts on standard output, in four shapes, one after the other: none keeps more than a page of them.
+//! Verdicts on standard output, in four shapes, one after the other: none keeps more than a page of them. What a verdict becomes is
+//! made by whoever judged it, on any core; printing it is left to one.
 
 use std::io::{self, Write};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 use faultline_record::{Measurement, Witnessed};
-use faultline_verdict::{State, Verdict, Withheld, sentence_of, state_words, verdict_json};
+use faultline_verdict::{State, Verdict, Withheld, sentence_of, state_words, verdict_json, verdict_line};
 use serde_json::Value;
 
 use faultline_verdict::words;
@@ -44,32 +45,58 @@ impl Told {
     }
 }
 
-/// Prints verdicts.
-pub trait Printer {
-    /// One verdict.
-    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()>;
-
-    /// The end: whatever is still kept goes out.
-    fn finish(&mut self) -> io::Result<()>;
+/// A shape, and how much is told in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One JSON object a line (design, section 6).
+    Jsonl(Told),
+    /// Comma-separated values: [`COLUMNS`], then the rules that fired and the sentence.
+    Csv(Told),
+    /// One line a verdict, fields separated by tabs: target, state, mechanisms, confidence, id, start, network, words. The
+    /// same first five, and the words last, as the probe's own lines.
+    Lines(Told),
+    /// A row of a table for a terminal.
+    Row(Told),
 }
 
-/// One JSON object a line (design, section 6).
-pub struct Jsonl<W> {
-    /// Where to.
-    pub out: W,
-    /// How much.
-    pub told: Told,
+/// What a verdict became.
+#[derive(Debug)]
+pub enum Made {
+    /// A line with its end.
+    Line(Vec<u8>),
+    /// Cells of a row.
+    Row(Box<[Cell; 5]>),
 }
 
-impl<W: Write> Printer for Jsonl<W> {
-    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &self.told.json(witnessed, verdict))?;
-        self.out.write_all(b"\n")
+impl Shape {
+    /// The verdict in this shape.
+    pub fn make(self, witnessed: &Witnessed, verdict: &Verdict) -> Made {
+        match self {
+            Self::Jsonl(told) => Made::Line(json_line(told, witnessed, verdict)),
+            Self::Csv(told) => Made::Line(csv_line(&csv_cells(told, witnessed, verdict))),
+            Self::Lines(told) => Made::Line(plain_line(told, witnessed, verdict)),
+            Self::Row(told) => Made::Row(Box::new(row(told, witnessed, verdict))),
+        }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.out.flush()
+    /// What stands above the first line.
+    pub fn head(self) -> Vec<u8> {
+        match self {
+            Self::Csv(_) => {
+                csv_line(&COLUMNS.map(|(name, _)| name).into_iter().chain(["rules", "summary"]).collect::<Vec<_>>())
+            }
+            _ => Vec::new(),
+        }
     }
+}
+
+fn json_line(told: Told, witnessed: &Witnessed, verdict: &Verdict) -> Vec<u8> {
+    let mut line = match told.withheld(&witnessed.measurement).is_nothing() {
+        true => verdict_line(witnessed, verdict).into_bytes(),
+        false => told.json(witnessed, verdict).to_string().into_bytes(),
+    };
+    line.push(b'\n');
+    line
 }
 
 /// Columns of the CSV and where their values stand in the JSON of a verdict.
@@ -103,36 +130,21 @@ const COLUMNS: [(&str, &str); 27] = [
     ("fingerprints", "/verdict/references/fingerprints"),
 ];
 
-/// Comma-separated values: [`COLUMNS`], then the rules that fired and the sentence.
-pub struct Csv<W: Write> {
-    rows: csv::Writer<W>,
-    told: Told,
+fn csv_cells(told: Told, witnessed: &Witnessed, verdict: &Verdict) -> Vec<String> {
+    let json = told.json(witnessed, verdict);
+    let mut cells: Vec<String> =
+        COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, cell)).collect();
+    cells.push(verdict.evidence.iter().map(|evidence| evidence.rule.as_str()).collect::<Vec<_>>().join(";"));
+    let sentence = sentence_of(&witnessed.measurement, verdict);
+    cells.push(told.withheld(&witnessed.measurement).text(&sentence).into_owned());
+    cells
 }
 
-impl<W: Write> Csv<W> {
-    /// Begins with the header.
-    pub fn new(out: W, told: Told) -> io::Result<Self> {
-        let mut rows = csv::Writer::from_writer(out);
-        rows.write_record(COLUMNS.iter().map(|(name, _)| *name).chain(["rules", "summary"]))?;
-        Ok(Self { rows, told })
-    }
-}
-
-impl<W: Write> Printer for Csv<W> {
-    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
-        let json = self.told.json(witnessed, verdict);
-        let mut cells: Vec<String> =
-            COLUMNS.iter().map(|(_, at)| json.pointer(at).map_or_else(String::new, cell)).collect();
-        cells.push(verdict.evidence.iter().map(|evidence| evidence.rule.as_str()).collect::<Vec<_>>().join(";"));
-        cells.push(
-            self.told.withheld(&witnessed.measurement).text(&sentence_of(&witnessed.measurement, verdict)).into_owned(),
-        );
-        Ok(self.rows.write_record(cells)?)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.rows.flush()
-    }
+fn csv_line(cells: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut rows = csv::WriterBuilder::new().buffer_capacity(1 << 10).from_writer(Vec::with_capacity(1 << 10));
+    // A vector takes every byte.
+    let _ = rows.write_record(cells);
+    rows.into_inner().unwrap_or_default()
 }
 
 /// A value in a flat cell: nothing for null, a list with semicolons.
@@ -145,91 +157,84 @@ pub fn cell(value: &Value) -> String {
     }
 }
 
-/// One line a verdict, fields separated by tabs: target, state, mechanisms, confidence, id, start, network, words. The
-/// same first five, and the words last, as the probe's own lines.
-pub struct Lines<W> {
-    /// Where to.
-    pub out: W,
-    /// How much.
-    pub told: Told,
+fn plain_line(told: Told, witnessed: &Witnessed, verdict: &Verdict) -> Vec<u8> {
+    let measurement = &witnessed.measurement;
+    let fields = [
+        words::clean(&measurement.target.name),
+        verdict.state.to_string(),
+        or_dash(verdict.mechanisms.join(" ")),
+        or_dash(percent(verdict)),
+        measurement.id.to_string(),
+        witnessed.began().to_string(),
+        words::network(&measurement.network),
+        words::clean(&sentence_of(measurement, verdict)),
+    ];
+    format!("{}\n", told.withheld(measurement).text(&fields.join("\t"))).into_bytes()
 }
 
-impl<W: Write> Printer for Lines<W> {
-    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
-        let measurement = &witnessed.measurement;
-        let fields = [
-            words::clean(&measurement.target.name),
-            verdict.state.to_string(),
-            or_dash(verdict.mechanisms.join(" ")),
-            or_dash(percent(verdict)),
-            measurement.id.to_string(),
-            witnessed.began().to_string(),
-            words::network(&measurement.network),
-            words::clean(&sentence_of(measurement, verdict)),
-        ];
-        writeln!(self.out, "{}", self.told.withheld(measurement).text(&fields.join("\t")))
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
+fn row(told: Told, witnessed: &Witnessed, verdict: &Verdict) -> [Cell; 5] {
+    let measurement = &witnessed.measurement;
+    let started = witnessed.began().to_string();
+    let started = started.get(..16).unwrap_or(&started).replace('T', " ");
+    let id = measurement.id.to_string();
+    let id = id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(&id);
+    let withheld = told.withheld(measurement);
+    [
+        Cell::new(format!("{}\n{id}", withheld.text(&words::clean(&measurement.target.name)))),
+        Cell::new(state_words(verdict.state)).fg(colour(verdict.state)).add_attribute(Attribute::Bold),
+        Cell::new(or_dash(percent(verdict))),
+        Cell::new(format!("{started}\n{}", words::network(&measurement.network))),
+        Cell::new(withheld.text(&why(measurement, verdict))),
+    ]
 }
 
 fn or_dash(text: String) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
-/// A table for a terminal, page by page.
-pub struct Pages<W> {
+/// Lines as they come, and rows in tables page by page.
+pub struct Printer<W> {
     out: W,
-    told: Told,
     width: Option<u16>,
     page: Option<Table>,
 }
 
-impl<W: Write> Pages<W> {
-    /// As wide as the terminal unless a width is given.
-    pub fn new(out: W, told: Told, width: Option<u16>) -> Self {
-        Self { out, told, width, page: None }
+impl<W: Write> Printer<W> {
+    /// Begins with what stands above the first line. Tables are as wide as the terminal unless a width is given.
+    pub fn new(mut out: W, shape: Shape, width: Option<u16>) -> io::Result<Self> {
+        out.write_all(&shape.head())?;
+        Ok(Self { out, width, page: None })
     }
 
-    fn fresh(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["target, id ends", "state", "sure", "when (UTC), network", "in words"]);
-        if let Some(width) = self.width {
-            table.set_width(width);
-        }
-        table
-    }
-}
-
-impl<W: Write> Printer for Pages<W> {
-    fn put(&mut self, witnessed: &Witnessed, verdict: &Verdict) -> io::Result<()> {
-        let measurement = &witnessed.measurement;
-        let started = witnessed.began().to_string();
-        let started = started.get(..16).unwrap_or(&started).replace('T', " ");
-        let id = measurement.id.to_string();
-        let id = id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(&id);
-        let mut page = self.page.take().unwrap_or_else(|| self.fresh());
-        let withheld = self.told.withheld(measurement);
-        page.add_row([
-            Cell::new(format!("{}\n{id}", withheld.text(&words::clean(&measurement.target.name)))),
-            Cell::new(state_words(verdict.state)).fg(colour(verdict.state)).add_attribute(Attribute::Bold),
-            Cell::new(or_dash(percent(verdict))),
-            Cell::new(format!("{started}\n{}", words::network(&measurement.network))),
-            Cell::new(withheld.text(&why(measurement, verdict))),
-        ]);
-        self.page = Some(page);
-        if self.page.as_ref().is_some_and(|page| page.row_count() >= PAGE) { self.finish() } else { Ok(()) }
+    /// One verdict.
+    pub fn put(&mut self, made: Made) -> io::Result<()> {
+        let cells = match made {
+            Made::Line(line) => return self.out.write_all(&line),
+            Made::Row(cells) => cells,
+        };
+        let width = self.width;
+        let page = self.page.get_or_insert_with(|| fresh(width));
+        page.add_row(*cells);
+        if page.row_count() >= PAGE { self.finish() } else { Ok(()) }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    /// The end: whatever is still kept goes out.
+    pub fn finish(&mut self) -> io::Result<()> {
         if let Some(page) = self.page.take() {
             writeln!(self.out, "{page}")?;
         }
         self.out.flush()
     }
+}
+
+fn fresh(width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["target, id ends", "state", "sure", "when (UTC), network", "in words"]);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table
 }
 
 fn colour(state: State) -> Color {
@@ -294,10 +299,11 @@ mod tests {
 
     fn printed(count: usize, width: u16) -> String {
         let mut out = Vec::new();
-        let mut pages = Pages::new(&mut out, Told::Names, Some(width));
+        let shape = Shape::Row(Told::Names);
+        let mut pages = Printer::new(&mut out, shape, Some(width)).unwrap();
         for number in 0..count {
             let witnessed = witnessed(&format!("site{number}.example"));
-            pages.put(&witnessed, &judge(&witnessed.measurement, &witnessed.witness)).unwrap();
+            pages.put(shape.make(&witnessed, &judge(&witnessed.measurement, &witnessed.witness))).unwrap();
         }
         pages.finish().unwrap();
         String::from_utf8(out).unwrap()

@@ -1,62 +1,103 @@
 //! Whether a measurement is the same as one that was met: by all of its content, and not by its id, which anybody can copy to push
 //! somebody else's out of the count.
 
-use std::collections::HashMap;
-use std::fmt::Write;
+mod bytes;
 
-use faultline_record::{Http, MeasurementId, StepData, Tls, Witnessed, sha256};
+use std::collections::{HashMap, HashSet};
+
+use faultline_record::{Measurement, MeasurementId, Witnessed, sha256};
 use faultline_verdict::Submitter;
 
+use bytes::Bytes;
+
 /// First half of a SHA-256.
-type Content = [u8; 16];
+pub type Content = [u8; 16];
 
 /// Measurements that were met, each with the submitter whose file had it first.
 #[derive(Debug, Default)]
-pub struct Met(HashMap<(MeasurementId, Content), (Submitter, u8)>);
+pub struct Met(HashMap<MeasurementId, Known>);
+
+/// What is known of an id: who had that content first, and the last reading that counted it.
+#[derive(Debug)]
+struct Known {
+    first: (Content, Owner),
+    /// Other contents under the same id.
+    others: Option<Box<HashMap<Content, Owner>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    submitter: Submitter,
+    last: u8,
+}
 
 impl Met {
-    /// Whether it counts for that submitter in the reading of that number: once, and for whoever had it first.
-    pub fn counts(&mut self, witnessed: &Witnessed, submitter: Submitter, reading: u8) -> bool {
-        let key = (witnessed.measurement.id, content(witnessed));
-        let (owner, last) = self.0.entry(key).or_insert((submitter, 0));
-        let is_new = *owner == submitter && *last < reading;
+    /// Whether it counts for that submitter in the reading of that number: once, and for whoever had it first. Without a content it is
+    /// the one that its id had.
+    pub fn counts(&mut self, id: MeasurementId, content: Option<Content>, submitter: Submitter, reading: u8) -> bool {
+        let new = Owner { submitter, last: 0 };
+        let known =
+            self.0.entry(id).or_insert_with(|| Known { first: (content.unwrap_or_default(), new), others: None });
+        let owner = match content {
+            Some(content) if content != known.first.0 => {
+                known.others.get_or_insert_default().entry(content).or_insert(new)
+            }
+            _ => &mut known.first.1,
+        };
+        let is_new = owner.submitter == submitter && owner.last < reading;
         if is_new {
-            *last = reading;
+            owner.last = reading;
         }
         is_new
     }
+
+    /// Ids under which more than one content was met.
+    pub fn contested(&self) -> HashSet<MeasurementId> {
+        self.0.iter().filter(|(_, known)| known.others.is_some()).map(|(id, _)| *id).collect()
+    }
 }
 
-/// Everything that a verdict can rest on; certificates and bodies by their hashes.
-fn content(witnessed: &Witnessed) -> Content {
-    let mut text = String::with_capacity(4_096);
-    let measurement = &witnessed.measurement;
-    let head =
-        (&measurement.run, &measurement.target, measurement.started_at, measurement.offset_ms, &measurement.network);
-    let _ = write!(text, "{head:?}{:?}{:?}", measurement.duration_ms, witnessed.witness);
-    for row in &measurement.observations {
-        let place = (row.seq, row.hop, row.purpose, row.connection, row.t0_ms, row.t_ms, row.ttl);
-        let _ = write!(text, "{place:?}{:?}{:?}{:?}", row.outcome, row.address, row.port);
-        match &row.data {
-            StepData::Tls(tls) | StepData::Quic(tls) => add_tls(&mut text, tls),
-            StepData::Http(http) => add_http(&mut text, http),
-            data => drop(write!(text, "{data:?}")),
-        }
-    }
-    let hash = sha256(text.as_bytes());
+/// A hash over everything that a verdict can rest on; certificates and bodies by their hashes.
+pub fn content(witnessed: &Witnessed) -> Content {
+    let Measurement { id: _, run, target, started_at, offset_ms, duration_ms, network, observations } =
+        &witnessed.measurement;
+    let mut bytes = Bytes::default();
+    bytes.raw(run.as_bytes());
+    bytes.target(target);
+    bytes.number(started_at.as_millisecond());
+    bytes.real(*offset_ms);
+    bytes.real(*duration_ms);
+    bytes.network(network);
+    bytes.witness(&witnessed.witness);
+    bytes.each(observations, Bytes::observation);
+    let hash = sha256(bytes.as_slice());
     let mut half = [0; 16];
     half.copy_from_slice(&hash[..16]);
     half
 }
 
-fn add_tls(text: &mut String, tls: &Tls) {
-    let _ = write!(text, "{:?}", Tls { chain: Vec::new(), ..tls.clone() });
-    for certificate in &tls.chain {
-        let _ = write!(text, "{:?}", certificate.sha256);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn add_http(text: &mut String, http: &Http) {
-    let body = http.body.as_deref().map(sha256);
-    let _ = write!(text, "{:?}{body:?}", Http { body: None, ..http.clone() });
+    fn id() -> MeasurementId {
+        MeasurementId::from_bytes([1; 16])
+    }
+
+    #[test]
+    fn each_content_counts_once_a_reading_for_whoever_had_it_first() {
+        let mut met = Met::default();
+        let mut counts = |content: u8, by, reading| met.counts(id(), Some([content; 16]), Submitter(by), reading);
+        assert_eq!([counts(1, 1, 1), counts(1, 1, 1), counts(1, 2, 1), counts(2, 2, 1)], [true, false, false, true]);
+        assert_eq!([counts(1, 2, 2), counts(1, 1, 2), counts(2, 2, 2), counts(2, 2, 2)], [false, true, true, false]);
+        assert_eq!(met.contested(), HashSet::from([id()]));
+    }
+
+    #[test]
+    fn what_nobody_contests_is_known_by_its_id_alone() {
+        let mut met = Met::default();
+        assert!(met.counts(id(), Some([1; 16]), Submitter(1), 1));
+        assert!(met.contested().is_empty());
+        assert_eq!([1, 2, 1].map(|by| met.counts(id(), None, Submitter(by), 2)), [true, false, false]);
+    }
 }

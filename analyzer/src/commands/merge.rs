@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use faultline_record::{Filter, InputReport, MergeReport, Merged, Progress as Step, Reader, WrongClock, merge};
+use faultline_record::{InputReport, MergeReport, Merged, Progress as Step, WrongClock, merge};
 
 use crate::cli::MergeArgs;
 use crate::exit::{AnalyzerError, Exit};
@@ -34,8 +34,7 @@ pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
         if go_on && !interrupt.came() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     drop(progress);
-    let held = Reader::open(&options.out)?.count(&Filter::default())?;
-    let printed = printed.and_then(|()| print_sum(&options.out, &report, held));
+    let printed = printed.and_then(|()| print_sum(&options.out, &report));
     let not_begun = options.inputs.len() - report.inputs.len();
     if not_begun > 0 {
         say(&format!("{} not merged", counted(not_begun as u64, "input")));
@@ -90,7 +89,7 @@ fn name_conflicts(input: &InputReport, merged: &Merged) {
 }
 
 /// The sum over all inputs, and what the output holds, counted in the output itself.
-fn print_sum(out: &Path, report: &MergeReport, held: u64) -> io::Result<()> {
+fn print_sum(out: &Path, report: &MergeReport) -> io::Result<()> {
     let mut sum = Merged::default();
     for merged in report.inputs.iter().filter_map(|input| input.outcome.as_ref().ok()) {
         sum.measurements += merged.measurements;
@@ -99,7 +98,7 @@ fn print_sum(out: &Path, report: &MergeReport, held: u64) -> io::Result<()> {
         sum.conflicting += merged.conflicting;
     }
     let out = clean(&out.display().to_string());
-    writeln!(io::stdout(), "in all: {}; {out} holds {}", figures(&sum), counted(held, "measurement"))
+    writeln!(io::stdout(), "in all: {}; {out} holds {}", figures(&sum), counted(report.held, "measurement"))
 }
 
 fn exit(report: &MergeReport, not_begun: usize, skip_bad: bool, interrupted: bool) -> Exit {

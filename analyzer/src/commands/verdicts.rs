@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{self, IsTerminal, StdoutLock};
+use std::io::{self, IsTerminal};
 
 use faultline_record::{Filter, Witnessed};
-use faultline_verdict::{State, Verdict, state_words};
+use faultline_verdict::{Grounds, State, Verdict, state_words};
 
 use crate::cli::{Format, VerdictsArgs};
 use crate::exit::{AnalyzerError, Exit};
@@ -15,7 +15,7 @@ use crate::group;
 use crate::in_context::InContext;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
-use crate::print::{Csv, Jsonl, Lines, Pages, Printer, Told, told};
+use crate::print::{Made, Printer, Shape, Told, told};
 use crate::say;
 use faultline_verdict::words::counted;
 
@@ -27,24 +27,30 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut files = Files::new(options.files);
     let filter = Filter { run: options.run, ..Filter::default() };
-    let mut printer = printer(options.format, told(options.with_endpoints), io::stdout().lock())?;
+    let shape = shape(options.format, told(options.with_endpoints));
+    let mut printer = Printer::new(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()), shape, None)?;
     let mut tally = Tally::default();
-    let mut put = |witnessed: &Witnessed, verdict: &Verdict| {
-        if !options.state.is_empty() && !options.state.contains(&verdict.state) {
-            return Ok(());
-        }
-        *tally.by_state.entry(verdict.state).or_default() += 1;
-        printer.put(witnessed, verdict)
+    let is_wanted = |state| options.state.is_empty() || options.state.contains(&state);
+    let make = |witnessed: &Witnessed, verdict: &Verdict| {
+        is_wanted(verdict.state).then(|| (verdict.state, shape.make(witnessed, verdict)))
+    };
+    let mut put = |made: Option<(State, Made)>| {
+        let Some((state, made)) = made else { return Ok(()) };
+        *tally.by_state.entry(state).or_default() += 1;
+        printer.put(made)
     };
     let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let end = if options.context == Some(true) {
         judged = judged.with_repeats();
         let grounds = InContext::read(&mut files, &judged, &options.others, interrupt)?;
         grounds.and_then(|mut grounds| {
-            grounds.judge(&mut files, &mut judged, |witnessed, verdict, _, _| put(witnessed, verdict))
+            grounds.judge_abreast(&mut files, &mut judged, |witnessed, verdict| make(&witnessed, &verdict), put)
         })
     } else {
-        files.each(|reader| judged.read_abreast(reader, |witnessed, verdict| put(witnessed, &verdict)))
+        let make = |grounds: Grounds<'_>, witnessed: Witnessed| {
+            make(&witnessed, &grounds.judge(&witnessed.measurement, &witnessed.witness))
+        };
+        files.each(|reader| judged.read_abreast(reader, make, &mut put))
     };
     printer.finish()?;
     tally.again = judged.again();
@@ -58,15 +64,13 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
     Ok(exit)
 }
 
-fn printer(format: Format, told: Told, out: StdoutLock<'static>) -> io::Result<Box<dyn Printer>> {
-    let is_terminal = out.is_terminal();
-    let out = io::BufWriter::with_capacity(1 << 16, out);
-    Ok(match format {
-        Format::Jsonl => Box::new(Jsonl { out, told }),
-        Format::Csv => Box::new(Csv::new(out, told)?),
-        Format::Table if is_terminal => Box::new(Pages::new(out, told, None)),
-        Format::Table => Box::new(Lines { out, told }),
-    })
+fn shape(format: Format, told: Told) -> Shape {
+    match format {
+        Format::Jsonl => Shape::Jsonl(told),
+        Format::Csv => Shape::Csv(told),
+        Format::Table if io::stdout().is_terminal() => Shape::Row(told),
+        Format::Table => Shape::Lines(told),
+    }
 }
 
 /// What was printed, and what was not since it had been.

@@ -18,25 +18,18 @@ pub(crate) struct Cells<'r> {
     file: &'r Path,
     table: &'static Table,
     row: &'r Row<'r>,
-    first: usize,
     next: usize,
 }
 
 impl<'r> Cells<'r> {
     pub(crate) fn new(file: &'r Path, table: &'static Table, row: &'r Row<'r>) -> Self {
-        Self { file, table, row, first: 0, next: 0 }
-    }
-
-    /// Goes on with another table, whose columns follow in the same row.
-    pub(crate) fn then(self, table: &'static Table) -> Self {
-        let first = self.first + self.table.columns.len();
-        Self { table, first, next: 0, ..self }
+        Self { file, table, row, next: 0 }
     }
 
     /// The next column, whatever SQL type the Rust type takes.
     pub(crate) fn read<T: FromSql>(&mut self) -> Result<T, RecordError> {
         self.next += 1;
-        self.row.get(self.first + self.next - 1).map_err(|_| self.bad())
+        self.row.get(self.next - 1).map_err(|_| self.bad())
     }
 
     /// The next column, parsed from its text.
@@ -105,7 +98,7 @@ impl<'r> Cells<'r> {
     }
 
     fn raw(&self, column: usize) -> Option<ValueRef<'_>> {
-        self.row.get_ref(self.first + column).ok()
+        self.row.get_ref(column).ok()
     }
 }
 

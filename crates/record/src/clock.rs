@@ -59,7 +59,7 @@ impl Witness {
     /// did disagree, or if it was right.
     pub fn clock_ahead_ms(&self) -> Option<i64> {
         let checks = self.before.iter().chain(&self.during).chain(&self.after);
-        match agreed(checks.flat_map(said)) {
+        match agreed(checks.flat_map(|check| said(check))) {
             Some((seconds, _)) => (seconds.abs() > RIGHT_S).then(|| milliseconds(seconds)),
             None => self.run_clock_ms,
         }

@@ -19,7 +19,10 @@ macro_rules! named {
 
             /// The value of that name.
             pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.name() == name)
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
             }
         }
 

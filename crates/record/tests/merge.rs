@@ -200,6 +200,12 @@ fn a_bad_input_leaves_nothing_behind_and_the_next_goes_on() {
         "UPDATE pace_marks SET rate = -1",
         "CREATE TABLE extra (a)",
         "DELETE FROM bodies",
+        "DELETE FROM certificates",
+        "DELETE FROM networks",
+        "DELETE FROM runs",
+        "DELETE FROM health_checks",
+        "UPDATE dns_answers SET seq = 900 WHERE position = 0",
+        "UPDATE tls_chains SET seq = 900 WHERE position = 0",
     ] {
         let files = Files::new();
         let (bad, good, out) = (files.altered("a.sqlite", sql), files.second("b.sqlite"), files.path("out.sqlite"));

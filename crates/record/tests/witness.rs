@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use faultline_record::{Database, HealthCheck, HealthReason, Measurement, PaceMark, Reader, Witness};
 use support::{check, empty_measurement, measurement_id, run_id};
 
@@ -23,7 +25,7 @@ fn witness(checks: &[(f64, f64, HealthReason)], marks: &[(f64, f64)]) -> Witness
     Reader::open(&file).unwrap().measurement(measurement_id(1)).unwrap().unwrap().witness
 }
 
-fn starts(checks: &[HealthCheck]) -> Vec<f64> {
+fn starts(checks: &[Arc<HealthCheck>]) -> Vec<f64> {
     checks.iter().map(|check| check.offset_ms).collect()
 }
 
@@ -37,7 +39,7 @@ const FULL: HealthReason = HealthReason::During;
 fn the_nearest_checks_before_and_after_are_taken() {
     let found =
         witness(&[(0.0, 500.0, FULL), (10_000.0, 500.0, FULL), (30_000.0, 1.0, FULL), (40_000.0, 1.0, FULL)], &[]);
-    assert_eq!((start(found.before.as_ref()), start(found.after.as_ref())), (Some(10_000.0), Some(30_000.0)));
+    assert_eq!((start(found.before.as_deref()), start(found.after.as_deref())), (Some(10_000.0), Some(30_000.0)));
     assert_eq!(found.before.unwrap().signals.len(), 8);
     assert_eq!(starts(&found.during), [0.0; 0]);
 }
@@ -53,14 +55,14 @@ fn checks_that_overlap_stand_apart_whichever_way_they_overlap() {
 #[test]
 fn what_ends_as_the_measurement_begins_is_before_and_what_begins_as_it_ends_is_after() {
     let found = witness(&[(19_500.0, 500.0, FULL), (21_000.0, 500.0, FULL)], &[]);
-    assert_eq!((start(found.before.as_ref()), start(found.after.as_ref())), (Some(19_500.0), Some(21_000.0)));
+    assert_eq!((start(found.before.as_deref()), start(found.after.as_deref())), (Some(19_500.0), Some(21_000.0)));
     assert_eq!(found.during, []);
 }
 
 #[test]
 fn before_is_the_check_that_ended_last_not_the_one_that_began_last() {
     let found = witness(&[(1_000.0, 18_000.0, FULL), (2_000.0, 10.0, FULL)], &[]);
-    assert_eq!(start(found.before.as_ref()), Some(1_000.0));
+    assert_eq!(start(found.before.as_deref()), Some(1_000.0));
 }
 
 #[test]
@@ -96,7 +98,7 @@ fn checks_of_another_run_are_no_witness() {
     let reader = Reader::open(&file).unwrap();
     let mut seen = Vec::new();
     let all = reader.for_each(&faultline_record::Filter::default(), |found| {
-        seen.push((found.measurement.run, start(found.witness.before.as_ref())));
+        seen.push((found.measurement.run, start(found.witness.before.as_deref())));
         std::ops::ControlFlow::<()>::Continue(())
     });
     assert_eq!(all.unwrap(), None);

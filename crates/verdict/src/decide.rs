@@ -115,9 +115,11 @@ fn judge_on(grounds: &Grounds<'_>, measurement: &Measurement, witness: &Witness)
     let alone = Grounds { context: None, ..*grounds };
     let judge_family = |family| judge_family(&alone, measurement, &gate, family);
     let whole = self::judge_family(grounds, measurement, &gate, None);
-    // Only where parts are judged on the same grounds as the whole is one family's view, if nothing is left out, the whole's.
-    let is_whole =
-        |family| grounds.context.is_none() && measurement.observations.iter().all(|row| is_of_family(row, family));
+    // Only where other networks said nothing of the whole is one family's view, if nothing is left out, the whole's.
+    let is_of_context = |found: &Evidence| found.rule.starts_with("context.");
+    let tells = std::ptr::eq(grounds.table, table()) && !whole.evidence.iter().any(is_of_context);
+    let is_alone = grounds.context.is_none() || tells;
+    let is_whole = |family| is_alone && measurement.observations.iter().all(|row| is_of_family(row, family));
     let state_over = |family| if is_whole(family) { whole.state } else { judge_family(Some(family)).state };
     let tried = [Family::V4, Family::V6].into_iter().filter(|&family| connected_over(measurement, family));
     let families = tried.map(|family| (family.name(), state_over(family))).collect();

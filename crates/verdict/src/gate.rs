@@ -5,6 +5,7 @@
 //! have no checks; what answered in the same measurement stands in for them, for imports alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use faultline_record::{
     Endpoint, Failure, HealthCheck, HealthReason, HealthSignal, Measurement, Outcome, SignalKind, Witness,
@@ -79,7 +80,7 @@ impl Gate {
         let own: Vec<&HealthCheck> = near.iter().filter(touches).copied().collect();
         let beside = |check: Option<&HealthCheck>| check.is_some_and(|check| near.contains(&check) && proves(check));
         let is_open =
-            own.iter().copied().any(proves) || (beside(witness.before.as_ref()) && beside(witness.after.as_ref()));
+            own.iter().copied().any(proves) || (beside(witness.before.as_deref()) && beside(witness.after.as_deref()));
         let shown = own.iter().copied().find(|check| proves(check)).or(near.first().copied())?;
         let health = local_health(shown);
         Some(Self {
@@ -129,7 +130,7 @@ fn proves(measurement: &Measurement, check: &HealthCheck) -> bool {
 fn near<'a>(measurement: &Measurement, witness: &'a Witness) -> Vec<&'a HealthCheck> {
     let before = witness.before.iter().filter(|check| measurement.offset_ms - check.end_ms() <= NEAR_MS);
     let after = witness.after.iter().filter(|check| check.offset_ms - measurement.end_ms() <= NEAR_MS);
-    before.chain(after).chain(&witness.during).collect()
+    before.chain(after).chain(&witness.during).map(Arc::as_ref).collect()
 }
 
 /// Operators of controls by name of which these checks reached none, if there are two at least.

@@ -1,64 +1,31 @@
 //! The JSON object of one measurement (design, section 6): the same from the probe and from the analyzer.
 
-use faultline_record::{DnsRecord, Endpoint, HealthCheck, Measurement, Observation, StepData, Witness, Witnessed, hex};
+use faultline_record::{DnsRecord, Observation, StepData, Witnessed, hex};
 use serde_json::{Map, Value, json};
 
-use crate::gate::Gate;
-use crate::health::local_health;
+use crate::line::Line;
 use crate::verdict::Verdict;
 
 /// `faultline/measurement/1`: a measurement with its verdict, its vantage and everything it saw.
 pub fn measurement_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
-    let mut object = head(witnessed, verdict);
-    object.insert("schema".into(), "faultline/measurement/1".into());
-    object.insert("local_health".into(), health_json(&witnessed.measurement, &witnessed.witness));
+    let mut object = json!(Line::of("faultline/measurement/1", witnessed, verdict));
     let rows: Vec<Value> = witnessed.measurement.observations.iter().map(observation_json).collect();
-    object.insert("observations".into(), rows.into());
-    Value::Object(object)
+    object["observations"] = rows.into();
+    object
 }
 
 /// `faultline/verdict/1`: the same without the rows.
 pub fn verdict_json(witnessed: &Witnessed, verdict: &Verdict) -> Value {
-    let mut object = head(witnessed, verdict);
-    object.insert("schema".into(), "faultline/verdict/1".into());
-    object.insert("local_health".into(), health_json(&witnessed.measurement, &witnessed.witness));
-    Value::Object(object)
+    json!(Line::of(VERDICT, witnessed, verdict))
 }
 
-fn head(witnessed: &Witnessed, verdict: &Verdict) -> Map<String, Value> {
-    let measurement = &witnessed.measurement;
-    let object = json!({
-        "id": measurement.id, "run": measurement.run, "input": measurement.target.input,
-        "target": measurement.target.name, "category": measurement.target.category,
-        "started_at": witnessed.began(), "duration_ms": rounded(measurement.duration_ms),
-        "network": measurement.network, "verdict": verdict,
-    });
-    let mut map = if let Value::Object(map) = object { map } else { Map::new() };
-    if let Endpoint::Vpn { protocol, .. } = measurement.target.endpoint {
-        map.insert(
-            "tunnel".into(),
-            json!({"protocol": protocol, "kind": protocol.kind(), "payload": protocol.payload()}),
-        );
-    }
-    map
+/// The text of [`verdict_json`], byte for byte.
+pub fn verdict_line(witnessed: &Witnessed, verdict: &Verdict) -> String {
+    // Neither a map's key nor a number of it can fail to be written.
+    serde_json::to_string(&Line::of(VERDICT, witnessed, verdict)).unwrap_or_default()
 }
 
-fn health_json(measurement: &Measurement, witness: &Witness) -> Value {
-    let gate = Gate::of(measurement, witness);
-    let brief = |check: &HealthCheck| {
-        let health = local_health(check);
-        json!({"state": health.state, "controls": {"ok": health.controls_ok, "total": health.controls_tried}})
-    };
-    let mut health = json!({
-        "state": gate.state, "before": witness.before.as_ref().map(brief), "after": witness.after.as_ref().map(brief),
-        "overloaded": witness.overloaded,
-    });
-    // `started_at` is corrected by it.
-    if let Some(ahead) = witness.clock_ahead_ms() {
-        health["clock_ahead_ms"] = ahead.into();
-    }
-    health
-}
+const VERDICT: &str = "faultline/verdict/1";
 
 fn observation_json(row: &Observation) -> Value {
     let mut object = Map::new();

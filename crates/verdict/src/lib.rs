@@ -15,6 +15,7 @@ pub mod goodput;
 mod health;
 mod json;
 pub mod label;
+mod line;
 pub mod paired;
 mod quic;
 mod rules;
@@ -38,7 +39,7 @@ pub use fingerprint::{
 };
 pub use fuse::{shares, stands_beside, weigh};
 pub use health::{HealthState, LocalHealth, local_health};
-pub use json::{measurement_json, verdict_json};
+pub use json::{measurement_json, verdict_json, verdict_line};
 pub use table::{Likelihoods, Rule, Table, TableError, Threshold, table};
 pub use text::{sentence_of, state_words, summary_sentence, tunnel_words};
 pub use verdict::{Cause, Evidence, Probabilities, State, Verdict};

@@ -129,6 +129,6 @@ fn map_of_decimals<S: Serializer>(map: &BTreeMap<Cause, f64>, serializer: S) -> 
 }
 
 /// Rounded to three decimals, without a negative zero.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0 + 0.0
 }

@@ -67,6 +67,11 @@ impl Withheld {
         self
     }
 
+    /// Whether there is nothing to withhold.
+    pub fn is_nothing(&self) -> bool {
+        self.words.is_empty()
+    }
+
     /// A text without them.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut hidden = Cow::Borrowed(text);

@@ -125,8 +125,8 @@ fn several_networks_without_internet_are_a_shutdown_and_one_is_its_providers() {
         }
         let check = |at| -> Option<HealthCheck> { Some(check(at, signals.clone())) };
         Witness {
-            before: check(4_000.0),
-            after: check(6_500.0),
+            before: check(4_000.0).map(Into::into),
+            after: check(6_500.0).map(Into::into),
             during: Vec::new(),
             overloaded: false,
             run_clock_ms: None,

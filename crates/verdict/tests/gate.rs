@@ -26,7 +26,7 @@ fn without(kinds: &[SignalKind], outcome: Outcome) -> Vec<HealthSignal> {
 }
 
 fn after(signals: Vec<HealthSignal>) -> Witness {
-    Witness { after: Some(check(6_500.0, signals)), ..healthy() }
+    Witness { after: Some(check(6_500.0, signals).into()), ..healthy() }
 }
 
 const REMOTE: [SignalKind; 4] =
@@ -108,7 +108,7 @@ fn a_failure_before_an_outage_was_noticed_is_insufficient() {
 fn a_failure_without_a_check_after_it_is_insufficient() {
     let verdict = judge(&reset(), &Witness { after: None, ..healthy() });
     assert_eq!(verdict.state, State::Insufficient);
-    let late = Witness { after: Some(check(6_000.0 + 60_001.0, all_well())), ..healthy() };
+    let late = Witness { after: Some(check(6_000.0 + 60_001.0, all_well()).into()), ..healthy() };
     assert_eq!(judge(&reset(), &late).state, State::Insufficient);
 }
 
@@ -141,7 +141,11 @@ fn resolvers_alone(servers: Outcome) -> Vec<HealthSignal> {
 }
 
 fn around(before: Vec<HealthSignal>, after: Vec<HealthSignal>) -> Witness {
-    Witness { before: Some(check(4_000.0, before)), after: Some(check(6_500.0, after)), ..Witness::default() }
+    Witness {
+        before: Some(check(4_000.0, before).into()),
+        after: Some(check(6_500.0, after).into()),
+        ..Witness::default()
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn addressed(address: &str) -> HealthSignal {
 
 /// What answered in the measurement itself.
 fn meanwhile(signals: Vec<HealthSignal>) -> Witness {
-    Witness { during: vec![import(5_200.0, signals)], ..Witness::default() }
+    Witness { during: vec![import(5_200.0, signals).into()], ..Witness::default() }
 }
 
 fn silent() -> Measurement {
@@ -98,19 +98,20 @@ fn one_address_or_a_resolver_proves_nothing_and_no_cause_is_made_up() {
 
 #[test]
 fn neighbours_prove_a_minute_from_both_sides_and_not_from_one() {
-    let (before, after) = (Some(import(1_000.0, vec![named("ooni")])), Some(import(20_000.0, vec![named("ooni")])));
+    let ooni_at = |offset_ms| std::sync::Arc::new(import(offset_ms, vec![named("ooni")]));
+    let (before, after) = (Some(ooni_at(1_000.0)), Some(ooni_at(20_000.0)));
     let state = |before, after| judge(&silent(), &Witness { before, after, ..Witness::default() }).state;
     assert_eq!(state(before.clone(), after.clone()), State::LikelyBlocked);
     assert_eq!(state(before.clone(), None), State::Insufficient);
     assert_eq!(state(None, after), State::Insufficient);
-    assert_eq!(state(before, Some(import(90_000.0, vec![named("ooni")]))), State::Insufficient);
+    assert_eq!(state(before, Some(ooni_at(90_000.0))), State::Insufficient);
 }
 
 #[test]
 fn a_probes_own_measurement_is_not_proven_by_what_only_imports_have() {
-    let own = Witness { before: Some(check(4_000.0, all_well())), ..Witness::default() };
+    let own = Witness { before: Some(check(4_000.0, all_well()).into()), ..Witness::default() };
     assert_eq!(judge(&silent(), &own).state, State::Insufficient);
-    let mixed = Witness { during: vec![import(5_200.0, vec![named("ooni")])], ..own };
+    let mixed = Witness { during: vec![import(5_200.0, vec![named("ooni")]).into()], ..own };
     assert_eq!(judge(&silent(), &mixed).state, State::Insufficient);
 }
 

@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_was_answered_before_gets_rounds_until_the_odds_say_enough_though_it_fails_each_time() {
-        let goes_on = |marks| Trial { rounds: Rounds::Odds, ..Trial::turns("") }.goes_on(&answers(marks));
+        let goes_on = |marks: &str| Trial { rounds: Rounds::Odds, ..Trial::turns("") }.goes_on(&answers(marks));
         assert!(goes_on("ooo") && goes_on("ooooooo") && !goes_on("oooooooo"), "eight settle it");
         assert!(goes_on("oo") && !goes_on("---"), "nobody is answered any more");
         assert!(goes_on(&"+".repeat(23)) && !goes_on(&"+".repeat(24)));

@@ -142,10 +142,11 @@ impl Monitor {
 /// The same pairing as a reader of the file makes.
 pub fn witness_of(checks: &VecDeque<HealthCheck>, measurement: &Measurement) -> Witness {
     let (begun, ended) = (measurement.offset_ms, measurement.end_ms());
+    let shared = |check: &HealthCheck| Arc::new(check.clone());
     Witness {
-        before: checks.iter().rfind(|check| check.end_ms() <= begun).cloned(),
-        after: checks.iter().find(|check| check.offset_ms >= ended).cloned(),
-        during: checks.iter().filter(|check| check.offset_ms < ended && check.end_ms() > begun).cloned().collect(),
+        before: checks.iter().rfind(|check| check.end_ms() <= begun).map(shared),
+        after: checks.iter().find(|check| check.offset_ms >= ended).map(shared),
+        during: checks.iter().filter(|check| check.offset_ms < ended && check.end_ms() > begun).map(shared).collect(),
         overloaded: false,
         run_clock_ms: None,
     }

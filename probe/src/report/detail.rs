@@ -31,7 +31,7 @@ fn head(witnessed: &Witnessed, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "started     {}, took {:.0} ms", measurement.started_at, measurement.duration_ms)?;
     writeln!(out, "vantage     {}", words::network(&measurement.network))?;
     for (word, check) in [("before", &witnessed.witness.before), ("after", &witnessed.witness.after)] {
-        match check.as_ref().map(local_health) {
+        match check.as_deref().map(local_health) {
             Some(health) => {
                 let (ok, tried) = (health.controls_ok, health.controls_tried);
                 writeln!(out, "health      {word}: {}, {ok} of {tried} controls answered", health.state)?;

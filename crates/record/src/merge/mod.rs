@@ -3,6 +3,8 @@
 //! Inputs may come from anyone. Each is checked as the reader checks it, each new row is parsed before it is taken, what
 //! is keyed by its content is hashed again, and an input is taken whole or not at all.
 
+mod abreast;
+mod ahead;
 mod sql;
 
 use std::fs;
@@ -15,20 +17,24 @@ use serde_json::Value;
 
 use crate::cells::Cells;
 use crate::clock::{self, WrongClock};
-use crate::content;
 use crate::database::Database;
 use crate::error::RecordError;
 use crate::insert::{self, content_key};
 use crate::ledger;
-use crate::model::{Certificate, HealthCheckId, Intake, IntakeKind, MeasurementId, RunId, Timestamp, hex, sha256};
-use crate::reader::{Filter, Reader};
+use crate::model::{Certificate, HealthCheckId, Intake, IntakeKind, RunId, Timestamp, hex, sha256};
+use crate::reader::{Reader, dangling};
 use crate::tables::{self, Table};
+
+use ahead::Opened;
 
 /// How many conflicts of an input are named; all are counted.
 const NAMED_CONFLICTS: i64 = 100;
 
-/// How many measurements lie between two reports of progress.
-const STRIDE: u64 = 500;
+/// How much of the output is kept in memory, KiB: what is added goes to few pages, but its keys to many.
+const CACHE_KIB: i64 = 64 << 10;
+
+/// How long the write-ahead log may become before it is copied into the output, pages: pages of keys are written again and again.
+const LOG_PAGES: i64 = 1 << 14;
 
 /// What a merge tells while it works. Breaking off ends it: the input at hand leaves nothing behind, those before stay.
 #[derive(Debug)]
@@ -53,6 +59,8 @@ pub struct MergeReport {
     pub inputs: Vec<InputReport>,
     /// Whether it was broken off.
     pub stopped: bool,
+    /// How many measurements the output holds now.
+    pub held: u64,
 }
 
 /// What became of one input.
@@ -105,22 +113,31 @@ pub fn merge(
     let mut database = Database::open_or_create(out)?;
     let _alone = database.lock_for_run()?;
     database.sqlite(|connection| connection.execute_batch(sql::SCRATCH))?;
+    // References are followed in each input, and what is taken brings all that it refers to.
+    database.sqlite(|connection| connection.pragma_update(None, "foreign_keys", false))?;
+    database.sqlite(|connection| connection.pragma_update(None, "cache_size", -CACHE_KIB))?;
+    database.sqlite(|connection| connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES))?;
     let mut report = MergeReport::default();
-    for file in inputs {
-        let outcome = match merge_one(&mut database, file, &mut progress) {
+    let end = ahead::each(inputs, |file, opened| {
+        let merged = opened.map_err(Trouble::Input);
+        let outcome = match merged.and_then(|opened| merge_one(&mut database, opened, &mut progress)) {
             Ok(ControlFlow::Continue(merged)) => Ok(merged),
-            Ok(ControlFlow::Break(())) => return Ok(MergeReport { stopped: true, ..report }),
+            Ok(ControlFlow::Break(())) => return ControlFlow::Break(Ok(())),
             Err(Trouble::Input(error)) => Err(error),
-            Err(Trouble::Output(error)) => return Err(error),
+            Err(Trouble::Output(error)) => return ControlFlow::Break(Err(error)),
         };
-        let input = InputReport { file: file.clone(), outcome };
+        let input = InputReport { file: file.to_path_buf(), outcome };
         let go_on = progress(Progress::Input(&input));
         report.inputs.push(input);
-        if go_on.is_break() {
-            return Ok(MergeReport { stopped: true, ..report });
-        }
+        if go_on.is_break() { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
+    });
+    let held = database.sqlite(|c| c.query_row("SELECT count(*) FROM measurements", (), |row| row.get::<_, i64>(0)))?;
+    let report = MergeReport { held: u64::try_from(held).unwrap_or(0), ..report };
+    match end {
+        None => Ok(report),
+        Some(Ok(())) => Ok(MergeReport { stopped: true, ..report }),
+        Some(Err(error)) => Err(error),
     }
-    Ok(report)
 }
 
 /// Whose fault it was.
@@ -153,12 +170,9 @@ fn has_same_inode(_a: &Path, _b: &Path) -> bool {
 
 fn merge_one(
     database: &mut Database,
-    file: &Path,
+    Opened { reader, content }: Opened,
     progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Attempt<ControlFlow<(), Merged>> {
-    let reader = Reader::open(file).map_err(Trouble::Input)?;
-    // Before the input is held at one moment: what is merged is then never older than what the ledger knows it by.
-    let content = content::of_database(file).map_err(|error| Trouble::Input(RecordError::from_io(file, error)))?;
     let out = database.file().to_path_buf();
     let output = |error| Trouble::Output(RecordError::from_sqlite(&out, error));
     if let Some((measurements, conflicting)) =
@@ -201,6 +215,7 @@ struct Input<'m> {
 impl Input<'_> {
     fn take(&self, progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>) -> Attempt<ControlFlow<(), Merged>> {
         self.batch("DELETE FROM temp.differing")?;
+        self.check_references()?;
         self.take_content()?;
         self.take_kept()?;
         let (mut merged, mut runs) = (Merged::default(), Vec::new());
@@ -209,11 +224,13 @@ impl Input<'_> {
             if group.parent.name == tables::MEASUREMENTS.name {
                 merged = self.tally()?;
                 runs = self.runs_of_fresh()?;
+                if self.take_measurements(group, progress)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            } else {
+                self.check_new(group.parent)?;
+                self.batch(&sql::take_new(group))?;
             }
-            if self.check_new(group.parent, progress)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            self.batch(&sql::take_new(group))?;
         }
         self.check_marks()?;
         self.batch(&sql::take_marks())?;
@@ -324,36 +341,31 @@ impl Input<'_> {
         Ok(Merged { measurements, new, already, conflicting, ..Merged::default() })
     }
 
-    /// Parses what is about to be taken: a value outside the vocabulary must not get in.
-    fn check_new(
-        &self,
-        parent: &Table,
-        progress: &mut impl FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Attempt<ControlFlow<()>> {
-        let fresh = self.ids("SELECT id FROM temp.fresh")?;
-        let of = fresh.len() as u64;
-        for (done, id) in (0..).zip(fresh) {
-            if parent.name == tables::MEASUREMENTS.name && done % STRIDE == 0 {
-                let file = self.reader.file();
-                if progress(Progress::Checking { file, done, of }).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            self.check_one(parent, id).map_err(Trouble::Input)?;
+    /// References between tables that are taken without following them; and all references of an input that went on since it was
+    /// opened, as it is held now: what is followed is followed over a connection of its own.
+    fn check_references(&self) -> Attempt<()> {
+        let corrupt = |detail| Trouble::Input(RecordError::Corrupt { file: self.reader.file().to_path_buf(), detail });
+        let is_loose =
+            self.connection.query_row(sql::LOOSE, (), |row| row.get(0)).map_err(|error| self.sorted(error))?;
+        if is_loose {
+            return Err(corrupt("a row refers to nothing".to_owned()));
         }
-        Ok(ControlFlow::Continue(()))
+        if self.reader.is_unchanged().map_err(Trouble::Input)? {
+            return Ok(());
+        }
+        let dangling = dangling(self.connection, "input").map_err(|error| self.sorted(error))?;
+        dangling.map_or(Ok(()), |detail| Err(corrupt(detail)))
     }
 
-    fn check_one(&self, parent: &Table, id: [u8; 16]) -> Result<(), RecordError> {
-        match parent.name {
+    /// Parses what is about to be taken: a value outside the vocabulary must not get in.
+    fn check_new(&self, parent: &Table) -> Attempt<()> {
+        let _one_moment = self.reader.one_moment().map_err(Trouble::Input)?;
+        let check = |id| match parent.name {
             "runs" => self.reader.run(RunId::from_bytes(id)).map(drop),
             "run_ends" => self.reader.run_end(RunId::from_bytes(id)).map(drop),
-            "health_checks" => self.reader.health_check(HealthCheckId::from_bytes(id)).map(drop),
-            _ => {
-                let filter = Filter { id: Some(MeasurementId::from_bytes(id)), ..Filter::default() };
-                self.reader.each_measurement(&filter, |_| Ok(ControlFlow::<()>::Continue(()))).map(drop)
-            }
-        }
+            _ => self.reader.health_check(HealthCheckId::from_bytes(id)).map(drop),
+        };
+        self.ids("SELECT id FROM temp.fresh")?.into_iter().try_for_each(check).map_err(Trouble::Input)
     }
 
     fn check_marks(&self) -> Attempt<()> {

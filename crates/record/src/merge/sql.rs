@@ -12,6 +12,15 @@ pub(super) const SCRATCH: &str = "
     CREATE TEMP TABLE differing (name TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (name, id)) STRICT, WITHOUT ROWID;
 ";
 
+/// Whether a row of an input refers to a run or a series that is not there, or a signal to no check.
+pub(super) const LOOSE: &str = "
+    SELECT EXISTS (SELECT 1 FROM input.measurements x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.health_checks x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.run_ends x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.pace_marks x WHERE x.run NOT IN (SELECT id FROM input.runs))
+        OR EXISTS (SELECT 1 FROM input.health_signals x WHERE x.health_check NOT IN (SELECT id FROM input.health_checks))
+        OR EXISTS (SELECT 1 FROM input.feed_points x WHERE x.series NOT IN (SELECT id FROM input.feed_series))";
+
 /// Rows that belong together under one id, the first column of each table.
 pub(super) struct Group {
     pub(super) parent: &'static Table,
@@ -73,16 +82,22 @@ fn differ(name: &str, table: &Table, one: &str, other: &str) -> String {
 
 /// Takes what is new of a group.
 pub(super) fn take_new(group: &Group) -> String {
-    let take = group.tables().map(|table| {
-        format!(
-            "INSERT INTO main.{name} ({columns}) SELECT {values} FROM temp.fresh e CROSS JOIN input.{name} x ON x.{owner} = e.id;",
-            name = table.name,
-            columns = table.list(str::to_owned),
-            values = table.select("x"),
-            owner = table.columns[0],
-        )
-    });
-    take.collect::<Vec<_>>().join("\n")
+    group.tables().map(|table| format!("{};", take(table))).collect::<Vec<_>>().join("\n")
+}
+
+/// Takes what is new of a group and has an id from one to another, table by table.
+pub(super) fn take_between(group: &Group) -> impl Iterator<Item = String> {
+    group.tables().map(|table| format!("{} WHERE e.id BETWEEN ?1 AND ?2", take(table)))
+}
+
+fn take(table: &Table) -> String {
+    format!(
+        "INSERT INTO main.{name} ({columns}) SELECT {values} FROM temp.fresh e CROSS JOIN input.{name} x ON x.{owner} = e.id",
+        name = table.name,
+        columns = table.list(str::to_owned),
+        values = table.select("x"),
+        owner = table.columns[0],
+    )
 }
 
 /// Rows of a table keyed by content that the output lacks.

@@ -1,5 +1,7 @@
 //! A measurement and what surrounds it.
 
+use std::sync::Arc;
+
 use super::health::HealthCheck;
 use super::ids::{MeasurementId, RunId};
 use super::network::Network;
@@ -35,15 +37,15 @@ impl Measurement {
     }
 }
 
-/// What the run knew of its own network around a measurement.
+/// What the run knew of its own network around a measurement. Neighbours in time share their checks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Witness {
     /// The last full check that ended before the measurement began.
-    pub before: Option<HealthCheck>,
+    pub before: Option<Arc<HealthCheck>>,
     /// The first full check that began after the measurement ended.
-    pub after: Option<HealthCheck>,
+    pub after: Option<Arc<HealthCheck>>,
     /// Full checks that overlap the measurement.
-    pub during: Vec<HealthCheck>,
+    pub during: Vec<Arc<HealthCheck>>,
     /// The pacing canary failed between the last good one and this measurement's end: our own load may be the cause.
     pub overloaded: bool,
     /// How far the clock of an imported run was ahead, by all that was said in it, milliseconds (negative: behind); `None` if it was right,

@@ -4,32 +4,32 @@ pub mod flat;
 mod open;
 mod rows;
 mod scope;
+mod whole;
 mod witness;
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use rusqlite::{Params, Row, Transaction};
+use rusqlite::{Params, Row, Statement, Transaction};
 
 use crate::clock::{self, WrongClock};
 use crate::error::RecordError;
 use crate::model::{
-    Certificate, HealthCheck, HealthCheckId, Measurement, MeasurementId, Observation, Origin, PaceMark, Purpose, Run,
-    RunId, RunSummary, StepData, Witnessed,
+    HealthCheck, HealthCheckId, Measurement, MeasurementId, Origin, PaceMark, Run, RunId, RunSummary, Witnessed,
 };
 use crate::schema::MIGRATIONS;
 use crate::tables;
 
 pub use open::Checked;
-use open::Source;
+pub(crate) use open::dangling;
+use open::{References, Source};
 use scope::Conditions;
 pub use scope::{Scope, Slice, Sliced};
+use whole::{Shared, Whole};
 use witness::RunHealth;
-
-/// How many certificates are kept at hand: a run meets the same few authorities again and again.
-const CERTIFICATES: usize = 512;
 
 /// Which measurements to read, and how much of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +48,22 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct Reader {
     source: Source,
+    shared: RefCell<Shared>,
 }
 
 impl Reader {
     /// Opens and checks a file.
     pub fn open(file: &Path) -> Result<Self, RecordError> {
-        Source::open(file, MIGRATIONS).map(|source| Self { source })
+        Source::open(file, MIGRATIONS, References::LookedUp).map(Self::of)
+    }
+
+    /// The same, but for references: whoever reads the file follows them.
+    pub(crate) fn open_to_follow(file: &Path) -> Result<Self, RecordError> {
+        Source::open(file, MIGRATIONS, References::Followed).map(Self::of)
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, shared: RefCell::default() }
     }
 
     /// What it takes to open the file again, in another thread say, without checking it once more.
@@ -152,7 +162,7 @@ impl Reader {
         visit: impl FnMut(Witnessed) -> ControlFlow<B>,
     ) -> Result<Option<B>, RecordError> {
         let conditions = Conditions::of(scope, slice);
-        let select = format!("{} {} {ORDER}", SELECTS.joined, conditions.clause());
+        let select = format!("{} {} {} {ORDER}", SELECTS.heads, scope.joins(), conditions.clause());
         let of = Chosen { select: &select, with_bodies: false, without };
         self.each_chosen(&of, rusqlite::params_from_iter(conditions.values), self.witnessed(visit))
     }
@@ -173,7 +183,7 @@ impl Reader {
     }
 
     /// The same without witnesses.
-    pub(crate) fn each_measurement<B>(
+    fn each_measurement<B>(
         &self,
         filter: &Filter,
         visit: impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError>,
@@ -183,6 +193,30 @@ impl Reader {
         self.each_chosen(&of, key_of(filter), visit)
     }
 
+    /// Hands over the measurements of these ids as they stand in the file, without witnesses and with few bodies. Whatever hangs on
+    /// them, and whatever they refer to but for their runs, is looked up.
+    pub(crate) fn each_of(
+        &self,
+        ids: &HashSet<[u8; 16]>,
+        mut visit: impl FnMut(Measurement) -> ControlFlow<()>,
+    ) -> Result<(), RecordError> {
+        let _one_moment = self.one_moment()?;
+        let mut whole = Whole::of(self, false)?.following();
+        self.each(&SELECTS.heads, (), |row| {
+            if !ids.contains(&row.get::<_, [u8; 16]>(0).unwrap_or_default()) {
+                return Ok(true);
+            }
+            let mut measurement = whole.head(row)?;
+            whole.load(&mut measurement)?;
+            Ok(visit(measurement).is_continue())
+        })
+    }
+
+    /// Whether the file is as it was when it was checked.
+    pub(crate) fn is_unchanged(&self) -> Result<bool, RecordError> {
+        self.source.is_unchanged()
+    }
+
     fn each_chosen<B>(
         &self,
         chosen: &Chosen<'_>,
@@ -190,14 +224,14 @@ impl Reader {
         mut visit: impl FnMut(Measurement) -> Result<ControlFlow<B>, RecordError>,
     ) -> Result<Option<B>, RecordError> {
         let _one_moment = self.one_moment()?;
-        let mut certificates = HashMap::new();
+        let mut whole = Whole::of(self, chosen.with_bodies)?;
         let mut end = None;
         self.each(chosen.select, key, |row| {
-            let mut measurement = rows::measurement(self.file(), row)?;
+            let mut measurement = whole.head(row)?;
             if chosen.without.contains(measurement.id.as_bytes()) {
                 return Ok(true);
             }
-            self.load_observations(&mut measurement, chosen.with_bodies, &mut certificates)?;
+            whole.load(&mut measurement)?;
             Ok(match visit(measurement)? {
                 ControlFlow::Continue(()) => true,
                 ControlFlow::Break(value) => {
@@ -210,93 +244,10 @@ impl Reader {
     }
 
     /// Holds the file at one moment for as long as it lives; within another such moment, that one goes on.
-    fn one_moment(&self) -> Result<Option<Transaction<'_>>, RecordError> {
+    pub(crate) fn one_moment(&self) -> Result<Option<Transaction<'_>>, RecordError> {
         let connection = &self.source.connection;
         let begun = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose();
         begun.map_err(|error| RecordError::from_sqlite(self.file(), error))
-    }
-
-    fn load_observations(
-        &self,
-        measurement: &mut Measurement,
-        with_bodies: bool,
-        certificates: &mut HashMap<[u8; 32], Arc<Certificate>>,
-    ) -> Result<(), RecordError> {
-        let id = measurement.id.as_bytes();
-        let (mut has_dns, mut has_tls, mut bodies) = (false, false, Vec::new());
-        self.each(&SELECTS.observations, [id], |row| {
-            let (seen, body) = rows::observation(self.file(), row)?;
-            let in_the_clear = seen.http().is_some_and(|http| http.url.starts_with("http:"));
-            bodies.extend(body.map(|key| (measurement.observations.len(), key, in_the_clear)));
-            has_dns |= seen.dns().is_some();
-            has_tls |= seen.tls().or(seen.quic()).is_some();
-            measurement.observations.push(seen);
-            Ok(true)
-        })?;
-        let with_all = with_bodies || measurement.observations.iter().any(is_compared);
-        let wanted = bodies.into_iter().filter(|(.., in_the_clear)| with_all || *in_the_clear);
-        self.load_bodies(measurement, wanted.map(|(place, key, _)| (place, key)))?;
-        if has_dns {
-            self.load_answers(measurement)?;
-        }
-        if has_tls {
-            self.load_chains(measurement, certificates)?;
-        }
-        Ok(())
-    }
-
-    /// By place in the measurement.
-    fn load_bodies(
-        &self,
-        measurement: &mut Measurement,
-        keys: impl Iterator<Item = (usize, [u8; 32])>,
-    ) -> Result<(), RecordError> {
-        for (place, key) in keys {
-            if let StepData::Http(http) = &mut measurement.observations[place].data {
-                http.body = Some(self.body(&key)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn load_answers(&self, measurement: &mut Measurement) -> Result<(), RecordError> {
-        self.each(&SELECTS.dns_answers, [measurement.id.as_bytes()], |row| {
-            let (seq, answer) = rows::dns_answer(self.file(), row)?;
-            if let Some(StepData::Dns(dns)) = data_of(&mut measurement.observations, seq) {
-                dns.answers.push(answer);
-            }
-            Ok(true)
-        })
-    }
-
-    fn load_chains(
-        &self,
-        measurement: &mut Measurement,
-        certificates: &mut HashMap<[u8; 32], Arc<Certificate>>,
-    ) -> Result<(), RecordError> {
-        self.each(&SELECTS.tls_chains, [measurement.id.as_bytes()], |row| {
-            let (seq, key) = rows::chain_link(self.file(), row)?;
-            if let Some(StepData::Tls(tls) | StepData::Quic(tls)) = data_of(&mut measurement.observations, seq) {
-                tls.chain.push(self.certificate(key, certificates)?);
-            }
-            Ok(true)
-        })
-    }
-
-    fn certificate(
-        &self,
-        key: [u8; 32],
-        known: &mut HashMap<[u8; 32], Arc<Certificate>>,
-    ) -> Result<Arc<Certificate>, RecordError> {
-        if let Some(certificate) = known.get(&key) {
-            return Ok(Arc::clone(certificate));
-        }
-        let certificate = Arc::new(self.one(&SELECTS.certificate, &key, rows::certificate)?);
-        if known.len() >= CERTIFICATES {
-            known.clear();
-        }
-        known.insert(key, Arc::clone(&certificate));
-        Ok(certificate)
     }
 
     fn body(&self, key: &[u8]) -> Result<Arc<[u8]>, RecordError> {
@@ -333,8 +284,11 @@ impl Reader {
         key: &[u8],
         read: impl Fn(&Path, &Row<'_>) -> Result<T, RecordError>,
     ) -> Result<T, RecordError> {
-        let dangling = || RecordError::Corrupt { file: self.file().into(), detail: "a row refers to nothing".into() };
-        self.list(select, [key], read)?.pop().ok_or_else(dangling)
+        self.list(select, [key], read)?.pop().ok_or_else(|| self.refers_to_nothing())
+    }
+
+    fn refers_to_nothing(&self) -> RecordError {
+        RecordError::Corrupt { file: self.file().into(), detail: "a row refers to nothing".into() }
     }
 
     pub(crate) fn list<T>(
@@ -356,18 +310,29 @@ impl Reader {
         &self,
         select: &str,
         key: impl Params,
-        mut visit: impl FnMut(&Row<'_>) -> Result<bool, RecordError>,
+        visit: impl FnMut(&Row<'_>) -> Result<bool, RecordError>,
     ) -> Result<(), RecordError> {
-        let sqlite = |error| RecordError::from_sqlite(self.file(), error);
-        let mut statement = self.source.connection.prepare_cached(select).map_err(sqlite)?;
-        let mut rows = statement.query(key).map_err(sqlite)?;
-        while let Some(row) = rows.next().map_err(sqlite)? {
-            if !visit(row)? {
-                break;
-            }
-        }
-        Ok(())
+        let statement = self.source.connection.prepare_cached(select);
+        let mut statement = statement.map_err(|error| RecordError::from_sqlite(self.file(), error))?;
+        each_row(self.file(), &mut statement, key, visit)
     }
+}
+
+/// Every row of a prepared statement, until the visitor gives `false`.
+fn each_row(
+    file: &Path,
+    statement: &mut Statement<'_>,
+    key: impl Params,
+    mut visit: impl FnMut(&Row<'_>) -> Result<bool, RecordError>,
+) -> Result<(), RecordError> {
+    let sqlite = |error| RecordError::from_sqlite(file, error);
+    let mut rows = statement.query(key).map_err(sqlite)?;
+    while let Some(row) = rows.next().map_err(sqlite)? {
+        if !visit(row)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Which measurements a statement finds, and how much of them is read.
@@ -379,12 +344,6 @@ struct Chosen<'c> {
 
 /// The order of the stream, which an index has.
 const ORDER: &str = "ORDER BY m.run, m.offset_ms, m.id";
-
-/// Whether pages of the measurement are held against this one: a copy, or what a helper says of the page it saw.
-fn is_compared(row: &Observation) -> bool {
-    row.purpose == Purpose::HttpsCopy
-        || (row.purpose == Purpose::Helper && row.http().is_some_and(|http| http.url.starts_with("http:")))
-}
 
 fn key_of(filter: &Filter) -> (Option<[u8; 16]>, Option<[u8; 16]>) {
     (filter.run.map(|run| *run.as_bytes()), filter.id.map(|id| *id.as_bytes()))
@@ -399,11 +358,6 @@ fn which(filter: &Filter) -> usize {
 const CHOICES: [&str; 4] =
     ["?1 IS NULL AND ?2 IS NULL", "m.run = ?1 AND ?2 IS NULL", "m.id = ?2 AND ?1 IS NULL", "m.id = ?2 AND m.run = ?1"];
 
-fn data_of(observations: &mut [Observation], seq: rows::Seq) -> Option<&mut StepData> {
-    let index = observations.binary_search_by_key(&seq, |seen| seen.seq).ok()?;
-    Some(&mut observations[index].data)
-}
-
 struct Selects {
     runs: String,
     run: String,
@@ -411,13 +365,16 @@ struct Selects {
     origin: String,
     pace_marks: String,
     counts: [String; 4],
-    joined: String,
+    heads: String,
+    target: String,
+    network: String,
     measurements: [String; 4],
     observations: String,
     dns_answers: String,
     tls_chains: String,
     certificate: String,
     body: String,
+    has_body: String,
     health_checks: String,
     health_check: String,
     health_signals: String,
@@ -425,12 +382,7 @@ struct Selects {
 
 static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
     let of = |table: &tables::Table, rest: &str| format!("SELECT {} FROM {} t {rest}", table.select("t"), table.name);
-    let joined = format!(
-        "SELECT {}, {}, {} FROM measurements m JOIN targets t ON t.id = m.target JOIN networks n ON n.id = m.network",
-        tables::MEASUREMENTS.select("m"),
-        tables::TARGETS.select("t"),
-        tables::NETWORKS.select("n"),
-    );
+    let heads = format!("SELECT {} FROM measurements m", tables::MEASUREMENTS.select("m"));
     Selects {
         runs: of(&tables::RUNS, "ORDER BY t.id"),
         run: of(&tables::RUNS, "WHERE t.id = ?1"),
@@ -438,13 +390,16 @@ static SELECTS: LazyLock<Selects> = LazyLock::new(|| {
         origin: of(&tables::ORIGINS, "WHERE t.measurement = ?1"),
         pace_marks: of(&tables::PACE_MARKS, "WHERE t.run = ?1 ORDER BY t.from_ms, t.to_ms, t.rate"),
         counts: CHOICES.map(|chosen| format!("SELECT count(*) FROM measurements m WHERE {chosen}")),
-        measurements: CHOICES.map(|chosen| format!("{joined} WHERE {chosen} {ORDER}")),
-        joined,
+        measurements: CHOICES.map(|chosen| format!("{heads} WHERE {chosen} {ORDER}")),
+        heads,
+        target: of(&tables::TARGETS, "WHERE t.id = ?1"),
+        network: of(&tables::NETWORKS, "WHERE t.id = ?1"),
         observations: of(&tables::OBSERVATIONS, "WHERE t.measurement = ?1 ORDER BY t.seq"),
         dns_answers: of(&tables::DNS_ANSWERS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),
         tls_chains: of(&tables::TLS_CHAINS, "WHERE t.measurement = ?1 ORDER BY t.seq, t.position"),
         certificate: of(&tables::CERTIFICATES, "WHERE t.sha256 = ?1"),
         body: of(&tables::BODIES, "WHERE t.sha256 = ?1"),
+        has_body: "SELECT 1 FROM bodies t WHERE t.sha256 = ?1".to_owned(),
         health_checks: of(&tables::HEALTH_CHECKS, "WHERE t.run = ?1 ORDER BY t.offset_ms, t.id"),
         health_check: of(&tables::HEALTH_CHECKS, "WHERE t.id = ?1"),
         health_signals: of(&tables::HEALTH_SIGNALS, "WHERE t.health_check = ?1 ORDER BY t.position"),

@@ -35,6 +35,15 @@ const LIMITS: [(Limit, i32); 10] = [
 /// How long to wait for a process that holds the file, as the end of a writer's run does for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// When a file's references are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum References {
+    /// All of them, when it is opened.
+    LookedUp,
+    /// By who follows them, row by row: a merge, which looks into each row that it takes.
+    Followed,
+}
+
 /// A file that was checked and can be read.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -43,6 +52,8 @@ pub(crate) struct Source {
     pub(crate) file: PathBuf,
     /// Where it is read from: the file itself, or a private copy.
     pub(crate) uri: String,
+    /// What [`data_version`] was before it was checked.
+    version: i64,
     /// Holds the private copy, if one was needed.
     private: Option<Arc<TempDir>>,
 }
@@ -63,7 +74,12 @@ impl Checked {
     /// It cannot be opened any more.
     pub fn open(&self) -> Result<Reader, RecordError> {
         let source = Source::at(&self.file, self.uri.clone(), self.private.clone());
-        source.map(|source| Reader { source }).map_err(|error| RecordError::from_sqlite(&self.file, error))
+        source.map(Reader::of).map_err(|error| RecordError::from_sqlite(&self.file, error))
+    }
+
+    /// Whether it is a private copy that is read, which lies about for as long as this is kept.
+    pub fn is_copy(&self) -> bool {
+        self.private.is_some()
     }
 
     /// The file's path, as it was given.
@@ -74,11 +90,11 @@ impl Checked {
 
 impl Source {
     /// Opens and checks a file; one of an older format is read from a private copy, brought up to date.
-    pub(crate) fn open(file: &Path, migrations: &[Migration]) -> Result<Self, RecordError> {
+    pub(crate) fn open(file: &Path, migrations: &[Migration], references: References) -> Result<Self, RecordError> {
         refuse_what_is_no_file(file)?;
         fs::metadata(file).map_err(|error| RecordError::from_io(file, error))?;
         let mut source = Self::open_somehow(file)?;
-        let version = source.check(migrations)?;
+        let version = source.check(migrations, references)?;
         if version < schema::newest(migrations) {
             source = source.brought_up_to_date(migrations)?;
         }
@@ -120,11 +136,12 @@ impl Source {
         LIMITS.iter().try_for_each(|&(limit, value)| connection.set_limit(limit, value).map(drop))?;
         // The first look at the file itself: errors of opening show here.
         schema::application_id(&connection)?;
-        Ok(Self { connection, file: file.to_path_buf(), uri, private })
+        let version = data_version(&connection)?;
+        Ok(Self { connection, file: file.to_path_buf(), uri, version, private })
     }
 
     /// Whose it is, whether its schema is ours letter by letter, and only then whether its pages and rows are sound.
-    fn check(&self, migrations: &[Migration]) -> Result<i64, RecordError> {
+    fn check(&self, migrations: &[Migration], references: References) -> Result<i64, RecordError> {
         let id = self.sqlite(schema::application_id)?;
         let version = self.sqlite(schema::user_version)?;
         check_claims(&self.file, id, version, migrations)?;
@@ -136,25 +153,29 @@ impl Source {
             return Err(RecordError::Altered { file: self.file.clone(), object, version });
         }
         self.check_soundness()?;
+        if references == References::LookedUp {
+            self.check_references()?;
+        }
         Ok(version)
     }
 
-    /// `quick_check` covers pages, types and NOT NULL; references are looked up besides. SQLite does not even load the CHECKs
+    /// `quick_check` covers pages, types and NOT NULL. SQLite does not even load the CHECKs
     /// of a file that it may not write, so ranges are the business of who reads the rows.
     fn check_soundness(&self) -> Result<(), RecordError> {
         let corrupt = |detail| RecordError::Corrupt { file: self.file.clone(), detail };
         let verdict: String = self.sqlite(|c| c.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)))?;
-        if verdict != "ok" {
-            return Err(corrupt(verdict));
-        }
-        let dangling = self.sqlite(|connection| {
-            let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
-            let mut rows = statement.query(())?;
-            rows.next()?.map(|row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))).transpose()
-        })?;
-        dangling.map_or(Ok(()), |(child, parent)| {
-            Err(corrupt(format!("a row of {child} refers to a row of {parent} that is not there")))
-        })
+        if verdict == "ok" { Ok(()) } else { Err(corrupt(verdict)) }
+    }
+
+    fn check_references(&self) -> Result<(), RecordError> {
+        let dangling = self.sqlite(|connection| dangling(connection, "main"))?;
+        let corrupt = |detail| RecordError::Corrupt { file: self.file.clone(), detail };
+        dangling.map_or(Ok(()), |detail| Err(corrupt(detail)))
+    }
+
+    /// Whether no other connection has changed the file since it was checked.
+    pub(super) fn is_unchanged(&self) -> Result<bool, RecordError> {
+        Ok(self.sqlite(data_version)? == self.version)
     }
 
     fn brought_up_to_date(self, migrations: &[Migration]) -> Result<Self, RecordError> {
@@ -180,6 +201,20 @@ impl Source {
     pub(crate) fn sqlite<T>(&self, call: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RecordError> {
         call(&self.connection).map_err(|error| RecordError::from_sqlite(&self.file, error))
     }
+}
+
+/// A row of a schema that refers to nothing, in words.
+pub(crate) fn dangling(connection: &Connection, schema: &str) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare(&format!("PRAGMA {schema}.foreign_key_check"))?;
+    let mut rows = statement.query(())?;
+    let words =
+        |child: String, parent: String| format!("a row of {child} refers to a row of {parent} that is not there");
+    rows.next()?.map(|row| Ok(words(row.get(0)?, row.get(2)?))).transpose()
+}
+
+/// A number that is another one once another connection has changed the file.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 /// Turns off whatever lets a schema act, and the habit of planning a statement anew for each value bound to it.
@@ -232,7 +267,7 @@ mod tests {
         let before = fs::read(&file).unwrap();
         let next = Migration { sql: "CREATE TABLE more (a INTEGER) STRICT", summary: "" };
         let one_more = [MIGRATIONS, &[next]].concat();
-        let source = Source::open(&file, &one_more).unwrap();
+        let source = Source::open(&file, &one_more, References::LookedUp).unwrap();
         assert_eq!(tables(&source), held() + 1);
         assert_eq!(source.sqlite(schema::user_version).unwrap(), schema::newest(&one_more));
         let copy = PathBuf::from(source.connection.path().unwrap());
@@ -240,6 +275,21 @@ mod tests {
         drop(source);
         assert!(!copy.exists());
         assert_eq!(fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_checked_is_known_by_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("results.sqlite");
+        drop(Database::open_or_create(&file).unwrap());
+        let source = Source::open(&file, MIGRATIONS, References::LookedUp).unwrap();
+        assert!(source.is_unchanged().unwrap());
+        let other = Connection::open(&file).unwrap();
+        other.pragma_update(None, "foreign_keys", false).unwrap();
+        other.execute("INSERT INTO pace_marks VALUES (zeroblob(16), 0.0, 1.0, 1.0)", ()).unwrap();
+        assert!(!source.is_unchanged().unwrap());
+        let found = source.sqlite(|connection| dangling(connection, "main")).unwrap();
+        assert_eq!(found.as_deref(), Some("a row of pace_marks refers to a row of runs that is not there"));
     }
 
     #[test]

@@ -86,18 +86,21 @@ pub(crate) fn health_signal(file: &Path, row: &Row<'_>) -> Read<HealthSignal> {
     })
 }
 
-/// A measurement without its observations; columns of `measurements`, `targets` and `networks`, in that order.
-pub(crate) fn measurement(file: &Path, row: &Row<'_>) -> Read<Measurement> {
+/// Key of a target or of a network.
+type ContentKey = [u8; 16];
+
+/// A measurement without its observations; what it refers to is fetched by its keys.
+pub(crate) fn measurement(
+    file: &Path,
+    row: &Row<'_>,
+    fetch: impl FnOnce(ContentKey, ContentKey) -> Read<(Target, Network)>,
+) -> Read<Measurement> {
     let mut cells = Cells::new(file, &tables::MEASUREMENTS, row);
-    let id = MeasurementId::from_bytes(cells.read()?);
-    let run = RunId::from_bytes(cells.read()?);
-    cells.skip(2);
+    let (id, run) = (MeasurementId::from_bytes(cells.read()?), RunId::from_bytes(cells.read()?));
+    let (target, network) = (cells.read()?, cells.read()?);
     let started_at = Timestamp::from_millisecond(cells.read()?);
     let (offset_ms, duration_ms) = (cells.milliseconds()?, cells.milliseconds()?);
-    let mut cells = cells.then(&tables::TARGETS);
-    let target = target(&mut cells)?;
-    let mut cells = cells.then(&tables::NETWORKS);
-    let network = network(&mut cells)?;
+    let (target, network) = fetch(target, network)?;
     Ok(Measurement { id, run, target, started_at, offset_ms, duration_ms, network, observations: Vec::new() })
 }
 
@@ -114,7 +117,8 @@ pub(crate) fn origin(file: &Path, row: &Row<'_>) -> Read<Origin> {
     })
 }
 
-fn target(cells: &mut Cells<'_>) -> Read<Target> {
+pub(crate) fn target(file: &Path, row: &Row<'_>) -> Read<Target> {
+    let mut cells = Cells::new(file, &tables::TARGETS, row);
     cells.skip(1);
     Ok(Target {
         input: cells.read()?,
@@ -127,7 +131,8 @@ fn target(cells: &mut Cells<'_>) -> Read<Target> {
     })
 }
 
-fn network(cells: &mut Cells<'_>) -> Read<Network> {
+pub(crate) fn network(file: &Path, row: &Row<'_>) -> Read<Network> {
+    let mut cells = Cells::new(file, &tables::NETWORKS, row);
     cells.skip(1);
     Ok(Network {
         asn: cells.read()?,

@@ -152,6 +152,13 @@ impl Scope {
         self.targets.is_some()
     }
 
+    /// The tables that are needed to tell, joined to the measurements.
+    pub(super) fn joins(&self) -> String {
+        let targets = if self.asks_for_targets() { "JOIN targets t ON t.id = m.target" } else { "" };
+        let networks = if self.asks_for_networks() { "JOIN networks n ON n.id = m.network" } else { "" };
+        format!("{targets} {networks}")
+    }
+
     /// Whether the network's columns are needed to tell.
     pub(super) fn asks_for_networks(&self) -> bool {
         self.asns.is_some() || self.countries.is_some()

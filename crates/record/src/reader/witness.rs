@@ -1,6 +1,7 @@
 //! Pairing a measurement with the checks of its run that are nearest to it on the run's own clock.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::error::RecordError;
 use crate::model::{HealthCheck, HealthCheckId, HealthReason, Measurement, PaceMark, RunId, Witness};
@@ -28,7 +29,7 @@ pub(super) struct RunHealth<'r> {
     longest_ms: f64,
     marks: Vec<PaceMark>,
     clock_ms: Option<i64>,
-    at_hand: VecDeque<HealthCheck>,
+    at_hand: VecDeque<Arc<HealthCheck>>,
 }
 
 impl<'r> RunHealth<'r> {
@@ -69,13 +70,13 @@ impl<'r> RunHealth<'r> {
         })
     }
 
-    fn check(&mut self, id: HealthCheckId) -> Result<HealthCheck, RecordError> {
+    fn check(&mut self, id: HealthCheckId) -> Result<Arc<HealthCheck>, RecordError> {
         if let Some(found) = self.at_hand.iter().find(|check| check.id == id) {
-            return Ok(found.clone());
+            return Ok(Arc::clone(found));
         }
-        let check = self.reader.health_check(id)?;
+        let check = Arc::new(self.reader.health_check(id)?);
         self.at_hand.truncate(AT_HAND - 1);
-        self.at_hand.push_front(check.clone());
+        self.at_hand.push_front(Arc::clone(&check));
         Ok(check)
     }
 }

@@ -474,7 +474,7 @@ pub fn all_well() -> Vec<HealthSignal> {
 
 /// A healthy vantage before and after.
 pub fn healthy() -> Witness {
-    let (before, after) = (Some(check(4_000.0, all_well())), Some(check(6_500.0, all_well())));
+    let (before, after) = (Some(check(4_000.0, all_well()).into()), Some(check(6_500.0, all_well()).into()));
     Witness { before, after, during: Vec::new(), overloaded: false, run_clock_ms: None }
 }
 
