@@ -91,12 +91,9 @@ impl Shape {
 }
 
 fn json_line(told: Told, witnessed: &Witnessed, verdict: &Verdict) -> Vec<u8> {
-    let mut line = match told.withheld(&witnessed.measurement).is_nothing() {
-        true => verdict_line(witnessed, verdict).into_bytes(),
-        false => told.json(witnessed, verdict).to_string().into_bytes(),
-    };
-    line.push(b'\n');
-    line
+    let is_whole = told.withheld(&witnessed.measurement).is_nothing();
+    let line = if is_whole { verdict_line(witnessed, verdict) } else { told.json(witnessed, verdict).to_string() };
+    (line + "\n").into_bytes()
 }
 
 /// Columns of the CSV and where their values stand in the JSON of a verdict.

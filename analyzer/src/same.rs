@@ -15,16 +15,14 @@ pub type Content = [u8; 16];
 
 /// Measurements that were met, each with the submitter whose file had it first.
 #[derive(Debug, Default)]
-pub struct Met(HashMap<MeasurementId, Known>);
-
-/// What is known of an id: who had that content first, and the last reading that counted it.
-#[derive(Debug)]
-struct Known {
-    first: (Content, Owner),
-    /// Other contents under the same id.
-    others: Option<Box<HashMap<Content, Owner>>>,
+pub struct Met {
+    /// The first content of each id.
+    first: HashMap<MeasurementId, (Content, Owner)>,
+    /// Other contents under an id that was met.
+    others: HashMap<(MeasurementId, Content), Owner>,
 }
 
+/// Who had it first, and the last reading that counted it.
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     submitter: Submitter,
@@ -36,13 +34,10 @@ impl Met {
     /// the one that its id had.
     pub fn counts(&mut self, id: MeasurementId, content: Option<Content>, submitter: Submitter, reading: u8) -> bool {
         let new = Owner { submitter, last: 0 };
-        let known =
-            self.0.entry(id).or_insert_with(|| Known { first: (content.unwrap_or_default(), new), others: None });
+        let (first, owner) = self.first.entry(id).or_insert((content.unwrap_or_default(), new));
         let owner = match content {
-            Some(content) if content != known.first.0 => {
-                known.others.get_or_insert_default().entry(content).or_insert(new)
-            }
-            _ => &mut known.first.1,
+            Some(content) if content != *first => self.others.entry((id, content)).or_insert(new),
+            _ => owner,
         };
         let is_new = owner.submitter == submitter && owner.last < reading;
         if is_new {
@@ -53,7 +48,7 @@ impl Met {
 
     /// Ids under which more than one content was met.
     pub fn contested(&self) -> HashSet<MeasurementId> {
-        self.0.iter().filter(|(_, known)| known.others.is_some()).map(|(id, _)| *id).collect()
+        self.others.keys().map(|(id, _)| *id).collect()
     }
 }
 

@@ -35,9 +35,9 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
         is_wanted(verdict.state).then(|| (verdict.state, shape.make(witnessed, verdict)))
     };
     let mut put = |made: Option<(State, Made)>| {
-        let Some((state, made)) = made else { return Ok(()) };
+        let Some((state, line)) = made else { return Ok(()) };
         *tally.by_state.entry(state).or_default() += 1;
-        printer.put(made)
+        printer.put(line)
     };
     let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let end = if options.context == Some(true) {

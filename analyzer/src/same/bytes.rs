@@ -49,7 +49,9 @@ impl Bytes {
 
     pub fn each<T>(&mut self, values: &[T], put: impl Fn(&mut Self, &T)) {
         self.number(values.len() as u64);
-        values.iter().for_each(|value| put(self, value));
+        for value in values {
+            put(self, value);
+        }
     }
 
     fn maybe_text(&mut self, text: Option<&String>) {

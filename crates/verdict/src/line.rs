@@ -161,6 +161,7 @@ impl<'a> Judged<'a> {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn by_name<S: Serializer>(causes: &&BTreeMap<Cause, f64>, serializer: S) -> Result<S::Ok, S::Error> {
     let mut named: Vec<(&str, f64)> = causes.iter().map(|(cause, &p)| (cause.name(), rounded(p))).collect();
     named.sort_by_key(|(name, _)| *name);

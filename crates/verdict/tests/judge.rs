@@ -2,8 +2,8 @@
 
 mod world;
 
-use faultline_record::{Failure, Http, NotRun, Outcome, Purpose, Tls};
-use faultline_verdict::{Cause, State, judge};
+use faultline_record::{Failure, Http, NotRun, Outcome, Purpose, Tls, Witness, Witnessed};
+use faultline_verdict::{Cause, State, judge, verdict_json, verdict_line};
 use world::{GENUINE, World, failed, healthy, heard, is, not_run, shown};
 
 fn site() -> World {
@@ -309,6 +309,21 @@ fn the_same_facts_give_the_same_bytes() {
     let measurement = resolved().tls(Purpose::Main, GENUINE, failed(Failure::ConnectionReset), Tls::default()).done();
     let print = || serde_json::to_string(&judge(&measurement, &healthy())).unwrap();
     assert_eq!(print(), print());
+}
+
+#[test]
+fn a_line_is_the_text_of_the_tree_and_tells_the_whole_verdict() {
+    let failing = resolved().tls(Purpose::Main, GENUINE, failed(Failure::ConnectionReset), Tls::default()).done();
+    let working = resolved().responds(Purpose::Main, GENUINE, 200).done();
+    for measurement in [failing, working] {
+        for witness in [healthy(), Witness::default(), Witness { run_clock_ms: Some(7_200_000), ..healthy() }] {
+            let verdict = judge(&measurement, &witness);
+            let witnessed = Witnessed { measurement: measurement.clone(), witness };
+            let tree = verdict_json(&witnessed, &verdict);
+            assert_eq!(verdict_line(&witnessed, &verdict), tree.to_string());
+            assert_eq!(tree["verdict"], serde_json::json!(verdict));
+        }
+    }
 }
 
 #[test]

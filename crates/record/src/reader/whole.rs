@@ -1,7 +1,7 @@
 //! A measurement put together from its rows. What many measurements share (targets, networks, certificates) is read and parsed
 //! once; statements are fetched once for a whole reading. Knows nothing of witnesses, nor of which measurements are wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{Reader, SELECTS, each_row, rows};
 use crate::error::RecordError;
 use crate::model::{Certificate, Measurement, Network, Observation, Purpose, StepData, Target};
 
-/// How many targets and how many networks are kept at hand: more than the lists that a run measures hold.
+/// How many targets, networks and keys of bodies are kept at hand: more than the lists that a run measures hold.
 const AT_HAND: usize = 4_096;
 
 /// How many certificates are: a run meets the same few authorities again and again, and one can be long.
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     networks: HashMap<[u8; 16], Network>,
     certificates: HashMap<[u8; 32], Arc<Certificate>>,
     /// Bodies that are there.
-    bodies: HashMap<[u8; 32], ()>,
+    bodies: HashSet<[u8; 32]>,
 }
 
 impl<'r> Whole<'r> {
@@ -102,7 +102,15 @@ impl<'r> Whole<'r> {
     fn look_up_body(&self, key: [u8; 32]) -> Result<(), RecordError> {
         let reader = self.reader;
         let bodies = &mut reader.shared.borrow_mut().bodies;
-        at_hand(bodies, AT_HAND, key, || reader.one(&SELECTS.has_body, &key, |_, _| Ok(())))
+        if bodies.contains(&key) {
+            return Ok(());
+        }
+        reader.one(&SELECTS.has_body, &key, |_, _| Ok(()))?;
+        if bodies.len() >= AT_HAND {
+            bodies.clear();
+        }
+        bodies.insert(key);
+        Ok(())
     }
 
     /// By place in the measurement.

@@ -92,6 +92,9 @@ fn steps(analyzer: &Path, work: &Path, measurements: usize) -> Result<Vec<Cost>>
     costs.push(bench.step("classified, of 40 files, as JSON", |command| {
         command.args(["verdicts", "--format", "jsonl"]).args(&inputs)
     })?);
+    costs.push(bench.step("classified in context, of 40 files, as JSON", |command| {
+        command.args(["verdicts", "--context", "--format", "jsonl", "--"]).args(&inputs)
+    })?);
     if !bench.has_engine()? {
         return Ok(costs);
     }
