@@ -104,7 +104,7 @@ pub enum Control {
     /// It has configured the client.
     Pushed(Pushed),
     /// A part of the configuration; more follows.
-    PushedMore,
+    PushedMore(Pushed),
     /// It refuses the login.
     Refused,
     /// Anything else: news, demands.
@@ -130,6 +130,22 @@ pub struct Pushed {
     pub gateway: Option<[u8; 4]>,
 }
 
+impl Pushed {
+    /// With what a later part says, which holds where both say something.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            cipher: later.cipher.or(self.cipher),
+            peer: later.peer.or(self.peer),
+            exports: later.exports || self.exports,
+            exit: later.exit || self.exit,
+            is_marked: later.is_marked || self.is_marked,
+            address: later.address.or(self.address),
+            gateway: later.gateway.or(self.gateway),
+        }
+    }
+}
+
 /// Reads a message, which ends with a zero octet.
 pub fn control(octets: &[u8]) -> Said<Control> {
     let Some(length) = octets.iter().position(|octet| *octet == 0) else {
@@ -137,7 +153,7 @@ pub fn control(octets: &[u8]) -> Said<Control> {
     };
     let text = core::str::from_utf8(&octets[..length]).unwrap_or_default();
     let said = match text.split_once(',').unwrap_or((text, "")) {
-        ("PUSH_REPLY", options) if options.ends_with("push-continuation 2") => Control::PushedMore,
+        ("PUSH_REPLY", options) if options.ends_with("push-continuation 2") => Control::PushedMore(pushed(options)),
         ("PUSH_REPLY", options) => Control::Pushed(pushed(options)),
         ("AUTH_FAILED", _) => Control::Refused,
         _ => Control::Other,
@@ -199,7 +215,7 @@ mod tests {
         let without = client(&randoms, None, false);
         assert_eq!(without[at..at + 4], [0; 4]);
         assert!(without.ends_with(b"IV_PROTO=130\n\0"));
-        let long = client(&randoms, Some((&[b'a'; 70_000], b"")), false);
+        let long = client(&randoms, Some((&vec![b'a'; 70_000], b"")), false);
         assert!(long.len() < usize::from(LONGEST) + 600, "what is too long is cut");
     }
 
@@ -237,11 +253,26 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_configuration_make_one_and_the_later_holds() {
+        let read = |text: &[u8]| match control(text) {
+            Said::This(Control::Pushed(pushed) | Control::PushedMore(pushed), _) => pushed,
+            said => panic!("{said:?}"),
+        };
+        let first =
+            read(b"PUSH_REPLY,cipher AES-128-GCM,peer-id 3,ifconfig 10.8.1.2 255.255.255.0,push-continuation 2\0");
+        let both = first.and(read(
+            b"PUSH_REPLY,route-gateway 10.8.1.1,cipher AES-256-GCM,protocol-flags tls-ekm,push-continuation 1\0",
+        ));
+        assert_eq!((both.cipher.as_deref(), both.peer), (Some("AES-256-GCM"), Some(3)));
+        assert_eq!((both.address, both.gateway, both.exports), (Some([10, 8, 1, 2]), Some([10, 8, 1, 1]), true));
+    }
+
+    #[test]
     fn a_refusal_is_one_with_and_without_reasons_and_other_messages_are_others() {
         for (text, said) in [
             (&b"AUTH_FAILED\0"[..], Control::Refused),
             (b"AUTH_FAILED,TEMP[backoff 42]:full\0", Control::Refused),
-            (b"PUSH_REPLY,route 10.0.0.0 255.0.0.0,push-continuation 2\0", Control::PushedMore),
+            (b"PUSH_REPLY,route 10.0.0.0 255.0.0.0,push-continuation 2\0", Control::PushedMore(Pushed::default())),
             (b"INFO_PRE,hello\0", Control::Other),
             (b"\xff\0", Control::Other),
         ] {

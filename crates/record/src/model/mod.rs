@@ -3,6 +3,7 @@
 mod arrival;
 mod certificate;
 mod endpoint;
+mod endpoint_error;
 mod endpoint_name;
 mod feed;
 mod health;
@@ -21,7 +22,8 @@ mod vpn;
 pub use arrival::{Arrival, MOST_ARRIVALS};
 pub(crate) use arrival::{arrivals_of, arrivals_text};
 pub use certificate::{Certificate, hex, sha256};
-pub use endpoint::{Endpoint, EndpointError, HostName, LATER_SCHEMES, normal_name};
+pub use endpoint::{Endpoint, HostName, LATER_SCHEMES, normal_name};
+pub use endpoint_error::EndpointError;
 pub use endpoint_name::endpoint_name;
 pub use feed::{Announcement, Feed, Place, Point, Series, SeriesKind, SeriesSummary, Stored};
 pub use health::{Family, HealthCheck, HealthReason, HealthSignal, SignalKind};

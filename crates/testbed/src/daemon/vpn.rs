@@ -125,7 +125,10 @@ impl Openvpn {
         command.args(["--duplicate-cn", "--local", &whose.address.to_string(), "--port", &self.port.to_string()]);
         command.arg("--ca").arg(roots).arg("--cert").arg(&identity.certificate).arg("--key").arg(&identity.key);
         if self.wants_login {
-            // Packets of data with the other cipher, and pings of the server's own.
+            // Packets of data with the other cipher, pings of the server's own, and a configuration in parts.
+            for number in 0..60 {
+                command.args(["--push", &format!("route 198.18.{number}.0 255.255.255.0")]);
+            }
             command.args(["--data-ciphers", "CHACHA20-POLY1305", "--keepalive", "1", "20"]);
             command.args(["--verify-client-cert", "none", "--script-security", "3", "--auth-user-pass-verify"]);
             command.arg(login_script(folder)?).arg("via-env");

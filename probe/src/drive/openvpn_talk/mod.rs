@@ -342,6 +342,8 @@ struct Login {
     shared: Shared,
     /// The server's random values, once they have come.
     theirs: Option<[[u8; RANDOM]; 2]>,
+    /// Parts of the configuration that came before the last.
+    parts: Pushed,
 }
 
 impl Login {
@@ -349,7 +351,7 @@ impl Login {
         let shared = Shared::new();
         let password = account.password.as_ref().map(|(name, password)| (name.expose(), password.expose()));
         control.say(&login::client(&shared.randoms(), password, true));
-        Self { shared, theirs: None }
+        Self { shared, theirs: None, parts: Pushed::default() }
     }
 
     /// Asks for a configuration, if the server has said who it is to be with.
@@ -382,13 +384,15 @@ impl Login {
             control.spend(spent);
             match said {
                 login::Control::Refused => return Some(LoggedIn::Refused),
-                login::Control::Pushed(pushed) => return Some(self.configured(control, &theirs, pushed)),
-                login::Control::PushedMore | login::Control::Other => {}
+                login::Control::Pushed(last) => return Some(self.configured(control, &theirs, last)),
+                login::Control::PushedMore(part) => self.parts = std::mem::take(&mut self.parts).and(part),
+                login::Control::Other => {}
             }
         }
     }
 
-    fn configured(&self, control: &Control, theirs: &[[u8; RANDOM]; 2], pushed: Pushed) -> LoggedIn {
+    fn configured(&mut self, control: &Control, theirs: &[[u8; RANDOM]; 2], last: Pushed) -> LoggedIn {
+        let pushed = std::mem::take(&mut self.parts).and(last);
         let keys =
             if pushed.exports { control.export(EXPORTER) } else { Some(self.shared.keys(theirs, control.sessions())) };
         let channel = keys.and_then(|keys| DataChannel::new(&keys, &pushed));

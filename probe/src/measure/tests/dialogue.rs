@@ -2,6 +2,7 @@
 //! real daemons are in the testbed.)
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faultline_record::{Failure, NotRun, Outcome, Purpose, Step, Vpn, VpnAnswer, VpnProof};
@@ -12,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use super::world::{Authority, Rows, config, drive, limits, reset, run, serve};
 use crate::drive::DriveConfig;
 use crate::follow_up::FollowUps;
+use crate::vpn_keys::VpnKeys;
 
 const SILENCE: Outcome = Outcome::Failed(Failure::GenericTimeoutError);
 
@@ -117,6 +119,33 @@ async fn sstp(stream: TcpStream, acceptor: TlsAcceptor) {
         stream.write_all(said).await.unwrap();
     }
     let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+/// Asks a server of SSTP's at this machine's address for a call, with these keys.
+async fn of_sstp(known: &Authority, owner: &Authority, names: &[&str], keys: &str) -> Option<VpnProof> {
+    let acceptor = owner.acceptor(names);
+    let address = serve(move |stream| sstp(stream, acceptor.clone())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.toml");
+    std::fs::write(&file, keys.replace("ADDRESS", &address.to_string())).unwrap();
+    let vpn_keys = Arc::new(VpnKeys::read(&file).unwrap());
+    let config = DriveConfig { vpn_keys, ..config(known) };
+    let (outcome, seen) = of_main(&run(&drive(config, &[]), &format!("sstp://{address}")).await);
+    assert_eq!(outcome, Outcome::Ok);
+    seen.proof
+}
+
+#[tokio::test]
+async fn a_provider_s_own_authority_proves_its_server_for_its_name_alone_and_no_other_target_s() {
+    let (known, provider, stranger) = (Authority::new(), Authority::new(), Authority::new());
+    let given = |whose: &str| format!("[[authority]]\n{whose}\nca = \"\"\"\n{}\"\"\"\n", provider.pem());
+    let (own, of_another) = (given("endpoint = \"ADDRESS\""), given("target = \"another/*\""));
+    let (identity, handshake) = (Some(VpnProof::ServerIdentity), Some(VpnProof::Handshake));
+    assert_eq!(of_sstp(&known, &provider, &["127.0.0.1"], &own).await, identity);
+    assert_eq!(of_sstp(&known, &provider, &["vpn.example"], &own).await, handshake, "another name");
+    assert_eq!(of_sstp(&known, &stranger, &["127.0.0.1"], &own).await, handshake, "another authority");
+    assert_eq!(of_sstp(&known, &provider, &["127.0.0.1"], &of_another).await, handshake, "another target");
+    assert_eq!(of_sstp(&known, &known, &["127.0.0.1"], "").await, identity, "by what is trusted anyway");
 }
 
 #[tokio::test]
