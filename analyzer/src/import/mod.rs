@@ -55,6 +55,7 @@ pub fn import(
     interrupt: &Interrupt,
 ) -> Result<Account, RecordError> {
     let begun = Instant::now();
+    database.expect_much()?;
     let mut account = if let Format::Feed(name, hints) = format {
         feeds::import(database, inputs, name, hints, interrupt)?
     } else {
@@ -69,6 +70,7 @@ pub fn import(
 /// Reads again, with the importers of this version, the texts that databases keep; what those made of them then is left as it was.
 pub fn again(database: &mut Database, inputs: &[PathBuf], interrupt: &Interrupt) -> Result<Account, RecordError> {
     let begun = Instant::now();
+    database.expect_much()?;
     let mut importer = Importer::new(database, Format::Ooni, true, interrupt);
     let _ = inputs.iter().try_for_each(|input| {
         let name = input.display().to_string();

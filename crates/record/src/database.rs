@@ -173,6 +173,14 @@ impl Database {
     }
 
     /// One transaction: all of it or none.
+    /// Makes room in memory for one who adds much at once: a merge, an import.
+    pub fn expect_much(&mut self) -> Result<(), RecordError> {
+        self.sqlite(|connection| {
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+            connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
+        })
+    }
+
     pub(crate) fn transaction(
         &mut self,
         write: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -229,6 +237,11 @@ pub(crate) fn check_claims(file: &Path, id: i32, version: i64, migrations: &[Mig
         _ => Err(RecordError::Foreign { file, found: format!("format {version}") }),
     }
 }
+
+/// How much of a file is kept in memory while much is added, KiB: it goes to few pages, but its keys to many.
+const CACHE_KIB: i64 = 64 << 10;
+/// How long the write-ahead log may become then before it is copied into the file, pages: pages of keys are written again and again.
+const LOG_PAGES: i64 = 1 << 14;
 
 /// Settings of every connection that writes. NORMAL with WAL: a killed process loses nothing that was committed, a power
 /// cut may lose the last transactions and never leaves half of one.

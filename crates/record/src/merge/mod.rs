@@ -30,12 +30,6 @@ use ahead::Opened;
 /// How many conflicts of an input are named; all are counted.
 const NAMED_CONFLICTS: i64 = 100;
 
-/// How much of the output is kept in memory, KiB: what is added goes to few pages, but its keys to many.
-const CACHE_KIB: i64 = 64 << 10;
-
-/// How long the write-ahead log may become before it is copied into the output, pages: pages of keys are written again and again.
-const LOG_PAGES: i64 = 1 << 14;
-
 /// What a merge tells while it works. Breaking off ends it: the input at hand leaves nothing behind, those before stay.
 #[derive(Debug)]
 pub enum Progress<'a> {
@@ -115,8 +109,7 @@ pub fn merge(
     database.sqlite(|connection| connection.execute_batch(sql::SCRATCH))?;
     // References are followed in each input, and what is taken brings all that it refers to.
     database.sqlite(|connection| connection.pragma_update(None, "foreign_keys", false))?;
-    database.sqlite(|connection| connection.pragma_update(None, "cache_size", -CACHE_KIB))?;
-    database.sqlite(|connection| connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES))?;
+    database.expect_much()?;
     let mut report = MergeReport::default();
     let end = ahead::each(inputs, |file, opened| {
         let merged = opened.map_err(Trouble::Input);
