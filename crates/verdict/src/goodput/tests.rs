@@ -79,6 +79,19 @@ fn a_policed_and_a_shaped_name_are_slower_and_their_limits_are_told_apart() {
 }
 
 #[test]
+fn a_round_in_which_nothing_came_in_time_is_a_slow_one_and_hides_no_others() {
+    let nothing = Transfer { status: None, ..transfer([], false) };
+    let mut rounds = rounds(6, queued, fast);
+    rounds[2].own = nothing.clone();
+    let shown = Comparison::of(&rounds).unwrap();
+    assert!(shown.is_slower() && shown.ratio.high < 0.2, "{shown:?}");
+    // Whoever is silent now and then, and as fast as the other otherwise, is not slow.
+    let mut silent = self::rounds(6, fast, fast);
+    silent[2].own = nothing;
+    assert!(!Comparison::of(&silent).unwrap().is_slower());
+}
+
+#[test]
 fn a_connection_that_took_long_to_stand_makes_no_response_slow() {
     let retransmitted = |n| Transfer { round_trip_ms: 2_000.0, ..fast(n) };
     assert!(Comparison::of(&rounds(6, policed, retransmitted)).unwrap().is_slower());

@@ -27,6 +27,10 @@ pub struct Transfer {
     pub arrivals: Vec<Arrival>,
 }
 
+/// Octets that a response may be short of before a rate shows it: less than a full segment (1,460 octets over Ethernet, RFC 6928) is nothing.
+/// A response of which nothing came has at most this rate; how much less is not known, and must not make the others' spread look wide.
+const SEGMENT: u64 = 1_460;
+
 impl Transfer {
     /// Of a connection's rows; `None` where no request was made.
     pub fn of(tcp: &Observation, tls: Option<&Observation>, request: &Observation) -> Option<Self> {
@@ -52,7 +56,7 @@ impl Transfer {
 
     /// How many bytes the rate of all of these is better not taken of: their common start.
     pub(super) fn start_of<'a>(all: impl IntoIterator<Item = &'a Self>) -> u64 {
-        all.into_iter().map(|transfer| transfer.bytes() / 2).min().unwrap_or(0).min(START)
+        all.into_iter().map(Self::bytes).filter(|bytes| *bytes > 0).min().map_or(0, |least| (least / 2).min(START))
     }
 
     /// The round trip of a path over which all of these came: the least that a connection took, since lost packets make
@@ -65,7 +69,7 @@ impl Transfer {
     /// no measure of a path's rate: it counts as one round trip. Where time ran out, silence counts to its end.
     pub(super) fn kbit(&self, start: u64, round_trip_ms: f64) -> f64 {
         let (from, to) = (self.since(start), self.end());
-        let bytes = to.bytes.saturating_sub(from.bytes).max(1);
+        let bytes = if to.bytes == 0 { SEGMENT } else { to.bytes.saturating_sub(from.bytes).max(1) };
         let ms = f64::from(to.ms.saturating_sub(from.ms)).max(round_trip_ms).max(1.0);
         // Bits over milliseconds are kilobits over seconds.
         as_f64(bytes) * 8.0 / ms
