@@ -400,6 +400,10 @@ impl Login {
     }
 }
 
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
 /// What became of a login.
 enum LoggedIn {
     /// The client is configured; without a data channel where the cipher is not spoken here.
@@ -438,7 +442,13 @@ impl Drive {
         }
         seen.proof = Some(if presented().1.is_ok() { VpnProof::ServerIdentity } else { VpnProof::Handshake });
         let Some(account) = account else { return Ok(is_over) };
-        match conversation.log_in(account, deadline, seen).await? {
+        let end = match conversation.log_in(account, deadline, seen).await {
+            // A server that closes before it has read all that was said to it resets the connection (RFC 1122 section 4.2.2.13): it
+            // refuses, unless the account is known to work.
+            Err(error) if is_reset(&error) && known.standing() != Some(VpnKey::Proven) => LoggedIn::Not,
+            end => end?,
+        };
+        match end {
             LoggedIn::Silence => Ok(false),
             LoggedIn::Not => Ok(true),
             LoggedIn::Refused => {
