@@ -107,14 +107,14 @@ impl Store {
         if end.is_none() && refused.is_none() {
             return;
         }
-        let tallies = self.ends.entry((self.names.number(key), hour)).or_default();
+        let tallies = self.ends.entry((self.names.number(key), hour)).or_insert_with(of_one);
         count(find_or_add(tallies, vantage), end, refused);
     }
 
     /// The same, by what measured.
     pub fn by_software(&mut self, key: &str, hour: Hour, vantage: Vantage, software: &Software, end: End) {
         let software = self.software.number(software);
-        let rows = self.by_software.entry((self.names.number(key), hour.div_euclid(DAY))).or_default();
+        let rows = self.by_software.entry((self.names.number(key), hour.div_euclid(DAY))).or_insert_with(of_one);
         let known = rows.iter().position(|row| row.software == software && row.tally.vantage == vantage);
         let place = known.unwrap_or_else(|| {
             rows.push(SoftwareTally { software, tally: empty(vantage) });
@@ -133,7 +133,7 @@ impl Store {
     /// A certificate proved a name there.
     pub fn proven(&mut self, name: &str, socket: Socket, hour: Hour, vantage: Vantage) {
         self.proven.insert(socket.address);
-        let proofs = self.proofs.entry((self.names.number(name), socket)).or_default();
+        let proofs = self.proofs.entry((self.names.number(name), socket)).or_insert_with(of_one);
         if let Some(proof) = proofs.iter_mut().find(|proof| proof.vantage == vantage) {
             (proof.first, proof.last) = (proof.first.min(hour), proof.last.max(hour));
         } else if proofs.len() < KEPT {
@@ -145,14 +145,14 @@ impl Store {
     pub fn answered(&mut self, name: &str, vantage: Vantage, addresses: &[IpAddr]) {
         let name = self.names.number(name);
         for &address in addresses {
-            keep(self.answered.entry((vantage, address)).or_default(), name);
+            keep(self.answered.entry((vantage, address)).or_insert_with(of_one), name);
         }
     }
 
     /// A resolver (the system's: `None`) said that of a name.
     pub fn said(&mut self, name: &str, resolver: Option<&str>, hour: Hour, vantage: Vantage, word: Word) {
         let resolver = resolver.map(|resolver| self.names.number(resolver));
-        let rows = self.said.entry((self.names.number(name), resolver, hour)).or_default();
+        let rows = self.said.entry((self.names.number(name), resolver, hour)).or_insert_with(of_one);
         match rows.iter_mut().find(|row| row.vantage == vantage) {
             Some(row) => row.word = row.word.min(word),
             None => rows.push(Said { vantage, word }),
@@ -214,6 +214,11 @@ impl Store {
             hours.clone().filter_map(move |hour| self.said.get(&(name, resolver, hour))).flatten()
         })
     }
+}
+
+/// Room for one thing: most entries never hold a second, and there are millions.
+fn of_one<T>() -> Vec<T> {
+    Vec::with_capacity(1)
 }
 
 fn empty(vantage: Vantage) -> Tally {
