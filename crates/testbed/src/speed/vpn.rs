@@ -32,10 +32,11 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
     let dead = (0..DEAD).map(|number| format!("openvpn+udp://151.101.150.{}:1194", number + 1));
     let list = write_list(&world, alive.chain(dead))?;
     let mut command = world.client_command(probe)?;
-    command.arg("run").args(["--yes", "--quiet"]);
+    command.arg("run").args(["--yes", "--yes-vpn", "--quiet"]);
     let measured = measure(&world, command, probe, &list)?;
     let megabytes = as_f64(usize::try_from(measured.usage.max_rss()).unwrap_or(0)) * 1024.0 / 1e6;
     let lines = measurements(probe, &world.folder().join("speed.sqlite"))?;
+    let gap = least_gap(&lines).context("no server was asked twice, though half of them are dead")?;
     let slowest = lines.iter().map(length).fold(0.0, f64::max);
     let elapsed = measured.elapsed.as_secs_f64();
     Ok(vec![
@@ -44,14 +45,14 @@ pub fn figures(probe: &Path) -> Result<Vec<Figure>> {
         Figure::new("the slowest ladder", slowest, "s", Target::Any),
         Figure::new("200 tunnels", elapsed, "s", Target::AtMost(slowest * FACTOR + CHECKS)),
         Figure::new("peak memory for 200 tunnels", megabytes, "MB", Target::AtMost(64.0)),
-        Figure::new("least time between two handshakes with a server", least_gap(&lines), "s", Target::AtLeast(0.999)),
+        Figure::new("least time between two handshakes with a server", gap, "s", Target::AtLeast(0.999)),
     ])
 }
 
 fn measurements(probe: &Path, database: &Path) -> Result<Vec<Value>> {
     let runs = results(probe, database, &["list"])?;
     let run = runs.first().and_then(|run| run["id"].as_str()).context("there is no run")?;
-    results(probe, database, &["show", run])
+    results(probe, database, &["show", run, "--with-endpoints"])
 }
 
 fn rows(line: &Value) -> impl Iterator<Item = &Value> {
@@ -63,8 +64,9 @@ fn length(line: &Value) -> f64 {
     rows(line).filter_map(|row| row["t_ms"].as_f64()).fold(0.0, f64::max) / 1_000.0
 }
 
-/// Seconds between the closest two handshakes with one server, in one measurement: no other knows the server here.
-fn least_gap(lines: &[Value]) -> f64 {
+/// Seconds between the closest two handshakes with one server, in one measurement: no other knows the server here. `None` if none was
+/// asked twice.
+fn least_gap(lines: &[Value]) -> Option<f64> {
     let gaps = lines.iter().flat_map(|line| {
         let mut by_server: HashMap<IpAddr, Vec<f64>> = HashMap::new();
         for row in rows(line).filter(|row| row["step"] == "vpn" && row["not_run"].is_null()) {
@@ -78,5 +80,5 @@ fn least_gap(lines: &[Value]) -> f64 {
             times.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>()
         })
     });
-    gaps.fold(f64::INFINITY, f64::min)
+    gaps.reduce(f64::min)
 }
