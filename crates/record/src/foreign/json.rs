@@ -59,6 +59,11 @@ impl<'a> Json<'a> {
         number.filter(|number| number.is_finite())
     }
 
+    /// Seconds, as milliseconds: none below zero, and none beyond thirty years.
+    pub(crate) fn milliseconds(&self) -> Option<f64> {
+        self.number().map(|seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12))
+    }
+
     /// A whole number that fits.
     pub(crate) fn whole<T: TryFrom<i64>>(&self) -> Option<T> {
         let number = self.number().filter(|number| number.fract() == 0.0 && number.abs() < 9.0e15)?;

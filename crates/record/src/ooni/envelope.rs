@@ -57,7 +57,7 @@ impl Envelope {
             input: input(json, odd),
             started_at: Timestamp::from_millisecond(started),
             offset_ms,
-            runtime_ms: json.get("test_runtime").number().map_or(0.0, |seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12)),
+            runtime_ms: json.get("test_runtime").milliseconds().unwrap_or(0.0),
             network: network(json, odd),
             run: run(json, &origin, begun),
             origin,

@@ -43,7 +43,7 @@ impl<'o> FlowReader<'o> {
     }
 
     fn mark(&mut self, row: &Json<'_>) -> Mark {
-        let ms = |key: &str| row.get(key).number().map(|seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12));
+        let ms = |key: &str| row.get(key).milliseconds();
         let end = ms("t").or_else(|| ms("t0")).unwrap_or(0.0);
         let depth = row.get("tags").elements().iter().filter_map(Json::text).find_map(|tag| tag.strip_prefix("depth="));
         Mark {

@@ -65,7 +65,7 @@ fn tunnel(row: &Json<'_>, flow: &Flow, odd: &mut Oddities) -> Option<Part> {
     let to = SocketAddr::new(ip, port);
     let endpoint = Endpoint::parse(&format!("{protocol}://{to}")).ok()?;
     let transaction: Option<i64> = row.get("transaction_id").whole().filter(|&id| id != 0);
-    let ms = |key: &str| row.get(key).number().map_or(0.0, |seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12));
+    let ms = |key: &str| row.get(key).milliseconds().unwrap_or(0.0);
     let failed = failures::read(row.get("failure"), odd);
     let (mut rows, answers) = (Rows::default(), failed.is_none());
     let place = Place { hop: 0, purpose: Purpose::Main, connection: Some(rows.connection()), to: Some(to) };
@@ -110,7 +110,7 @@ pub(super) fn stun(envelope: &Envelope, keys: &Json<'_>, odd: &mut Oddities) -> 
 fn binding(keys: &Json<'_>, rows: &mut Rows, odd: &mut Oddities) {
     let events = list(keys, "network_events", odd);
     let of = |operation: &'static str| events.iter().filter(move |row| row.get("operation").text() == Some(operation));
-    let ms = |row: &Json<'_>| row.get("t").number().map_or(0.0, |seconds| (seconds * 1_000.0).clamp(0.0, 1.0e12));
+    let ms = |row: &Json<'_>| row.get("t").milliseconds().unwrap_or(0.0);
     let to = of("connect").find_map(|row| row.get("address").word()?.parse::<SocketAddr>().ok());
     let received: u64 = of("read").filter_map(|row| row.get("num_bytes").whole::<u64>()).sum();
     let failed = failures::read(keys.get("failure"), odd);

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use rusqlite::{Params, Row, Statement, Transaction};
+use rusqlite::{CachedStatement, Params, Row, Statement, Transaction};
 
 use crate::clock::{self, WrongClock};
 use crate::error::RecordError;
@@ -312,9 +312,12 @@ impl Reader {
         key: impl Params,
         visit: impl FnMut(&Row<'_>) -> Result<bool, RecordError>,
     ) -> Result<(), RecordError> {
+        each_row(self.file(), &mut *self.prepared(select)?, key, visit)
+    }
+
+    fn prepared(&self, select: &str) -> Result<CachedStatement<'_>, RecordError> {
         let statement = self.source.connection.prepare_cached(select);
-        let mut statement = statement.map_err(|error| RecordError::from_sqlite(self.file(), error))?;
-        each_row(self.file(), &mut statement, key, visit)
+        statement.map_err(|error| RecordError::from_sqlite(self.file(), error))
     }
 }
 

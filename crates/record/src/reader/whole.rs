@@ -39,17 +39,13 @@ pub(super) struct Shared {
 
 impl<'r> Whole<'r> {
     pub(super) fn of(reader: &'r Reader, with_bodies: bool) -> Result<Self, RecordError> {
-        let prepared = |select: &str| {
-            let statement = reader.source.connection.prepare_cached(select);
-            statement.map_err(|error| RecordError::from_sqlite(reader.file(), error))
-        };
         Ok(Self {
             reader,
             with_bodies,
             follows: false,
-            observations: prepared(&SELECTS.observations)?,
-            dns_answers: prepared(&SELECTS.dns_answers)?,
-            tls_chains: prepared(&SELECTS.tls_chains)?,
+            observations: reader.prepared(&SELECTS.observations)?,
+            dns_answers: reader.prepared(&SELECTS.dns_answers)?,
+            tls_chains: reader.prepared(&SELECTS.tls_chains)?,
         })
     }
 
