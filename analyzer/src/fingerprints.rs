@@ -1,6 +1,6 @@
 //! The fingerprints that verdicts are held against: our own facts, and the files that the command line names.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use faultline_verdict::{Fingerprints, Matches};
 use regex::RegexBuilder;
@@ -17,12 +17,7 @@ const SHOWN: usize = 20;
 /// # Errors
 /// A file that cannot be read, or rows that cannot be used, with file and line.
 pub fn read(files: &[PathBuf]) -> Result<Fingerprints, AnalyzerError> {
-    let mut all = Fingerprints::from_test_lists();
-    for file in files {
-        let (name, text) = load(file)?;
-        all.extend(one(&name, &text)?);
-    }
-    Ok(all)
+    all(&load(files)?)
 }
 
 /// Fingerprints with the texts that they come from: expressions do not travel, their texts do.
@@ -41,7 +36,7 @@ impl Known {
     /// # Errors
     /// A file that cannot be read, or rows that cannot be used, with file and line.
     pub fn read(files: &[PathBuf]) -> Result<Self, AnalyzerError> {
-        Self::of(files.iter().map(|file| load(file)).collect::<Result<_, _>>()?)
+        Self::of(load(files)?)
     }
 
     /// Our own and those of these texts, each with its file's name.
@@ -49,11 +44,7 @@ impl Known {
     /// # Errors
     /// Rows that cannot be used, with file and line.
     pub fn of(texts: Vec<(String, Vec<u8>)>) -> Result<Self, AnalyzerError> {
-        let mut all = Fingerprints::from_test_lists();
-        for (name, text) in &texts {
-            all.extend(one(name, text)?);
-        }
-        Ok(Self { all, texts })
+        Ok(Self { all: all(&texts)?, texts })
     }
 
     /// The texts.
@@ -70,12 +61,24 @@ impl std::fmt::Debug for Known {
     }
 }
 
-fn load(file: &Path) -> Result<(String, Vec<u8>), AnalyzerError> {
-    let shown = file.display().to_string();
-    match std::fs::read(file) {
-        Ok(text) => Ok((shown, text)),
-        Err(error) => Err(AnalyzerError::Usage(format!("failed to read the fingerprints in {shown}: {error}"))),
+/// The texts of these files, each with its file's name.
+fn load(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, AnalyzerError> {
+    let text = |file: &PathBuf| {
+        let shown = file.display().to_string();
+        match std::fs::read(file) {
+            Ok(text) => Ok((shown, text)),
+            Err(error) => Err(AnalyzerError::Usage(format!("failed to read the fingerprints in {shown}: {error}"))),
+        }
+    };
+    files.iter().map(text).collect()
+}
+
+fn all(texts: &[(String, Vec<u8>)]) -> Result<Fingerprints, AnalyzerError> {
+    let mut all = Fingerprints::from_test_lists();
+    for (name, text) in texts {
+        all.extend(one(name, text)?);
     }
+    Ok(all)
 }
 
 fn one(name: &str, text: &[u8]) -> Result<Fingerprints, AnalyzerError> {

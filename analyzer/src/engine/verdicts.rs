@@ -110,9 +110,7 @@ impl Judged {
             fingerprints: Arc::clone(&means.fingerprints),
         }
     }
-}
 
-impl Judged {
     /// Of the whole file, whatever is asked of it: read once, and only where it has tunnels. Two partitions that need it at the same
     /// moment both read it, to the same end.
     fn company<'k>(&self, reader: &Reader, known: &'k OnceLock<Company>) -> Result<&'k Company> {
