@@ -3,7 +3,7 @@
 use faultline_record::{DnsRecord, Observation, StepData, Witnessed, hex};
 use serde_json::{Map, Value, json};
 
-use crate::line::Line;
+use crate::line::{Line, tenths};
 use crate::verdict::Verdict;
 
 /// `faultline/measurement/1`: a measurement with its verdict, its vantage and everything it saw.
@@ -40,8 +40,8 @@ fn observation_json(row: &Observation) -> Value {
     put("address", row.address.map(|address| address.to_string()).into());
     put("port", row.port.into());
     put("ttl", row.ttl.into());
-    put("t0_ms", rounded(row.t0_ms).into());
-    put("t_ms", rounded(row.t_ms).into());
+    put("t0_ms", tenths(row.t0_ms).into());
+    put("t_ms", tenths(row.t_ms).into());
     put("failure", row.outcome.failure().map(|failure| failure.name()).into());
     put("not_run", row.outcome.not_run().map(|reason| reason.name()).into());
     put("detail", row.detail.clone().into());
@@ -116,9 +116,4 @@ fn answer_json(answer: &faultline_record::DnsAnswer) -> Value {
 
 fn certificate_json(certificate: &faultline_record::Certificate) -> Value {
     json!({"sha256": hex(&certificate.sha256), "subject": certificate.subject, "issuer": certificate.issuer})
-}
-
-/// Milliseconds with one decimal.
-fn rounded(ms: f64) -> f64 {
-    (ms * 10.0).round() / 10.0
 }

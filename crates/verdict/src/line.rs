@@ -1,16 +1,14 @@
 //! A verdict as one line of JSON, written without a tree in between: `faultline/verdict/1` (design, section 6). Fields stand in the
 //! order of the alphabet, as in the tree that [`crate::measurement_json`] makes.
 
-use std::collections::BTreeMap;
-
 use faultline_record::{
-    Endpoint, HealthCheck, MeasurementId, NetworkKind, RunId, Timestamp, VpnKind, VpnPayload, VpnProtocol, Witnessed,
+    Endpoint, HealthCheck, MeasurementId, Network, RunId, Timestamp, VpnKind, VpnPayload, VpnProtocol, Witnessed,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::gate::Gate;
 use crate::health::{HealthState, local_health};
-use crate::verdict::{Cause, Evidence, State, Verdict, rounded};
+use crate::verdict::Verdict;
 
 /// What stands above the rows of a measurement.
 #[derive(Serialize)]
@@ -20,14 +18,14 @@ pub(crate) struct Line<'a> {
     id: MeasurementId,
     input: &'a str,
     local_health: Health,
-    network: Vantage<'a>,
+    network: &'a Network,
     run: RunId,
     schema: &'static str,
     started_at: Timestamp,
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<Tunnel>,
-    verdict: Judged<'a>,
+    verdict: &'a Verdict,
 }
 
 #[derive(Serialize)]
@@ -54,55 +52,16 @@ struct Controls {
 }
 
 #[derive(Serialize)]
-struct Vantage<'a> {
-    as_name: Option<&'a str>,
-    asn: Option<u32>,
-    country: Option<&'a str>,
-    kind: NetworkKind,
-}
-
-#[derive(Serialize)]
 struct Tunnel {
     kind: VpnKind,
     payload: VpnPayload,
     protocol: VpnProtocol,
 }
 
-#[derive(Serialize)]
-struct Judged<'a> {
-    cause: Cause,
-    #[serde(serialize_with = "by_name")]
-    causes: &'a BTreeMap<Cause, f64>,
-    #[serde(serialize_with = "findings")]
-    evidence: &'a [Evidence],
-    families: &'a BTreeMap<&'static str, State>,
-    mechanisms: &'a [String],
-    p: Shares,
-    references: &'a BTreeMap<&'static str, String>,
-    ruleset: &'a str,
-    state: State,
-    weights: &'a str,
-}
-
-#[derive(Serialize)]
-struct Shares {
-    blocked: f64,
-    down: f64,
-    ok: f64,
-}
-
-#[derive(Serialize)]
-struct Found<'a> {
-    observations: &'a [u32],
-    rule: &'a str,
-    text: &'a str,
-    weight: f64,
-}
-
 impl<'a> Line<'a> {
     pub(crate) fn of(schema: &'static str, witnessed: &'a Witnessed, verdict: &'a Verdict) -> Self {
         let measurement = &witnessed.measurement;
-        let (target, network) = (&measurement.target, &measurement.network);
+        let target = &measurement.target;
         let tunnel = match target.endpoint {
             Endpoint::Vpn { protocol, .. } => {
                 Some(Tunnel { kind: protocol.kind(), payload: protocol.payload(), protocol })
@@ -112,22 +71,17 @@ impl<'a> Line<'a> {
         let clock_ahead_ms = witnessed.witness.clock_ahead_ms();
         Self {
             category: target.category.as_deref(),
-            duration_ms: (measurement.duration_ms * 10.0).round() / 10.0,
+            duration_ms: tenths(measurement.duration_ms),
             id: measurement.id,
             input: &target.input,
             local_health: Health::of(witnessed, clock_ahead_ms),
-            network: Vantage {
-                as_name: network.as_name.as_deref(),
-                asn: network.asn,
-                country: network.country.as_deref(),
-                kind: network.kind,
-            },
+            network: &measurement.network,
             run: measurement.run,
             schema,
             started_at: witnessed.began(),
             target: &target.name,
             tunnel,
-            verdict: Judged::of(verdict),
+            verdict,
         }
     }
 }
@@ -152,27 +106,7 @@ impl Check {
     }
 }
 
-impl<'a> Judged<'a> {
-    fn of(verdict: &'a Verdict) -> Self {
-        let Verdict { state, cause, causes, mechanisms, p, families, ruleset, weights, references, evidence } = verdict;
-        let p = Shares { blocked: rounded(p.blocked), down: rounded(p.down), ok: rounded(p.ok) };
-        let (state, cause) = (*state, *cause);
-        Self { cause, causes, evidence, families, mechanisms, p, references, ruleset, state, weights }
-    }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn by_name<S: Serializer>(causes: &&BTreeMap<Cause, f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut named: Vec<(&str, f64)> = causes.iter().map(|(cause, &p)| (cause.name(), rounded(p))).collect();
-    named.sort_by_key(|(name, _)| *name);
-    serializer.collect_map(named)
-}
-
-fn findings<S: Serializer>(evidence: &&[Evidence], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(evidence.iter().map(|Evidence { rule, weight, observations, text }| Found {
-        observations,
-        rule,
-        text,
-        weight: rounded(*weight),
-    }))
+/// Milliseconds, to a tenth.
+pub(crate) fn tenths(ms: f64) -> f64 {
+    (ms * 10.0).round() / 10.0
 }

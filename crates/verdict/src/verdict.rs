@@ -52,15 +52,15 @@ named! {
 /// Probabilities of the three states of a target. They sum to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Probabilities {
-    /// Works.
-    #[serde(serialize_with = "three_decimals")]
-    pub ok: f64,
-    /// Does not work by itself.
-    #[serde(serialize_with = "three_decimals")]
-    pub down: f64,
     /// Interfered with.
     #[serde(serialize_with = "three_decimals")]
     pub blocked: f64,
+    /// Does not work by itself.
+    #[serde(serialize_with = "three_decimals")]
+    pub down: f64,
+    /// Works.
+    #[serde(serialize_with = "three_decimals")]
+    pub ok: f64,
 }
 
 impl Probabilities {
@@ -82,41 +82,42 @@ impl Probabilities {
 /// One finding, with what it is worth and what it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evidence {
+    /// `seq` of the observations it rests on.
+    pub observations: Vec<u32>,
     /// Rule id; a public contract.
     pub rule: String,
+    /// One sentence in plain words.
+    pub text: String,
     /// log10 likelihood ratio, blocked against the better of down and ok.
     #[serde(serialize_with = "three_decimals")]
     pub weight: f64,
-    /// `seq` of the observations it rests on.
-    pub observations: Vec<u32>,
-    /// One sentence in plain words.
-    pub text: String,
 }
 
-/// A judgement: recomputed at will from the facts, to the same bytes.
+/// A judgement: recomputed at will from the facts, to the same bytes. Its fields, and those of its parts, are written in the order in
+/// which they stand here, which is the alphabet's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// What holds.
-    pub state: State,
     /// The likeliest cause.
     pub cause: Cause,
     /// Every cause with some probability; they need not sum to 1.
     #[serde(serialize_with = "map_of_decimals")]
     pub causes: BTreeMap<Cause, f64>,
+    /// Everything that was found, strongest first.
+    pub evidence: Vec<Evidence>,
+    /// The state as each address family saw it, where one was tried; and of the same site over QUIC (`quic`), where that was asked for.
+    pub families: BTreeMap<&'static str, State>,
     /// Nodes of the mechanism tree, the deepest that the evidence supports.
     pub mechanisms: Vec<String>,
     /// Probabilities of the target's states.
     pub p: Probabilities,
-    /// The state as each address family saw it, where one was tried; and of the same site over QUIC (`quic`), where that was asked for.
-    pub families: BTreeMap<&'static str, State>,
-    /// Version of the evidence table.
-    pub ruleset: String,
-    /// Names its figures (see [`crate::Table::weights`]).
-    pub weights: String,
     /// Names what else it rests on, where there was any: the fingerprints, and the context of other measurements.
     pub references: BTreeMap<&'static str, String>,
-    /// Everything that was found, strongest first.
-    pub evidence: Vec<Evidence>,
+    /// Version of the evidence table.
+    pub ruleset: String,
+    /// What holds.
+    pub state: State,
+    /// Names its figures (see [`crate::Table::weights`]).
+    pub weights: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
@@ -125,10 +126,12 @@ fn three_decimals<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S:
 }
 
 fn map_of_decimals<S: Serializer>(map: &BTreeMap<Cause, f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(map.iter().map(|(cause, p)| (cause.name(), rounded(*p))))
+    let mut named: Vec<(&str, f64)> = map.iter().map(|(cause, &p)| (cause.name(), rounded(p))).collect();
+    named.sort_by_key(|(name, _)| *name);
+    serializer.collect_map(named)
 }
 
 /// Rounded to three decimals, without a negative zero.
-pub(crate) fn rounded(value: f64) -> f64 {
+fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0 + 0.0
 }

@@ -20,13 +20,13 @@ named! {
     }
 }
 
-/// A vantage. The public IP address is never part of it.
+/// A vantage. The public IP address is never part of it. Fields are written in the order in which they stand here, which is the alphabet's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Network {
-    /// Autonomous system number, if known.
-    pub asn: Option<u32>,
     /// The operator's name, if known.
     pub as_name: Option<String>,
+    /// Autonomous system number, if known.
+    pub asn: Option<u32>,
     /// ISO 3166-1 alpha-2 code in upper case, if known.
     pub country: Option<String>,
     /// The access link.

@@ -8,7 +8,7 @@ use faultline_record::{Endpoint, HostName, Measurement, Network, NetworkKind, Ti
 pub type Hour = i64;
 
 /// Length of an hour, milliseconds.
-const HOUR_MS: i64 = 3_600_000;
+pub const HOUR_MS: i64 = 3_600_000;
 
 /// The hour in which a time lies.
 pub fn hour(at: Timestamp) -> Hour {

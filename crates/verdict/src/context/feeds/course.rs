@@ -2,9 +2,9 @@
 
 use faultline_record::{Point, Series};
 
-use super::{FeedWord, HOUR_MS, Teller, is_demand, place_words};
+use super::{FeedWord, Teller, is_demand, place_words};
 use crate::context::ControlState;
-use crate::context::key::{Hour, hour};
+use crate::context::key::{HOUR_MS, Hour, hour};
 
 /// Days over which what is usual at an hour of the day is told (Cloudflare Radar's own method looks at 28), and how many of them
 /// must have a value.

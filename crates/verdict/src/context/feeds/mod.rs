@@ -14,21 +14,20 @@ use serde::Serialize;
 
 use super::ControlState;
 use super::independent::{Submitter, Vantage, WANTED, independent};
-use super::key::{Hour, Interned, NetworkKey, hour};
+use super::key::{HOUR_MS, Hour, Interned, NetworkKey, hour};
 use course::Course;
 
 /// How far the times of an announcement may be off: a round of IODA's active probing (ten minutes; Trinocular's are eleven).
 const SLACK_MS: i64 = 660_000;
 /// How long an announcement without an end is taken to hold: a day. An alert, which tells a moment, holds an hour.
-const OPEN_MS: i64 = 86_400_000;
-const ALERT_MS: i64 = 3_600_000;
+const OPEN_MS: i64 = DAY_MS;
+const ALERT_MS: i64 = HOUR_MS;
 /// Days of an announcement that are looked at: longer ones end there.
 const DAYS: i64 = 62;
 /// Announcements that one teller has on one day of one place, and series in one place: nobody asks for more, and a flood of them costs
 /// only whoever made it. Those that come first in their own order are kept, whatever the order of reading.
 const KEPT: usize = 256;
-const DAY_MS: i64 = 86_400_000;
-const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 /// Hours of a stretch that are looked at.
 const HOURS: i64 = 31 * 24;
 
