@@ -1,13 +1,14 @@
-//! `OpenVPN`'s data channel: where its keys come from, and packets sealed with them. Ciphers and codes by `aws-lc-rs`, MD5 by its
-//! crate, layouts by `wire`.
+//! `OpenVPN`'s data channel: where its keys come from, and packets sealed with them. Ciphers and codes by `aws-lc-rs`, those with MD5
+//! by their crates, layouts by `wire`.
 
 use aws_lc_rs::aead::{
     AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey,
 };
-use aws_lc_rs::hmac;
+use aws_lc_rs::hmac as codes;
 use faultline_wire::openvpn_data::{self as wire, NUMBER, TAG};
 use faultline_wire::openvpn_login::{PRE_MASTER, Pushed, RANDOM, Randoms};
-use md5::{Digest, Md5};
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 
 /// Octets of the keys of both ways: each has 64 of a cipher's and 64 of a code's.
 pub(super) const KEYS: usize = 256;
@@ -20,8 +21,6 @@ const EXPANSION: &[u8] = b"OpenVPN key expansion";
 const CODES: usize = 64;
 /// Where what the server sends has its keys.
 const SERVER: usize = 128;
-/// Octets of a block of MD5 and SHA-1 (RFC 2104).
-const BLOCK: usize = 64;
 /// The mark of a packet that is not compressed (`comp-lzo`).
 const NOT_COMPRESSED: u8 = 0xfa;
 
@@ -59,8 +58,8 @@ impl Shared {
 fn derive(secret: &[u8], seed: &[u8], into: &mut [u8]) {
     let half = secret.len().div_ceil(2);
     let sha1 = |message: &[u8]| {
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret[secret.len() - half..]);
-        hmac::sign(&key, message).as_ref().to_vec()
+        let key = codes::Key::new(codes::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret[secret.len() - half..]);
+        codes::sign(&key, message).as_ref().to_vec()
     };
     let md5 = |message: &[u8]| md5_code(&secret[..half], message).to_vec();
     let both = expanded(&md5, seed, into.len()).into_iter().zip(expanded(&sha1, seed, into.len()));
@@ -79,15 +78,11 @@ fn expanded(code: &dyn Fn(&[u8]) -> Vec<u8>, seed: &[u8], length: usize) -> Vec<
     octets
 }
 
-/// HMAC with MD5 (RFC 2104), of keys no longer than a block.
+/// HMAC with MD5 (RFC 2104).
 fn md5_code(key: &[u8], message: &[u8]) -> [u8; 16] {
-    let padded = |pad: u8| {
-        let mut block = [pad; BLOCK];
-        block.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);
-        block
-    };
-    let inner = Md5::new().chain_update(padded(0x36)).chain_update(message).finalize();
-    Md5::new().chain_update(padded(0x5c)).chain_update(inner).finalize().into()
+    // Keys of every length will do.
+    let code = Hmac::<Md5>::new_from_slice(key).map(|code| code.chain_update(message).finalize().into_bytes());
+    code.map_or([0; 16], Into::into)
 }
 
 /// One way's key, and the end of its nonces.

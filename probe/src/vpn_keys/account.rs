@@ -22,18 +22,23 @@ pub struct Account {
     pub certificate: Option<Arc<CertifiedKey>>,
     /// A user's name and the password.
     pub password: Option<(SecretOctets, SecretOctets)>,
-    is_refused: AtomicBool,
+    /// Whether a server has refused it.
+    pub refusal: Refusal,
 }
 
-impl Account {
-    /// Whether a server has refused it in this run. It is not tried again: too many wrong passwords lock an account.
-    pub fn is_refused(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed)
+/// Whether a server has refused a login in this run. It is not tried again: too many wrong passwords lock an account.
+#[derive(Debug, Default)]
+pub struct Refusal(AtomicBool);
+
+impl Refusal {
+    /// Whether one has.
+    pub fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
-    /// A server has refused it.
-    pub fn refused(&self) {
-        self.is_refused.store(true, Ordering::Relaxed);
+    /// One has.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -72,7 +77,7 @@ pub(super) fn account(table: &Table<'_, '_>, folder: &Path) -> Parsed<Option<Arc
         _ => return Err(wrong(table.at, "username and password go together")),
     };
     let is_any = certificate.is_some() || password.is_some();
-    Ok(is_any.then(|| Arc::new(Account { certificate, password, is_refused: AtomicBool::default() })))
+    Ok(is_any.then(|| Arc::new(Account { certificate, password, refusal: Refusal::default() })))
 }
 
 /// Octets of a name or a password: more than any provider takes.

@@ -58,9 +58,7 @@ impl Authority {
             other => other.map(|_| ()),
         }
     }
-}
 
-impl Authority {
     /// Whether a chain that was seen is theirs, and for this name or address.
     pub fn has_issued(&self, chain: &[Arc<Certificate>], server: &str) -> bool {
         let chain: Vec<_> = chain.iter().map(|seen| CertificateDer::from(seen.der.as_slice())).collect();

@@ -188,9 +188,9 @@ mod tests {
                 !shown.contains("hunter2") && !shown.contains("some-user") && !shown.contains("104, 117"),
                 "{shown}"
             );
-            assert!(read.wrap.is_none() && !account.is_refused());
-            account.refused();
-            assert!(account.is_refused());
+            assert!(read.wrap.is_none() && !account.refusal.came());
+            account.refusal.note();
+            assert!(account.refusal.came());
         }
     }
 

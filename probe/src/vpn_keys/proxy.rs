@@ -1,7 +1,6 @@
 //! What proxies want to know: the tables `[[shadowsocks]]`, `[[tor]]`, `[[obfs4]]`, `[[trojan]]` and `[[vless]]`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest::{SHA224, digest};
 use base64::Engine as _;
@@ -9,6 +8,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use faultline_record::{VpnKey, VpnProtocol};
 use faultline_wire::trojan::HASH;
 
+use super::account::Refusal;
 use super::file::{Parsed, Table, wrong};
 use super::{Entry, Key, Secret, SecretOctets};
 
@@ -70,7 +70,8 @@ pub struct TlsLogin {
     pub token: Token,
     /// Whether it works, and from elsewhere, by the user's word.
     pub standing: VpnKey,
-    is_refused: AtomicBool,
+    /// Whether a server has refused it.
+    pub refusal: Refusal,
 }
 
 /// What such a login is made of.
@@ -89,16 +90,6 @@ impl TlsLogin {
             Token::Trojan(_) => protocol == VpnProtocol::Trojan,
             Token::Vless(_) => protocol == VpnProtocol::Vless,
         }
-    }
-
-    /// Whether a server has refused it in this run. It is not tried again.
-    pub fn is_refused(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed)
-    }
-
-    /// A server has refused it.
-    pub fn refused(&self) {
-        self.is_refused.store(true, Ordering::Relaxed);
     }
 }
 
@@ -191,7 +182,7 @@ fn hash_of(password: &str) -> Option<Box<Secret<HASH>>> {
 const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
 fn login(table: &Table<'_, '_>, token: Token) -> Parsed<Entry> {
-    let key = TlsLogin { token, standing: standing(table)?, is_refused: AtomicBool::default() };
+    let key = TlsLogin { token, standing: standing(table)?, refusal: Refusal::default() };
     Ok(Entry { whose: table.whose()?, key: Key::TlsLogin(Arc::new(key)) })
 }
 

@@ -64,7 +64,7 @@ impl Known<'_> {
 
     /// The account, unless a server has refused it.
     fn account(&self) -> Option<&Account> {
-        self.key?.account.as_deref().filter(|account| self.logs_in && !account.is_refused())
+        self.key?.account.as_deref().filter(|account| self.logs_in && !account.refusal.came())
     }
 }
 
@@ -452,7 +452,7 @@ impl Drive {
             LoggedIn::Silence => Ok(false),
             LoggedIn::Not => Ok(true),
             LoggedIn::Refused => {
-                account.refused();
+                account.refusal.note();
                 seen.answer = Some(VpnAnswer::Refused);
                 Ok(true)
             }

@@ -104,7 +104,7 @@ impl Drive {
                 }
                 // Nobody is told a secret who has not shown who they are.
                 let is_known = seen.proof == Some(VpnProof::ServerIdentity) && first == FirstMessage::Plain;
-                let fits = |login: &&Arc<TlsLogin>| login.is_for(seen.protocol) && !login.is_refused();
+                let fits = |login: &&Arc<TlsLogin>| login.is_for(seen.protocol) && !login.refusal.came();
                 match keys.login.as_ref().filter(fits).filter(|_| is_known) {
                     Some(login) => self.log_in_within_tls(stream, login, seen).await,
                     None => Ok(End::Had),

@@ -59,7 +59,7 @@ impl Drive {
             }
             Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
             Ok(_) | Err(_) => {
-                login.refused();
+                login.refusal.note();
                 seen.answer = Some(VpnAnswer::Refused);
             }
         }
