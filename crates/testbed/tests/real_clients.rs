@@ -36,7 +36,12 @@ struct Case<'a> {
     free: &'a [Range<usize>],
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// One without keys, none of whose octets is free.
+    fn new(server: &'a str, scheme: &'a str, port: u16, needs: &'a [&'a str], client: &'a str) -> Self {
+        Self { server, scheme, port, query: "", needs, client, keys: "", free: &[] }
+    }
+
     fn first_message(&self, script: &str) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let capture = folder.path().to_str().unwrap();
@@ -100,32 +105,14 @@ fn openvpn_keys(port: u16, kind: &str, more: &str) -> String {
 fn openvpn_over_udp() {
     // The session.
     let client = openvpn(1194, "--proto udp");
-    let case = Case {
-        server: "openvpn_udp",
-        scheme: "openvpn+udp",
-        port: 1194,
-        query: "",
-        needs: &["openvpn"],
-        client: &client,
-        keys: "",
-        free: &[1..9],
-    };
+    let case = Case { free: &[1..9], ..Case::new("openvpn_udp", "openvpn+udp", 1194, &["openvpn"], &client) };
     case.holds();
 }
 
 #[test]
 fn openvpn_over_tcp() {
     let client = openvpn(1194, "--proto tcp");
-    let case = Case {
-        server: "openvpn_tcp",
-        scheme: "openvpn+tcp",
-        port: 1194,
-        query: "",
-        needs: &["openvpn"],
-        client: &client,
-        keys: "",
-        free: &[3..11],
-    };
+    let case = Case { free: &[3..11], ..Case::new("openvpn_tcp", "openvpn+tcp", 1194, &["openvpn"], &client) };
     case.holds();
 }
 
@@ -135,14 +122,9 @@ fn openvpn_behind_tls_auth() {
     let client = openvpn(1195, &format!("--proto udp --tls-auth {STATIC_KEY} 1 --auth SHA1"));
     let keys = openvpn_keys(1195, "tls-auth", "digest = \"SHA1\"");
     let case = Case {
-        server: "openvpn_tls_auth_sha1",
-        scheme: "openvpn+udp",
-        port: 1195,
-        query: "",
-        needs: &["openvpn"],
-        client: &client,
         keys: &keys,
         free: &[1..29, 33..37],
+        ..Case::new("openvpn_tls_auth_sha1", "openvpn+udp", 1195, &["openvpn"], &client)
     };
     case.holds();
 }
@@ -153,14 +135,9 @@ fn openvpn_behind_tls_crypt() {
     let client = openvpn(1198, &format!("--proto udp --tls-crypt {STATIC_KEY}"));
     let keys = openvpn_keys(1198, "tls-crypt", "");
     let case = Case {
-        server: "openvpn_tls_crypt",
-        scheme: "openvpn+udp",
-        port: 1198,
-        query: "",
-        needs: &["openvpn"],
-        client: &client,
         keys: &keys,
         free: &[1..9, 13..54],
+        ..Case::new("openvpn_tls_crypt", "openvpn+udp", 1198, &["openvpn"], &client)
     };
     case.holds();
 }
@@ -175,16 +152,12 @@ fn wireguard() {
     );
     let query = format!("?pubkey={WIREGUARD_PUBLIC_KEY}");
     let keys = format!("[[wireguard]]\nendpoint = \"{SERVER}:51820\"\nprivate-key = \"{own}\"\n");
+    // All but the type, the three octets after it and the second code, which is empty before a cookie.
     let case = Case {
-        server: "wireguard",
-        scheme: "wireguard",
-        port: 51_820,
         query: &query,
-        needs: &["wireguard-go", "wg"],
-        client: &client,
         keys: &keys,
-        // All but the type, the three octets after it and the second code, which is empty before a cookie.
         free: &[4..132],
+        ..Case::new("wireguard", "wireguard", 51_820, &["wireguard-go", "wg"], &client)
     };
     case.holds();
 }
@@ -197,49 +170,22 @@ fn l2tp() {
     let client = format!(
         "printf '{config}' > conf; timeout 4 xl2tpd -D -c $PWD/conf -p $PWD/pid -C $PWD/control >/dev/null 2>&1"
     );
-    let case = Case {
-        server: "l2tp",
-        scheme: "l2tp",
-        port: 1701,
-        query: "",
-        needs: &["xl2tpd"],
-        client: &client,
-        keys: "",
-        // The tunnel's number.
-        free: &[96..98],
-    };
+    // The tunnel's number.
+    let case = Case { free: &[96..98], ..Case::new("l2tp", "l2tp", 1701, &["xl2tpd"], &client) };
     case.holds();
 }
 
 #[test]
 fn pptp() {
     let client = format!("timeout 4 pptp {SERVER} --nolaunchpppd --logstring x >/dev/null 2>&1");
-    let case = Case {
-        server: "pptp",
-        scheme: "pptp",
-        port: 1723,
-        query: "",
-        needs: &["pptpd", "pptp"],
-        client: &client,
-        keys: "",
-        free: &[],
-    };
+    let case = Case::new("pptp", "pptp", 1723, &["pptpd", "pptp"], &client);
     case.holds();
 }
 
 #[test]
 fn socks() {
     let client = format!("curl -s -m 5 --socks5-basic --socks5-hostname {SERVER}:1080 https://example.com/ >/dev/null");
-    let case = Case {
-        server: "socks5",
-        scheme: "socks5",
-        port: 1080,
-        query: "",
-        needs: &["curl", "microsocks"],
-        client: &client,
-        keys: "",
-        free: &[],
-    };
+    let case = Case::new("socks5", "socks5", 1080, &["curl", "microsocks"], &client);
     case.holds();
 }
 
@@ -247,32 +193,14 @@ fn socks() {
 fn http_connect() {
     let client =
         format!("curl -s -m 5 --proxy-header User-Agent: -x http://{SERVER}:8080 https://example.com/ >/dev/null");
-    let case = Case {
-        server: "http_proxy",
-        scheme: "http-proxy",
-        port: 8080,
-        query: "",
-        needs: &["curl", "tinyproxy"],
-        client: &client,
-        keys: "",
-        free: &[],
-    };
+    let case = Case::new("http_proxy", "http-proxy", 8080, &["curl", "tinyproxy"], &client);
     case.holds();
 }
 
 #[test]
 fn stun() {
     let client = format!("timeout 4 turnutils_stunclient {SERVER}");
-    let case = Case {
-        server: "stun",
-        scheme: "stun",
-        port: 3478,
-        query: "",
-        needs: &["turnserver"],
-        client: &client,
-        keys: "",
-        // The transaction.
-        free: &[8..20],
-    };
+    // The transaction.
+    let case = Case { free: &[8..20], ..Case::new("stun", "stun", 3478, &["turnserver"], &client) };
     case.holds();
 }
