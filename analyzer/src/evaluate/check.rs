@@ -113,7 +113,13 @@ impl Committed {
             let today = evaluation.families.iter().find(|family| family.family == *name);
             let today = today.map(|family| family.detection.accept).unwrap_or_default();
             let about = format!("family {name}: accept");
-            comparison.add(&about, Some(*committed), today, true, self.tolerance.of(FAMILY));
+            let tolerance = self.tolerance.of(FAMILY);
+            // A family has few measurements: it has fallen where all of its interval lies too low.
+            if today.interval().is_some_and(|(_, high)| high + tolerance >= *committed) {
+                comparison.compared += 1;
+            } else {
+                comparison.add(&about, Some(*committed), today, true, tolerance);
+            }
         }
         let families = evaluation.families.iter().map(|family| &family.family);
         comparison.unknown.extend(families.filter(|name| !self.families.contains_key(*name)).cloned());
@@ -172,6 +178,25 @@ mod tests {
         assert_eq!(worse, ["family half: accept 0.500 (1/2), committed 0.970, tolerance 0.020"]);
         committed.tolerance = Tolerance::Each(BTreeMap::from([(FAMILY.to_owned(), 0.5)]));
         assert!(committed.compare(&evaluation()).worse.is_empty());
+    }
+
+    #[test]
+    fn one_failure_of_ten_is_no_drop_of_a_family_and_three_are() {
+        let mut committed = Committed::of(&evaluation(), None);
+        committed.families.insert("few".into(), 1.0);
+        let with = |k| {
+            let mut evaluation = evaluation();
+            let mut few = evaluation.families[0].clone();
+            few.family = "few".into();
+            few.detection.accept = Share { k, n: 10 };
+            evaluation.families.push(few);
+            evaluation
+        };
+        assert!(committed.compare(&with(9)).worse.is_empty());
+        assert_eq!(
+            committed.compare(&with(7)).worse,
+            ["family few: accept 0.700 (7/10), committed 1.000, tolerance 0.020"]
+        );
     }
 
     #[test]

@@ -61,12 +61,14 @@ enum End {
 }
 
 /// The rounds of all scenarios, counted.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     pub(super) right: usize,
     pub(super) wrong: usize,
     pub(super) known: usize,
     pub(super) broken: usize,
+    /// The names of the scenarios in which the probe was wrong.
+    pub(super) failed: Vec<String>,
 }
 
 /// Runs each scenario some times and says how often the probe was right. Every round has a world of its own; most of a
@@ -89,7 +91,7 @@ pub(super) fn run(scenarios: &[Scenario], folder: &Path, rounds: &Rounds) -> Res
 
 impl Tally {
     /// The exit code that says it.
-    pub(super) fn code(self) -> u8 {
+    pub(super) fn code(&self) -> u8 {
         match self {
             Self { broken: 1.., .. } => FAILED,
             Self { wrong: 1.., .. } => WRONG,
@@ -141,6 +143,9 @@ fn report(scenarios: &[Scenario], ended: &[(usize, End)], judged_as_written: boo
         // A scenario that is right against its own note fails as well.
         tally.wrong += if failed && broken == 0 { wrong.max(1) } else { 0 };
         tally.broken += broken;
+        if failed && broken == 0 {
+            tally.failed.push(scenario.name.clone());
+        }
     }
     println!("{} passed, {} failed, {} wrong as known", tally.right, tally.wrong + tally.broken, tally.known);
     tally
