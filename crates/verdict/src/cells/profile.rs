@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::shrink::{Prevalence, Prior, Weighed, effective};
 use super::voice::{Class, Voice};
-use crate::context::{NetworkKey, Submitter, Vantage, independent};
+use crate::context::{NetworkKey, Number, Submitter, Vantage, independent};
 use crate::verdict::{Cause, State};
 
 /// A state holds if more than this share of the voices say so.
@@ -235,7 +235,7 @@ fn apart(spoken: &[Spoken<'_>]) -> usize {
     let networks: BTreeSet<&NetworkKey> = spoken.iter().map(|(network, ..)| *network).collect();
     let number = |network: &NetworkKey| {
         let place = networks.iter().position(|other| *other == network);
-        place.filter(|_| network.asn.is_some()).and_then(|place| u32::try_from(place).ok())
+        place.filter(|_| network.asn.is_some()).map(Number::of)
     };
     independent(
         spoken.iter().map(|(network, submitter, _)| Vantage { network: number(network), submitter: *submitter }),

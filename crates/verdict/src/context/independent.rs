@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::key::Number;
+
 /// Who handed a measurement in, as whoever runs the analysis knows it: the file it came in, or the file from which it was merged.
 /// Never taken from a field of a measurement, which its submitter can fill as he likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,14 +21,14 @@ const MOST: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Vantage {
     /// Number of the network; `None` where it is not known, which is nobody's in particular.
-    pub network: Option<u32>,
+    pub network: Option<Number>,
     /// Who says so.
     pub submitter: Submitter,
 }
 
 /// The most vantages that differ both in network and in submitter: a matching of the two (Kuhn 1955), at most [`MOST`].
 pub fn independent(vantages: impl IntoIterator<Item = Vantage>) -> usize {
-    let mut by_submitter: BTreeMap<Submitter, BTreeSet<u32>> = BTreeMap::new();
+    let mut by_submitter: BTreeMap<Submitter, BTreeSet<Number>> = BTreeMap::new();
     for vantage in vantages {
         if let Some(network) = vantage.network {
             by_submitter.entry(vantage.submitter).or_default().insert(network);
@@ -46,9 +48,9 @@ pub fn independent(vantages: impl IntoIterator<Item = Vantage>) -> usize {
 /// Finds a network for a submitter, moving others to their next where that makes room.
 fn find(
     submitter: Submitter,
-    networks: &BTreeMap<Submitter, BTreeSet<u32>>,
-    taken: &mut BTreeMap<u32, Submitter>,
-    asked: &mut BTreeSet<u32>,
+    networks: &BTreeMap<Submitter, BTreeSet<Number>>,
+    taken: &mut BTreeMap<Number, Submitter>,
+    asked: &mut BTreeSet<Number>,
 ) -> bool {
     for &network in networks.get(&submitter).into_iter().flatten() {
         if !asked.insert(network) {
@@ -67,8 +69,9 @@ fn find(
 mod tests {
     use super::*;
 
-    fn count(pairs: &[(u32, u32)]) -> usize {
-        independent(pairs.iter().map(|&(network, by)| Vantage { network: Some(network), submitter: Submitter(by) }))
+    fn count(pairs: &[(usize, u32)]) -> usize {
+        let vantage = |&(network, by)| Vantage { network: Some(Number::of(network)), submitter: Submitter(by) };
+        independent(pairs.iter().map(vantage))
     }
 
     #[test]
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn independent_voices_are_all_counted_up_to_a_bound() {
-        let apart: Vec<(u32, u32)> = (0..20).map(|n| (n, n)).collect();
+        let apart: Vec<(usize, u32)> = (0..20).zip(0..).collect();
         assert_eq!(count(&apart[..5]), 5);
         assert_eq!(count(&apart), MOST);
     }

@@ -1,6 +1,7 @@
 //! By what context is kept: names, endpoints, networks and hours, each in one spelling, each name stored once.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use faultline_record::{Endpoint, HostName, Measurement, Network, NetworkKind, Timestamp, normal_name};
 
@@ -85,10 +86,28 @@ impl NetworkKey {
     }
 }
 
+/// The number of a thing that was interned; one that may be missing takes no more room than one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Number(NonZeroU32);
+
+impl Number {
+    /// No thing's, however many are met.
+    pub const NOBODYS: Self = Self(NonZeroU32::MAX);
+
+    /// The number of the thing at that place, counted from zero.
+    pub fn of(place: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(place).unwrap_or(u32::MAX)))
+    }
+
+    fn place(self) -> usize {
+        usize::try_from(self.0.get() - 1).unwrap_or(usize::MAX)
+    }
+}
+
 /// Things that are met again and again, each stored once and known by its number, in the order in which they were first met.
 #[derive(Clone, Debug)]
 pub struct Interned<T> {
-    numbers: HashMap<T, u32>,
+    numbers: HashMap<T, Number>,
     things: Vec<T>,
 }
 
@@ -100,7 +119,7 @@ impl<T> Default for Interned<T> {
 
 impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
     /// The number of a thing, a new one if it is new.
-    pub fn number<Q>(&mut self, thing: &Q) -> u32
+    pub fn number<Q>(&mut self, thing: &Q) -> Number
     where
         T: std::borrow::Borrow<Q>,
         Q: ?Sized + Eq + std::hash::Hash + ToOwned<Owned = T>,
@@ -108,14 +127,14 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
         if let Some(&number) = self.numbers.get(thing) {
             return number;
         }
-        let number = u32::try_from(self.things.len()).unwrap_or(u32::MAX);
+        let number = Number::of(self.things.len());
         self.things.push(thing.to_owned());
         self.numbers.insert(thing.to_owned(), number);
         number
     }
 
     /// The number of a thing that was met.
-    pub fn find<Q>(&self, thing: &Q) -> Option<u32>
+    pub fn find<Q>(&self, thing: &Q) -> Option<Number>
     where
         T: std::borrow::Borrow<Q>,
         Q: ?Sized + Eq + std::hash::Hash,
@@ -124,8 +143,8 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
     }
 
     /// The thing of a number.
-    pub fn thing(&self, number: u32) -> Option<&T> {
-        self.things.get(usize::try_from(number).ok()?)
+    pub fn thing(&self, number: Number) -> Option<&T> {
+        self.things.get(number.place())
     }
 }
 
@@ -156,7 +175,10 @@ mod tests {
     #[test]
     fn what_is_met_again_keeps_its_number() {
         let mut names = Interned::<String>::default();
-        assert_eq!([names.number("a"), names.number("b"), names.number("a")], [0, 1, 0]);
-        assert_eq!((names.find("b"), names.find("c"), names.thing(1).map(String::as_str)), (Some(1), None, Some("b")));
+        assert_eq!([names.number("a"), names.number("b"), names.number("a")], [0, 1, 0].map(Number::of));
+        let second = Number::of(1);
+        assert_eq!((names.find("b"), names.find("c")), (Some(second), None));
+        assert_eq!(names.thing(second).map(String::as_str), Some("b"));
+        assert_eq!(names.thing(Number::NOBODYS), None);
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use faultline_record::Timestamp;
+use smallvec::SmallVec;
 
 use super::Software;
 use super::independent::Vantage;
-use super::key::{Hour, Interned, NetworkKey};
+use super::key::{Hour, Interned, NetworkKey, Number};
 use super::seen::{End, Socket, Word};
 
 /// Length of the stretches in which other targets of a vantage are counted, milliseconds.
@@ -17,7 +18,13 @@ const DAY: i64 = 24;
 /// Targets that are told apart in a stretch; vantages of one proof; names of one address.
 const KEPT: usize = 64;
 /// The number that stands for the networks of helpers: all of them are one, since one helper serves many.
-pub const HELPER: u32 = u32::MAX;
+pub const HELPER: Number = Number::NOBODYS;
+
+/// Room for one thing inside the table: most entries never hold a second, and there are millions.
+type Few<T> = SmallVec<[T; 1]>;
+
+/// An hour, day or stretch in half the room.
+type Brief = i32;
 
 /// What one vantage met at one endpoint in one hour.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +43,7 @@ pub struct Tally {
 #[derive(Clone, Copy, Debug)]
 pub struct SoftwareTally {
     /// Number of the software.
-    pub software: u32,
+    pub software: Number,
     /// The rest.
     pub tally: Tally,
 }
@@ -45,9 +52,9 @@ pub struct SoftwareTally {
 #[derive(Clone, Debug, Default)]
 pub struct Stretch {
     /// Endpoints that worked.
-    pub worked: Vec<u32>,
+    pub worked: Few<Number>,
     /// Endpoints that failed.
-    pub failed: Vec<u32>,
+    pub failed: Few<Number>,
 }
 
 /// A vantage that saw a certificate of the name's there.
@@ -56,9 +63,16 @@ pub struct Proof {
     /// Who.
     pub vantage: Vantage,
     /// First hour.
-    pub first: Hour,
+    first: Brief,
     /// Last hour.
-    pub last: Hour,
+    last: Brief,
+}
+
+impl Proof {
+    /// Whether that hour, or one so many before or after it, lies in its time.
+    pub fn is_near(&self, hour: Hour, within: Hour) -> bool {
+        Hour::from(self.first) <= hour + within && Hour::from(self.last) >= hour - within
+    }
 }
 
 /// What one vantage heard of a name from a resolver in one hour: the best of it.
@@ -76,28 +90,28 @@ pub struct Store {
     names: Interned<String>,
     networks: Interned<NetworkKey>,
     software: Interned<Software>,
-    ends: HashMap<(u32, Hour), Vec<Tally>>,
-    by_software: HashMap<(u32, i64), Vec<SoftwareTally>>,
-    stretches: HashMap<(Vantage, i64), Stretch>,
-    proofs: HashMap<(u32, Socket), Vec<Proof>>,
+    ends: HashMap<(Number, Brief), Few<Tally>>,
+    by_software: HashMap<(Number, Brief), Few<SoftwareTally>>,
+    stretches: HashMap<(Vantage, Brief), Stretch>,
+    proofs: HashMap<(Number, Socket), Few<Proof>>,
     proven: HashSet<IpAddr>,
-    answered: HashMap<(Vantage, IpAddr), Vec<u32>>,
-    said: HashMap<(u32, Option<u32>, Hour), Vec<Said>>,
+    answered: HashMap<(Vantage, IpAddr), Few<Number>>,
+    said: HashMap<(Number, Option<Number>, Brief), Few<Said>>,
 }
 
 impl Store {
     /// The number of a network, if it is known which it is.
-    pub fn network(&mut self, key: &NetworkKey) -> Option<u32> {
+    pub fn network(&mut self, key: &NetworkKey) -> Option<Number> {
         key.asn.map(|_| self.networks.number(key))
     }
 
     /// The number of a network that was met.
-    pub fn find_network(&self, key: &NetworkKey) -> Option<u32> {
+    pub fn find_network(&self, key: &NetworkKey) -> Option<Number> {
         key.asn.and_then(|_| self.networks.find(key))
     }
 
     /// The network of a number; `None` for helpers'.
-    pub fn network_of(&self, number: u32) -> Option<&NetworkKey> {
+    pub fn network_of(&self, number: Number) -> Option<&NetworkKey> {
         self.networks.thing(number)
     }
 
@@ -107,14 +121,14 @@ impl Store {
         if end.is_none() && refused.is_none() {
             return;
         }
-        let tallies = self.ends.entry((self.names.number(key), hour)).or_insert_with(of_one);
+        let tallies = self.ends.entry((self.names.number(key), brief(hour))).or_default();
         count(find_or_add(tallies, vantage), end, refused);
     }
 
     /// The same, by what measured.
     pub fn by_software(&mut self, key: &str, hour: Hour, vantage: Vantage, software: &Software, end: End) {
         let software = self.software.number(software);
-        let rows = self.by_software.entry((self.names.number(key), hour.div_euclid(DAY))).or_insert_with(of_one);
+        let rows = self.by_software.entry((self.names.number(key), brief(hour.div_euclid(DAY)))).or_default();
         let known = rows.iter().position(|row| row.software == software && row.tally.vantage == vantage);
         let place = known.unwrap_or_else(|| {
             rows.push(SoftwareTally { software, tally: empty(vantage) });
@@ -126,14 +140,15 @@ impl Store {
     /// The same, beside other targets of the vantage.
     pub fn minute(&mut self, key: &str, at: Timestamp, vantage: Vantage, end: End) {
         let name = self.names.number(key);
-        let stretch = self.stretches.entry((vantage, at.as_millisecond().div_euclid(STRETCH_MS))).or_default();
+        let stretch = self.stretches.entry((vantage, brief(at.as_millisecond().div_euclid(STRETCH_MS)))).or_default();
         keep(if end == End::Reached { &mut stretch.worked } else { &mut stretch.failed }, name);
     }
 
     /// A certificate proved a name there.
     pub fn proven(&mut self, name: &str, socket: Socket, hour: Hour, vantage: Vantage) {
+        let hour = brief(hour);
         self.proven.insert(socket.address);
-        let proofs = self.proofs.entry((self.names.number(name), socket)).or_insert_with(of_one);
+        let proofs = self.proofs.entry((self.names.number(name), socket)).or_default();
         if let Some(proof) = proofs.iter_mut().find(|proof| proof.vantage == vantage) {
             (proof.first, proof.last) = (proof.first.min(hour), proof.last.max(hour));
         } else if proofs.len() < KEPT {
@@ -145,14 +160,14 @@ impl Store {
     pub fn answered(&mut self, name: &str, vantage: Vantage, addresses: &[IpAddr]) {
         let name = self.names.number(name);
         for &address in addresses {
-            keep(self.answered.entry((vantage, address)).or_insert_with(of_one), name);
+            keep(self.answered.entry((vantage, address)).or_default(), name);
         }
     }
 
     /// A resolver (the system's: `None`) said that of a name.
     pub fn said(&mut self, name: &str, resolver: Option<&str>, hour: Hour, vantage: Vantage, word: Word) {
         let resolver = resolver.map(|resolver| self.names.number(resolver));
-        let rows = self.said.entry((self.names.number(name), resolver, hour)).or_insert_with(of_one);
+        let rows = self.said.entry((self.names.number(name), resolver, brief(hour))).or_default();
         match rows.iter_mut().find(|row| row.vantage == vantage) {
             Some(row) => row.word = row.word.min(word),
             None => rows.push(Said { vantage, word }),
@@ -165,13 +180,15 @@ impl Store {
     }
 
     /// The same by the endpoint's number.
-    pub fn ends_of(&self, name: u32, hours: std::ops::RangeInclusive<Hour>) -> impl Iterator<Item = (Hour, &Tally)> {
-        hours.flat_map(move |hour| self.ends.get(&(name, hour)).into_iter().flatten().map(move |tally| (hour, tally)))
+    pub fn ends_of(&self, name: Number, hours: std::ops::RangeInclusive<Hour>) -> impl Iterator<Item = (Hour, &Tally)> {
+        hours.flat_map(move |hour| {
+            self.ends.get(&(name, brief(hour))).into_iter().flatten().map(move |tally| (hour, tally))
+        })
     }
 
     /// What was met at an endpoint in the day of an hour, by what measured.
     pub fn ends_by_software(&self, key: &str, hour: Hour) -> impl Iterator<Item = (&Software, &Tally)> {
-        let day = hour.div_euclid(DAY);
+        let day = brief(hour.div_euclid(DAY));
         let rows = self.names.find(key).and_then(|name| self.by_software.get(&(name, day)));
         let software = |row: &SoftwareTally| self.software.thing(row.software);
         rows.into_iter().flatten().filter_map(move |row| Some((software(row)?, &row.tally)))
@@ -180,13 +197,13 @@ impl Store {
     /// The stretches of a vantage around a time: its own, and the two beside it.
     pub fn stretches(&self, at: Timestamp, vantage: Vantage) -> impl Iterator<Item = &Stretch> {
         let own = at.as_millisecond().div_euclid(STRETCH_MS);
-        (own - 1..=own + 1).filter_map(move |stretch| self.stretches.get(&(vantage, stretch)))
+        (own - 1..=own + 1).filter_map(move |stretch| self.stretches.get(&(vantage, brief(stretch))))
     }
 
     /// Who proved a name there.
     pub fn proofs(&self, name: &str, socket: Socket) -> &[Proof] {
         let proofs = self.names.find(name).and_then(|name| self.proofs.get(&(name, socket)));
-        proofs.map_or(&[], Vec::as_slice)
+        proofs.map_or(&[], SmallVec::as_slice)
     }
 
     /// Whether an address was proven to be any name's.
@@ -211,21 +228,21 @@ impl Store {
         let asked = resolver.map_or(Some(None), |resolver| number(resolver).map(Some));
         let key = number(name).zip(asked);
         key.into_iter().flat_map(move |(name, resolver)| {
-            hours.clone().filter_map(move |hour| self.said.get(&(name, resolver, hour))).flatten()
+            hours.clone().filter_map(move |hour| self.said.get(&(name, resolver, brief(hour)))).flatten()
         })
     }
 }
 
-/// Room for one thing: most entries never hold a second, and there are millions.
-fn of_one<T>() -> Vec<T> {
-    Vec::with_capacity(1)
+/// A time in 32 bits, which reach for 40,000 years of stretches, and for more of hours; what lies beyond is their end.
+fn brief(time: i64) -> Brief {
+    Brief::try_from(time).unwrap_or(if time < 0 { Brief::MIN } else { Brief::MAX })
 }
 
 fn empty(vantage: Vantage) -> Tally {
     Tally { vantage, reached: 0, failed: 0, refused: None }
 }
 
-fn find_or_add(tallies: &mut Vec<Tally>, vantage: Vantage) -> &mut Tally {
+fn find_or_add(tallies: &mut Few<Tally>, vantage: Vantage) -> &mut Tally {
     let known = tallies.iter().position(|tally| tally.vantage == vantage);
     let place = known.unwrap_or_else(|| {
         tallies.push(empty(vantage));
@@ -241,7 +258,7 @@ fn count(tally: &mut Tally, end: Option<End>, refused: Option<u16>) {
 }
 
 /// Keeps a number once, while there is room.
-fn keep(kept: &mut Vec<u32>, number: u32) {
+fn keep(kept: &mut Few<Number>, number: Number) {
     if kept.len() < KEPT && !kept.contains(&number) {
         kept.push(number);
     }

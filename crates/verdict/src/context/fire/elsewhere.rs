@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use faultline_record::{Measurement, Purpose, normal_name};
 
 use super::super::independent::{Submitter, Vantage, WANTED, independent};
-use super::super::key::{self, Hour, NetworkKey};
+use super::super::key::{self, Hour, NetworkKey, Number};
 use super::super::seen::{self, Socket};
 use super::super::store::Tally;
 use super::super::{Context, ControlState, Place};
@@ -131,8 +131,7 @@ impl Context {
         let quic = here.features.quic_with(Purpose::Main).filter(|quic| !quic.row.outcome.is_ok());
         let mut sockets = sockets.chain(quic.filter_map(|quic| Socket::of(quic.row)));
         sockets.find_map(|socket| {
-            let is_near = |first: Hour, last: Hour| first <= here.hour + NEAR && last >= here.hour - NEAR;
-            let proofs = self.store.proofs(&name, socket).iter().filter(|proof| is_near(proof.first, proof.last));
+            let proofs = self.store.proofs(&name, socket).iter().filter(|proof| proof.is_near(here.hour, NEAR));
             let others: Vec<Vantage> = proofs
                 .map(|proof| proof.vantage)
                 .filter(|vantage| self.is_other(*vantage, &here.own, here.vantage.submitter))
@@ -162,7 +161,7 @@ impl Context {
 /// How many countries independent submitters speak of.
 pub(super) fn countries(voices: &[(String, Submitter)]) -> usize {
     let names: BTreeSet<&str> = voices.iter().map(|(country, _)| country.as_str()).collect();
-    let number = |country: &str| names.iter().position(|name| *name == country).and_then(|n| u32::try_from(n).ok());
+    let number = |country: &str| names.iter().position(|name| *name == country).map(Number::of);
     let as_vantage =
         |(country, submitter): &(String, Submitter)| Vantage { network: number(country), submitter: *submitter };
     independent(voices.iter().map(as_vantage))

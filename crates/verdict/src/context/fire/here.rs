@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::independent::{Vantage, WANTED, independent};
-use super::super::key::{self, Hour};
+use super::super::key::{self, Hour, Number};
 use super::super::store::Tally;
 use super::super::{Context, Software};
 use super::elsewhere::countries;
@@ -44,7 +44,7 @@ impl Context {
             return None;
         }
         let hours = here.hour - NEAR..=here.hour + NEAR;
-        let compatriots = |name: u32| {
+        let compatriots = |name: Number| {
             let others = self.store.ends_of(name, hours.clone()).map(|(_, tally)| tally).filter(|tally| {
                 self.is_other(tally.vantage, &here.own, here.vantage.submitter)
                     && self.country(tally.vantage).is_some_and(|country| country == here.own.country)
@@ -78,7 +78,7 @@ impl Context {
             let of_country = |vantage: &Vantage| self.country(*vantage).map(|country| (country, vantage.submitter));
             let countries = countries(&failed.iter().filter_map(of_country).collect::<Vec<_>>());
             let against = independent(reached.iter().copied());
-            let networks = |voices: &[Vantage]| voices.iter().filter_map(|v| v.network).collect::<BTreeSet<u32>>();
+            let networks = |voices: &[Vantage]| voices.iter().filter_map(|v| v.network).collect::<BTreeSet<Number>>();
             let is_shown = independent(failed.iter().copied()) >= SOFTWARE + against
                 && against < WANTED
                 && countries >= WANTED
