@@ -65,6 +65,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Bring verdicts together by target, network and hour, each judged in the light of all others
     Cells(CellsArgs),
+    /// Tell what happened: blocks, outages, shutdowns; where, from when to when, and by which evidence
+    Events(EventsArgs),
     /// List the verdicts that another ruleset changes
     Diff(DiffArgs),
     /// Fit the weights of rules to labels, and check what probabilities are worth
@@ -192,6 +194,40 @@ pub struct CellsArgs {
     /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
     pub fingerprints: Vec<PathBuf>,
+}
+
+/// `analyzer events`.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Databases that probes wrote, or folders: every *.sqlite below
+    #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
+    pub format: EventsFormat,
+    /// Tell of nothing that fewer independent submitters say; 1 only for files that are all your own
+    #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
+          value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub floor: u8,
+    /// Service files beside our own, such as lists of servers: endpoints of one service are one target; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
+    pub services: Vec<PathBuf>,
+    /// How other measurements are taken into account
+    #[command(flatten)]
+    pub context: ContextArgs,
+    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
+    pub fingerprints: Vec<PathBuf>,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EventsFormat {
+    /// A paragraph for each, for people
+    #[default]
+    Table,
+    /// One JSON array
+    Json,
 }
 
 /// What a context is made by.

@@ -63,6 +63,27 @@ impl InContext {
         Ok(end.map(|()| Self { context, sources, contested: met.contested(), met }))
     }
 
+    /// Both readings, of everything: each verdict is shown in the light of all others.
+    ///
+    /// # Errors
+    /// As those of [`InContext::read`].
+    pub fn of_all(
+        files: &mut Files,
+        judged: &mut Judged<'_>,
+        options: &ContextArgs,
+        interrupt: &Interrupt,
+        mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context),
+    ) -> Result<Result<Self, Stop>, AnalyzerError> {
+        let grounds = Self::read(files, judged, options, interrupt)?;
+        Ok(grounds.and_then(|mut grounds| {
+            grounds.judge(files, judged, |witnessed, verdict, place, context| {
+                visit(witnessed, verdict, place, context);
+                Ok(())
+            })?;
+            Ok(grounds)
+        }))
+    }
+
     /// The second reading, of what `judged` wants.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ fn run(cli: Cli) -> Result<Exit, AnalyzerError> {
         Command::Calibrate(options) => commands::calibrate::run(&options, &interrupt),
         Command::Cells(options) => commands::cells::run(&options, &interrupt),
         Command::Diff(options) => commands::diff::run(&options, &interrupt),
+        Command::Events(options) => commands::events::run(&options, &interrupt),
         Command::Evaluate(options) => commands::evaluate::run(&options, &interrupt),
         #[cfg(feature = "engine")]
         Command::Query(options) => commands::query::run(&options, &place, &interrupt),

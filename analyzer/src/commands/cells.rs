@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{CellsArgs, Format};
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop, databases};
+use crate::files::{Files, databases};
 use crate::fingerprints;
 use crate::group;
 use crate::in_context::InContext;
@@ -36,7 +36,16 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     let grid = Grid { rung: options.by, hours: options.hours, floor };
     let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
-    let grounds = match read(&mut files, &mut cells, &mut judged, options, interrupt)? {
+    let read = InContext::of_all(
+        &mut files,
+        &mut judged,
+        &options.context,
+        interrupt,
+        |witnessed, verdict, place, context| {
+            cells.add(&witnessed.measurement, verdict, place, Some(context));
+        },
+    )?;
+    let grounds = match read {
         Ok(grounds) => grounds,
         Err(stop) => {
             say("nothing was counted");
@@ -57,23 +66,6 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
         say(&format!("{} ({} read twice)", counted(cells.len() as u64, "cell"), counted(files.sound() as u64, "file")));
     }
     Ok(exit)
-}
-
-fn read(
-    files: &mut Files,
-    cells: &mut Cells,
-    judged: &mut Judged<'_>,
-    options: &CellsArgs,
-    interrupt: &Interrupt,
-) -> Result<Result<InContext, Stop>, AnalyzerError> {
-    let grounds = InContext::read(files, judged, &options.context, interrupt)?;
-    Ok(grounds.and_then(|mut grounds| {
-        grounds.judge(files, judged, |witnessed, verdict, place, context| {
-            cells.add(&witnessed.measurement, verdict, place, Some(context));
-            Ok(())
-        })?;
-        Ok(grounds)
-    }))
 }
 
 /// What every cell rests on, printed with each.

@@ -5,6 +5,7 @@ pub mod calibrate;
 pub mod cells;
 pub mod diff;
 pub mod evaluate;
+pub mod events;
 pub mod explain;
 pub mod export;
 pub mod feeds;

@@ -7,6 +7,7 @@ mod cells;
 mod company;
 mod context;
 mod decide;
+mod events;
 mod features;
 mod fingerprint;
 mod fuse;
@@ -33,6 +34,7 @@ pub use context::{
     begin, endpoint_key, hour,
 };
 pub use decide::{Grounds, judge, judge_with};
+pub use events::{Controls, Event, Events, Found, Hypothesis, Interval, Kind, Onset};
 pub use fingerprint::{
     Compile, Fingerprint, FingerprintError, FingerprintProblem, Fingerprints, Location, Matches, Meaning, Row, Scope,
     no_regexps,

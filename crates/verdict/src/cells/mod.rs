@@ -4,6 +4,7 @@
 //! by submitter, so that a probe that measures a thousand times is one voice; nothing is kept by measurement but one witness.
 
 mod beta;
+mod names;
 mod profile;
 mod resolvers;
 mod services;
@@ -11,7 +12,7 @@ mod shrink;
 mod voice;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use faultline_record::{Endpoint, Measurement, Timestamp, named};
@@ -21,11 +22,13 @@ use crate::context::{Context, Hour, NetworkKey, Place, Submitter, begin, endpoin
 use crate::service::Services;
 use crate::table::Table;
 use crate::verdict::{Cause, Verdict};
-use crate::withheld::Withheld;
 
 pub use profile::{Counts, Existence, Profile};
 pub use resolvers::{Answered, resolvers};
 pub use shrink::Prevalence;
+
+pub(crate) use names::{Names, Words};
+pub(crate) use shrink::effective;
 
 use profile::Panel;
 use services::ByService;
@@ -112,10 +115,10 @@ type Voices = BTreeMap<(NetworkKey, Submitter), Voice>;
 #[derive(Debug)]
 pub struct Cells {
     grid: Grid,
-    words: HashSet<Arc<str>>,
+    words: Words,
     voices: BTreeMap<Key, Voices>,
     services: ByService,
-    names: BTreeMap<Arc<str>, BTreeMap<Arc<str>, BTreeSet<Submitter>>>,
+    names: Names,
 }
 
 impl Cells {
@@ -127,7 +130,7 @@ impl Cells {
     /// None yet; and which endpoints make which service.
     pub fn of_services(grid: Grid, known: Services) -> Self {
         let services = ByService { known, seen: BTreeMap::new() };
-        Self { grid, words: HashSet::new(), voices: BTreeMap::new(), services, names: BTreeMap::new() }
+        Self { grid, words: Words::default(), voices: BTreeMap::new(), services, names: Names::default() }
     }
 
     /// Adds a measurement with its verdict. Each measurement is added once; the caller sees to that.
@@ -136,25 +139,23 @@ impl Cells {
             return self.add_to_service(measurement, verdict, place);
         }
         let Some(endpoint) = endpoint_key(&measurement.target.endpoint) else { return };
-        let endpoint = self.word(&endpoint);
-        let withheld = Withheld::of_target(&measurement.target);
-        let name = self.word(&withheld.text(&measurement.target.name).to_lowercase());
-        self.names.entry(Arc::clone(&endpoint)).or_default().entry(name).or_default().insert(place.submitter);
+        let endpoint = self.words.keep(&endpoint);
+        self.names.add(&mut self.words, &endpoint, &measurement.target, place.submitter);
         let said = Said {
             measurement: measurement.id,
             run: measurement.run,
             state: verdict.state,
             cause: verdict.cause,
-            mechanisms: verdict.mechanisms.iter().map(|mechanism| self.word(mechanism)).collect(),
+            mechanisms: verdict.mechanisms.iter().map(|mechanism| self.words.keep(mechanism)).collect(),
         };
         if self.grid.rung != Rung::Resolver {
             return self.put(&endpoint, measurement, place, None, &said);
         }
         for answered in resolvers(measurement, verdict, context) {
-            let mechanisms = answered.mechanism.iter().map(|mechanism| self.word(mechanism)).collect();
+            let mechanisms = answered.mechanism.iter().map(|mechanism| self.words.keep(mechanism)).collect();
             let cause = if answered.mechanism.is_some() { Cause::Interference } else { Cause::Unknown };
             let said = Said { state: answered.state, cause, mechanisms, ..said.clone() };
-            let resolver = self.word(&answered.resolver);
+            let resolver = self.words.keep(&answered.resolver);
             self.put(&endpoint, measurement, place, Some(resolver), &said);
         }
     }
@@ -174,7 +175,7 @@ impl Cells {
     fn add_to_service(&mut self, measurement: &Measurement, verdict: &Verdict, place: Place<'_>) {
         let placed = self.services.known.place(&measurement.target);
         let Some(id) = placed.map(|placed| placed.service.to_owned()) else { return };
-        let id = self.word(&id);
+        let id = self.words.keep(&id);
         let (key, network) = self.key(&id, measurement, place.began, None);
         self.services.add(key, (network, place.submitter), measurement, verdict);
     }
@@ -190,22 +191,12 @@ impl Cells {
         let hours = self.grid.hours.max(1);
         let key = Key {
             endpoint: Arc::clone(endpoint),
-            country: self.word(&network.country),
+            country: self.words.keep(&network.country),
             network: (!self.grid.rung.is_across()).then_some((network.asn, network.is_mobile)),
             resolver,
             begin: hour(began).div_euclid(hours) * hours,
         };
         (key, network)
-    }
-
-    /// A word that is met again and again, stored once.
-    fn word(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.words.get(text) {
-            return Arc::clone(known);
-        }
-        let word: Arc<str> = Arc::from(text);
-        self.words.insert(Arc::clone(&word));
-        word
     }
 
     /// How many cells there are.
@@ -244,7 +235,7 @@ impl Cells {
         let is_tunnel = Endpoint::parse(&key.endpoint).is_ok_and(|endpoint| matches!(endpoint, Endpoint::Vpn { .. }));
         let is_service = self.grid.rung.is_of_services();
         Cell {
-            target: if is_service { key.endpoint.to_string() } else { self.name(&key.endpoint) },
+            target: if is_service { key.endpoint.to_string() } else { self.names.of(&key.endpoint) },
             endpoint: (!is_tunnel && !is_service).then(|| key.endpoint.to_string()),
             country: key.country.to_string(),
             asn: key.network.and_then(|(asn, _)| asn),
@@ -254,13 +245,6 @@ impl Cells {
             hours: self.grid.hours.max(1),
             profile,
         }
-    }
-
-    /// What most submitters call an endpoint, the first by name of equals.
-    fn name(&self, endpoint: &Arc<str>) -> String {
-        let names = self.names.get(endpoint).into_iter().flatten();
-        let most = names.rev().max_by_key(|(_, submitters)| submitters.len());
-        most.map_or_else(String::new, |(name, _)| name.to_string())
     }
 }
 

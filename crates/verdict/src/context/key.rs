@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use faultline_record::{Endpoint, HostName, Measurement, Network, NetworkKind, Timestamp, normal_name};
+use serde::Serialize;
 
 /// An hour since 1970-01-01T00:00:00Z: half-open, from its first millisecond to the next hour's.
 pub type Hour = i64;
@@ -50,13 +51,14 @@ pub fn endpoint(endpoint: &Endpoint) -> Option<String> {
 
 /// A network: who carries the packets, in which country, and whether over the air of an operator. The operator's name is a word of
 /// the file's and not part of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct NetworkKey {
     /// ISO 3166-1 alpha-2, in capitals; empty if not known.
     pub country: String,
     /// Autonomous system number, if known.
     pub asn: Option<u32>,
     /// Cellular.
+    #[serde(rename = "mobile")]
     pub is_mobile: bool,
 }
 

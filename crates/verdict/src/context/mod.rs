@@ -29,7 +29,7 @@ pub use seen::Proves;
 
 pub(crate) use entries::entries;
 pub(crate) use independent::{Vantage, independent};
-pub(crate) use key::Number;
+pub(crate) use key::{HOUR_MS, Number};
 
 use feeds::Feeds;
 use seen::{Socket, Word};

@@ -1,0 +1,137 @@
+//! `analyzer events`: what happened, where, from when to when.
+
+use std::io::{self, BufWriter, Write};
+
+use faultline_record::Filter;
+use faultline_verdict::words::{clean, counted};
+use faultline_verdict::{Context, ControlState, Event, Events, FeedWord, Fingerprints, Found, NetworkKey, table};
+use serde_json::{Value, json};
+
+use crate::cli::{EventsArgs, EventsFormat};
+use crate::exit::{AnalyzerError, Exit};
+use crate::files::{Files, databases};
+use crate::fingerprints;
+use crate::group;
+use crate::in_context::InContext;
+use crate::interrupt::Interrupt;
+use crate::judged::Judged;
+use crate::say;
+
+/// The format of an object of the array.
+const SCHEMA: &str = "faultline/event/1";
+
+/// Reads all files twice and tells of their events.
+pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+    let fingerprints = fingerprints::read(&options.fingerprints)?;
+    let mut files = Files::new(databases(&options.files)?);
+    let mut events = Events::new(usize::from(options.floor), group::services_of(&options.services)?);
+    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
+    let read =
+        InContext::of_all(&mut files, &mut judged, &options.context, interrupt, |witnessed, verdict, place, _| {
+            events.add(&witnessed.measurement, verdict, place);
+        })?;
+    let grounds = match read {
+        Ok(grounds) => grounds,
+        Err(stop) => {
+            say("no event was told of");
+            return stop.end();
+        }
+    };
+    let exit = files.exit();
+    if exit == Exit::Nothing {
+        return Ok(exit);
+    }
+    let found = events.found();
+    let basis = Basis { context: grounds.context(), fingerprints: judged.fingerprints(), floor: options.floor };
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match options.format {
+        EventsFormat::Json => basis.json(&mut out, &found.events)?,
+        EventsFormat::Table => basis.in_words(&mut out, &found.events)?,
+    }
+    out.flush()?;
+    say(&basis.summary(&found, files.sound()));
+    Ok(exit)
+}
+
+/// What every event rests on.
+struct Basis<'a> {
+    context: &'a Context,
+    fingerprints: &'a Fingerprints,
+    floor: u8,
+}
+
+impl Basis<'_> {
+    fn json(&self, out: &mut impl Write, events: &[Event]) -> io::Result<()> {
+        let all: Vec<Value> = events.iter().map(|event| self.object(event)).collect();
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        out.write_all(b"\n")
+    }
+
+    fn object(&self, event: &Event) -> Value {
+        let mut value = json!(event);
+        if let Value::Object(object) = &mut value {
+            let (state, words) = self.feeds(event);
+            let references = json!({"context": self.context.snapshot(), "fingerprints": self.fingerprints.snapshot()});
+            object.insert("schema".into(), SCHEMA.into());
+            object.insert("floor".into(), self.floor.into());
+            object.insert("ruleset".into(), table().version.clone().into());
+            object.insert("weights".into(), table().weights.clone().into());
+            object.insert("references".into(), references);
+            object.insert("feeds".into(), json!({"state": state, "words": words}));
+        }
+        value
+    }
+
+    /// What feeds say of its place while it lasts: beside what was measured, which they do not move.
+    fn feeds(&self, event: &Event) -> (ControlState, Vec<FeedWord>) {
+        let country = NetworkKey { country: event.country.clone().unwrap_or_default(), asn: None, is_mobile: false };
+        let to = event.end.map_or(event.last_seen, |end| end.earliest);
+        let places = event.networks.iter().chain((!country.country.is_empty()).then_some(&country));
+        let mut words: Vec<FeedWord> = Vec::new();
+        for word in places.flat_map(|place| self.context.feed_words(place, event.onset.latest, to)) {
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        (self.context.feed_state(&words), words)
+    }
+
+    /// A paragraph an event; what all of it rests on goes before.
+    fn in_words(&self, out: &mut impl Write, events: &[Event]) -> io::Result<()> {
+        let names = (self.context.snapshot(), self.fingerprints.snapshot());
+        let (context, fingerprints) = &names;
+        let rules = table();
+        writeln!(
+            out,
+            "# ruleset {}, weights {}, context {context}, fingerprints {fingerprints}",
+            rules.version, rules.weights
+        )?;
+        for event in events {
+            writeln!(out, "\n{} {} {}", event.onset.latest, event.kind, event.id)?;
+            writeln!(out, "  {}", clean(&event.text))?;
+            let hypotheses = event.hypotheses.iter().map(|one| format!("{} {:.1}", one.name, one.log10_likelihood));
+            writeln!(out, "  likelihoods (log10): {}", hypotheses.collect::<Vec<_>>().join(", "))?;
+            let (state, words) = self.feeds(event);
+            if !words.is_empty() {
+                let told: Vec<String> = words.iter().map(|word| format!("{}: {}", word.source, word.text)).collect();
+                writeln!(out, "  feeds ({state}): {}", clean(&told.join("; ")))?;
+            }
+            writeln!(out, "  analyzer explain {}", event.witness)?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self, found: &Found, files: usize) -> String {
+        let of = |count: usize, what: &str| counted(count as u64, what);
+        let mut lines = vec![format!("{} ({} read twice)", of(found.events.len(), "event"), of(files, "file"))];
+        if found.held_back > 0 {
+            let floor = self.floor;
+            let changes = of(found.held_back, "change");
+            lines.push(format!("{changes} held back: fewer than {floor} independent submitters say so"));
+        }
+        if found.unexplained > 0 {
+            lines.push(format!("{} to failing laid to nobody, and told as no event", of(found.unexplained, "change")));
+        }
+        lines.join("\n")
+    }
+}

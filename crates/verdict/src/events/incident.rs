@@ -1,0 +1,86 @@
+//! Which stretches are one incident: told once, however many endpoints and networks it covers, and however far it spreads.
+//!
+//! Key: the kind of what is said, the place, the target or the layer, and the time (methods table of the science reference: merge on
+//! mechanism, target family and overlap of onsets). The same target in another network of the country, while it lasts, extends the
+//! incident; other targets belong to it where they began in the same hours, in the same layer.
+
+use faultline_record::Timestamp;
+
+use super::series::Said;
+use super::stretch::Stretch;
+use crate::context::{HOUR_MS, hour};
+
+/// An onset known no better than this says of nothing else when it began, milliseconds.
+const VAGUE_MS: i64 = 24 * HOUR_MS;
+
+/// Groups stretches; each group in the order of its first moments, the groups by that of their first.
+pub fn incidents(mut all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
+    all.sort_by(|a, b| (a.first, a.asked.endpoint, &a.networks).cmp(&(b.first, b.asked.endpoint, &b.networks)));
+    let mut group: Vec<usize> = (0..all.len()).collect();
+    for later in 0..all.len() {
+        for earlier in 0..later {
+            let (old, new) = (group[later], group[earlier]);
+            if old != new && is_one(&all[earlier], &all[later]) {
+                group.iter_mut().filter(|of| **of == old).for_each(|of| *of = new.min(old));
+                group.iter_mut().filter(|of| **of == new).for_each(|of| *of = new.min(old));
+            }
+        }
+    }
+    let mut groups: Vec<Vec<Stretch<'_>>> = (0..all.len()).map(|_| Vec::new()).collect();
+    for (stretch, of) in all.into_iter().zip(group) {
+        groups[of].push(stretch);
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+fn is_one(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
+    let is_same_country = country(a) == country(b);
+    let is_same_family = a.asked.family == b.asked.family;
+    a.asked.said == b.asked.said
+        && match a.asked.said {
+            Said::Failed => is_same_family && overlap(a, b),
+            Said::CutOff => is_same_country && (began_together(a, b) || shares_a_network(a, b) && overlap(a, b)),
+            Said::Interfered | Said::Worked => {
+                let is_same_way = a.layer() == b.layer();
+                is_same_country && is_same_way && (is_same_family && overlap(a, b) || began_together(a, b))
+            }
+        }
+}
+
+/// The country of its networks, which for all but failures of targets are of one.
+pub fn country<'a>(of: &Stretch<'a>) -> &'a str {
+    of.networks.first().map_or("", |network| &network.country)
+}
+
+fn shares_a_network(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
+    !a.networks.is_disjoint(&b.networks)
+}
+
+/// Whether both hold at some time, an hour more or less.
+pub fn overlap(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
+    let until = |of: &Stretch<'_>| of.over.map_or(i64::MAX, |over| over.as_millisecond().saturating_add(HOUR_MS));
+    a.first.as_millisecond() <= until(b) && b.first.as_millisecond() <= until(a)
+}
+
+/// Whether both began between a good and a bad measurement that lie close enough to tell, with an hour in common, more or less.
+fn began_together(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
+    let onset = |of: &Stretch<'_>| {
+        let good = of.good.filter(|good| of.first.as_millisecond() - good.as_millisecond() <= VAGUE_MS)?;
+        Some((hour(good), hour(of.first)))
+    };
+    let both = onset(a).zip(onset(b));
+    both.is_some_and(|((a_from, a_to), (b_from, b_to))| a_from <= b_to + 1 && b_from <= a_to + 1)
+}
+
+/// When an incident began: between the last time that all was well where it was first seen, and that first time.
+pub fn onset(of: &[Stretch<'_>]) -> Option<(Option<Timestamp>, Timestamp)> {
+    let first = of.iter().min_by_key(|stretch| (stretch.first, std::cmp::Reverse(stretch.good)))?;
+    Some((first.good, first.first))
+}
+
+/// When it ended, if all of it has: between the last time that it was so, and the first that it was not.
+pub fn end(of: &[Stretch<'_>]) -> Option<(Timestamp, Timestamp)> {
+    let ends: Option<Vec<_>> = of.iter().map(|stretch| stretch.over.map(|over| (stretch.last, over))).collect();
+    ends?.into_iter().max()
+}

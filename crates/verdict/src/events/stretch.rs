@@ -1,0 +1,124 @@
+//! Stretches of time in which something is said of an endpoint or a network, of one rung: a network, a country, or everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faultline_record::Timestamp;
+
+use super::course::{Course, Rates, course};
+use super::series::{Placed, Said, votes};
+use crate::context::NetworkKey;
+
+/// Of what measurements are asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The endpoint; `None` where it is the network.
+    pub endpoint: Option<&'a str>,
+    /// The service, or the host: what endpoints of one target have in common.
+    pub family: &'a str,
+    /// What is asked: whether it is said so.
+    pub said: Said,
+}
+
+impl Asked<'_> {
+    fn rates(&self) -> Rates {
+        match self.said {
+            Said::CutOff => Rates::CUT_OFF,
+            Said::Failed => Rates::FAILED,
+            Said::Interfered | Said::Worked => Rates::INTERFERED,
+        }
+    }
+
+    /// Whether a measurement answers: what is cut off says nothing of an endpoint.
+    fn hears(&self, said: Said) -> bool {
+        self.endpoint.is_none() || said != Said::CutOff
+    }
+}
+
+/// One stretch.
+#[derive(Clone, Debug)]
+pub struct Stretch<'a> {
+    /// What is said.
+    pub asked: Asked<'a>,
+    /// Where: the networks in which at least half of the votes say so.
+    pub networks: BTreeSet<&'a NetworkKey>,
+    /// The last time that it was not so there, if it ever was.
+    pub good: Option<Timestamp>,
+    /// The first time that it was so.
+    pub first: Timestamp,
+    /// The last time that it was so.
+    pub last: Timestamp,
+    /// The first time after it that it was not so, where it has ended.
+    pub over: Option<Timestamp>,
+    /// Measurements in its time and place that say so, and those that do not.
+    pub so: Vec<Placed<'a>>,
+    pub against: usize,
+}
+
+impl Stretch<'_> {
+    /// How most of them were interfered with, the first by name of equals.
+    pub fn mechanism(&self) -> Option<&str> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for mechanism in self.so.iter().filter_map(|(_, point)| point.mechanism.as_deref()) {
+            *counts.entry(mechanism).or_default() += 1;
+        }
+        counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(mechanism, _)| mechanism)
+    }
+
+    /// The layer of the mechanism: addresses show in TCP, and QUIC is what is sent over UDP.
+    pub fn layer(&self) -> &str {
+        match self.mechanism().and_then(|mechanism| mechanism.split('.').next()) {
+            Some("ip") => "tcp",
+            Some("udp") => "quic",
+            layer => layer.unwrap_or_default(),
+        }
+    }
+}
+
+/// The stretches of measurements, which are in the order of time; and how many are held back for want of submitters.
+pub fn stretches<'a>(points: &[Placed<'a>], asked: Asked<'a>, floor: usize) -> (Vec<Stretch<'a>>, usize) {
+    let heard: Vec<Placed<'a>> = points.iter().filter(|(_, point)| asked.hears(point.said)).copied().collect();
+    let is_so = |said: Said| said == asked.said;
+    if !heard.iter().any(|(_, point)| is_so(point.said)) {
+        return (Vec::new(), 0);
+    }
+    let votes = votes(heard.iter().map(|(_, point)| *point), |point| is_so(point.said));
+    let Course { spans, held_back } = course(&votes, asked.rates(), floor);
+    let stretch = |span: &super::course::Span| {
+        let inside =
+            |placed: &&Placed<'a>| placed.1.hour() >= span.begin && span.end.is_none_or(|end| placed.1.hour() < end);
+        let networks = most_say_so(heard.iter().filter(inside), is_so);
+        let here: Vec<Placed<'a>> = heard.iter().filter(|(network, _)| networks.contains(network)).copied().collect();
+        let so: Vec<Placed<'a>> = here.iter().filter(inside).filter(|(_, point)| is_so(point.said)).copied().collect();
+        let (first, last) = (so.first()?.1.at, so.last()?.1.at);
+        let well = || here.iter().filter(|(_, point)| !is_so(point.said)).map(|(_, point)| point.at);
+        Some(Stretch {
+            asked,
+            good: well().rfind(|at| *at < first),
+            over: span.end.and_then(|_| well().find(|at| *at > last)),
+            against: here.iter().filter(inside).count() - so.len(),
+            networks,
+            first,
+            last,
+            so,
+        })
+    };
+    (spans.iter().filter_map(stretch).collect(), held_back)
+}
+
+/// Networks in which at least half of what is said says so.
+fn most_say_so<'a, 'p>(
+    points: impl Iterator<Item = &'p Placed<'a>>,
+    is_so: impl Fn(Said) -> bool,
+) -> BTreeSet<&'a NetworkKey>
+where
+    'a: 'p,
+{
+    let mut counts: BTreeMap<&NetworkKey, (usize, usize)> = BTreeMap::new();
+    for (network, point) in points {
+        let (so, of) = counts.entry(network).or_default();
+        (*so, *of) = (*so + usize::from(is_so(point.said)), *of + 1);
+    }
+    let most =
+        counts.iter().filter(|(_, (so, of))| so * 2 >= *of).map(|(network, _)| *network).collect::<BTreeSet<_>>();
+    if most.is_empty() { counts.into_keys().collect() } else { most }
+}
