@@ -205,6 +205,9 @@ pub struct EventsArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
     pub format: EventsFormat,
+    /// Print no events but how well they were found, by this file of what happened, which generate --campaign wrote
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_SCORE", hide_env = true, conflicts_with = "format")]
+    pub score: Option<PathBuf>,
     /// Tell of nothing that fewer independent submitters say; 1 only for files that are all your own
     #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
           value_parser = clap::value_parser!(u8).range(1..=8))]
@@ -406,6 +409,11 @@ pub struct GenerateArgs {
     /// How many measurements in all
     #[arg(long, value_name = "N", default_value_t = 10_000, env = "FAULTLINE_MEASUREMENTS", hide_env = true)]
     pub measurements: u64,
+    /// Instead: volunteers, one a file, who measure the same sites every hour for so many days, while what happens is written to
+    /// events.json in the folder, for events --score
+    #[arg(long, value_name = "DAYS", env = "FAULTLINE_CAMPAIGN", hide_env = true, conflicts_with = "measurements",
+          value_parser = clap::value_parser!(u64).range(2..=366))]
+    pub campaign: Option<u64>,
     /// How many files they are spread over
     #[arg(long, value_name = "N", default_value_t = 40, env = "FAULTLINE_FILES", hide_env = true,
           value_parser = clap::value_parser!(u64).range(1..=10_000))]

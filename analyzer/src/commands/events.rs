@@ -1,6 +1,7 @@
 //! `analyzer events`: what happened, where, from when to when.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use faultline_record::Filter;
 use faultline_verdict::words::{clean, counted};
@@ -8,9 +9,11 @@ use faultline_verdict::{Context, ControlState, Event, Events, FeedWord, Fingerpr
 use serde_json::{Value, json};
 
 use crate::cli::{EventsArgs, EventsFormat};
+use crate::evaluate::EventScores;
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, databases};
 use crate::fingerprints;
+use crate::generate::Planted;
 use crate::group;
 use crate::in_context::InContext;
 use crate::interrupt::Interrupt;
@@ -23,6 +26,7 @@ const SCHEMA: &str = "faultline/event/1";
 /// Reads all files twice and tells of their events.
 pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let fingerprints = fingerprints::read(&options.fingerprints)?;
+    let happened = options.score.as_deref().map(happened).transpose()?;
     let mut files = Files::new(databases(&options.files)?);
     let mut events = Events::new(usize::from(options.floor), group::services_of(&options.services)?);
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
@@ -44,13 +48,21 @@ pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
     let found = events.found();
     let basis = Basis { context: grounds.context(), fingerprints: judged.fingerprints(), floor: options.floor };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    match options.format {
-        EventsFormat::Json => basis.json(&mut out, &found.events)?,
-        EventsFormat::Table => basis.in_words(&mut out, &found.events)?,
+    match (&happened, options.format) {
+        (Some(happened), _) => out.write_all(EventScores::of(&found, happened).page().as_bytes())?,
+        (None, EventsFormat::Json) => basis.json(&mut out, &found.events)?,
+        (None, EventsFormat::Table) => basis.in_words(&mut out, &found.events)?,
     }
     out.flush()?;
     say(&basis.summary(&found, files.sound()));
     Ok(exit)
+}
+
+/// What happened in a campaign.
+fn happened(file: &Path) -> Result<Vec<Planted>, AnalyzerError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| AnalyzerError::Usage(format!("read {}: {error}", file.display())))?;
+    serde_json::from_str(&text).map_err(|error| AnalyzerError::Usage(format!("{}: {error}", file.display())))
 }
 
 /// What every event rests on.

@@ -128,7 +128,7 @@ fn header(title: &str, sets: &Sets) -> Vec<String> {
 }
 
 /// `97/100 = 0.970 [0.915, 0.990]`.
-fn shown(share: Share) -> String {
+pub(super) fn shown(share: Share) -> String {
     let Share { k, n } = share;
     match (share.value(), share.interval()) {
         (Some(value), Some((low, high))) => format!("{k}/{n} = {value:.3} [{low:.3}, {high:.3}]"),

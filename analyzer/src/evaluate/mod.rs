@@ -5,6 +5,7 @@ mod calibration;
 pub mod check;
 mod cost;
 mod detection;
+mod events;
 pub mod label;
 pub mod markdown;
 mod matrix;
@@ -15,6 +16,7 @@ mod scores;
 pub mod share;
 
 pub use calibration::Calibration;
+pub use events::EventScores;
 pub use row::Row;
 pub use scores::{Basis, Evaluation};
 pub use share::float;

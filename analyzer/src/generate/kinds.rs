@@ -43,8 +43,8 @@ const SHARES: [(usize, Kind); 9] = [
     (10, Kind::NoSuchName),
 ];
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
     /// A site that works.
     Site,
     /// A TCP endpoint that works.
@@ -86,11 +86,16 @@ fn kind(chance: &mut Chance) -> Kind {
     Kind::Site
 }
 
-/// Draws a measurement; of a vantage that is not online, all names fail.
-pub fn case(chance: &mut Chance, online: bool) -> Case {
+/// Draws a measurement of any site.
+pub fn any(chance: &mut Chance, online: bool) -> Case {
     let site = chance.below(SITES);
     let kind = if online { kind(chance) } else { Kind::Site };
-    let host = format!("site{site}.example");
+    case(chance, site, kind, online)
+}
+
+/// Draws a measurement; of a vantage that is not online, all names fail.
+pub fn case(chance: &mut Chance, site: usize, kind: Kind, online: bool) -> Case {
+    let host = host(site);
     let input = match kind {
         Kind::Endpoint => format!("tcp://{host}:5222"),
         Kind::Quic => format!("quic://{host}:443?sni={host}"),
@@ -106,6 +111,11 @@ pub fn case(chance: &mut Chance, online: bool) -> Case {
     }
     let (duration_ms, observations) = (rows.now, rows.made);
     Case { target: target(host, input), duration_ms, observations }
+}
+
+/// The name of a site.
+pub fn host(site: usize) -> String {
+    format!("site{site}.example")
 }
 
 fn target(name: String, input: String) -> Target {
@@ -173,11 +183,9 @@ fn turns(rows: &mut Rows<'_>, own: super::rows::Place, host: &str, chain: &Arc<C
     }
 }
 
-/// A check of the vantage, before every so many measurements.
-pub fn check(chance: &mut Chance, run: RunId, started_at: i64, place: u64, online: bool) -> HealthCheck {
+/// A check of the vantage, so many milliseconds after the run's start.
+pub fn check(chance: &mut Chance, run: RunId, started_at: i64, offset_ms: f64, online: bool) -> HealthCheck {
     use SignalKind::{Captive, Clock, ControlByAddress, ControlByName, Link, Resolver, Route};
-    #[expect(clippy::cast_precision_loss, reason = "a place in a run is far below 2^52")]
-    let offset_ms = PACE_MS * (place * CHECK_EVERY) as f64;
     let outcome = if online { Outcome::Ok } else { Outcome::Failed(Failure::GenericTimeoutError) };
     let kinds =
         [Link, Route, Captive, Clock, ControlByName, ControlByName, ControlByAddress, ControlByAddress, Resolver];
@@ -196,7 +204,7 @@ pub fn check(chance: &mut Chance, run: RunId, started_at: i64, place: u64, onlin
     HealthCheck {
         id: HealthCheckId::from_bytes(chance.id(started_at)),
         run,
-        reason: if place == 0 { HealthReason::Before } else { HealthReason::During },
+        reason: if offset_ms == 0.0 { HealthReason::Before } else { HealthReason::During },
         offset_ms,
         duration_ms: 300.0,
         signals: kinds.into_iter().zip(providers).map(signal).collect(),

@@ -5,6 +5,7 @@
 //! recognisable as made up: software `faultline-generator`, names under `.example` (RFC 2606), addresses of RFC 5737, networks of
 //! RFC 5398. Bodies are a kilobyte and one a site, where real ones are longer and change: a real file is larger.
 
+mod campaign;
 mod chance;
 mod kinds;
 mod rows;
@@ -16,8 +17,10 @@ use faultline_record::{
     RunSummary, Timestamp, sha256,
 };
 
+pub use campaign::{Campaign, Planted};
+
 use chance::Chance;
-use kinds::{CHECK_EVERY, PACE_MS};
+use kinds::{CHECK_EVERY, Case, PACE_MS};
 
 /// Measurements of one run: what the embedded lists hold, about.
 const RUN: u64 = 100;
@@ -42,13 +45,12 @@ pub struct Plan {
 /// Divides measurements among files.
 pub fn plans(folder: &Path, measurements: u64, files: u64, seed: u64) -> Vec<Plan> {
     let share = |number| measurements / files + u64::from(number < measurements % files);
-    let plan = |number| Plan {
-        file: folder.join(format!("volunteer-{number:04}.sqlite")),
-        measurements: share(number),
-        seed,
-        number,
-    };
+    let plan = |number| Plan { file: volunteer(folder, number), measurements: share(number), seed, number };
     (0..files).map(plan).collect()
+}
+
+fn volunteer(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("volunteer-{number:04}.sqlite"))
 }
 
 impl Plan {
@@ -63,8 +65,11 @@ impl Plan {
         let runs = self.measurements.div_ceil(RUN);
         for number in 0..runs {
             let count = RUN.min(self.measurements - number * RUN);
-            let drawn = Drawn::new(&mut chance, &network, number, count);
-            database.insert_run_whole(&drawn.run, &drawn.checks, &drawn.measurements, &drawn.end)?;
+            let jitter = i64::try_from(chance.below(1_800_000)).unwrap_or(0);
+            let started_at = EPOCH_MS + i64::try_from(number).unwrap_or(0) * BETWEEN_MS + jitter;
+            let online = !chance.once_in(100);
+            let any = |chance: &mut Chance, _| kinds::any(chance, online);
+            Drawn::new(&mut chance, &network, started_at, count, online, any).insert(&mut database)?;
         }
         Ok(())
     }
@@ -92,18 +97,30 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn new(chance: &mut Chance, network: &Network, number: u64, count: u64) -> Self {
-        let jitter = i64::try_from(chance.below(1_800_000)).unwrap_or(0);
-        let started_at = EPOCH_MS + i64::try_from(number).unwrap_or(0) * BETWEEN_MS + jitter;
+    /// A run that begins then; the cases are drawn one after the other.
+    fn new(
+        chance: &mut Chance,
+        network: &Network,
+        started_at: i64,
+        count: u64,
+        online: bool,
+        mut case: impl FnMut(&mut Chance, u64) -> Case,
+    ) -> Self {
         let id = RunId::from_bytes(chance.id(started_at));
-        let online = !chance.once_in(100);
-        let measurements: Vec<_> =
-            (0..count).map(|place| measurement(chance, network, id, started_at, place, online)).collect();
-        let checks =
-            (0..=count / CHECK_EVERY).map(|place| kinds::check(chance, id, started_at, place, online)).collect();
+        let measurements: Vec<_> = (0..count)
+            .map(|place| {
+                let case = case(chance, place);
+                measurement(chance, network, id, started_at, place, case)
+            })
+            .collect();
+        let duration_ms = measurements.iter().map(Measurement::end_ms).fold(0.0, f64::max);
+        #[expect(clippy::cast_precision_loss, reason = "a place in a run is far below 2^52")]
+        let during = (0..count.div_ceil(CHECK_EVERY)).map(|place| PACE_MS * (place * CHECK_EVERY) as f64);
+        let offsets = during.chain([duration_ms + 1.0]);
+        let checks = offsets.map(|offset_ms| kinds::check(chance, id, started_at, offset_ms, online)).collect();
         let end = RunSummary {
             end: RunEnd::Completed,
-            duration_ms: measurements.iter().map(Measurement::end_ms).fold(0.0, f64::max),
+            duration_ms,
             measured: u32::try_from(count).unwrap_or(u32::MAX),
             not_run: 0,
             connections: 3 * count,
@@ -111,6 +128,10 @@ impl Drawn {
             bytes_received: 9_000 * count,
         };
         Self { run: run(id, started_at, count), checks, measurements, end }
+    }
+
+    fn insert(&self, database: &mut Database) -> Result<(), RecordError> {
+        database.insert_run_whole(&self.run, &self.checks, &self.measurements, &self.end)
     }
 }
 
@@ -136,13 +157,13 @@ fn measurement(
     run: RunId,
     run_started_at: i64,
     place: u64,
-    online: bool,
+    case: Case,
 ) -> Measurement {
     #[expect(clippy::cast_precision_loss, reason = "a place in a run is far below 2^52")]
     let offset_ms = 1_000.0 + PACE_MS * place as f64;
     #[expect(clippy::cast_possible_truncation, reason = "an offset of some minutes")]
     let started_at = run_started_at + offset_ms as i64;
-    let kinds::Case { target, duration_ms, observations } = kinds::case(chance, online);
+    let Case { target, duration_ms, observations } = case;
     Measurement {
         id: MeasurementId::from_bytes(chance.id(started_at)),
         run,

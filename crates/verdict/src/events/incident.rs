@@ -13,8 +13,15 @@ use crate::context::{HOUR_MS, hour};
 /// An onset known no better than this says of nothing else when it began, milliseconds.
 const VAGUE_MS: i64 = 24 * HOUR_MS;
 
+/// A stretch in one network that begins and ends within so many hours of that of its country is a part of it, milliseconds: a failure of
+/// its own before or after, with few votes against it, moves the ends of the smaller one.
+const PART_MS: i64 = 6 * HOUR_MS;
+
 /// Groups stretches; each group in the order of its first moments, the groups by that of their first.
-pub fn incidents(mut all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
+pub fn incidents(all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
+    let is_part = |one: &Stretch<'_>| all.iter().any(|other| is_part_of(one, other));
+    let parts: Vec<bool> = all.iter().map(is_part).collect();
+    let mut all: Vec<Stretch<'_>> = all.into_iter().zip(parts).filter(|(_, part)| !part).map(|(one, _)| one).collect();
     all.sort_by(|a, b| (a.first, a.asked.endpoint, &a.networks).cmp(&(b.first, b.asked.endpoint, &b.networks)));
     let mut group: Vec<usize> = (0..all.len()).collect();
     for later in 0..all.len() {
@@ -32,6 +39,20 @@ pub fn incidents(mut all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
     }
     groups.retain(|group| !group.is_empty());
     groups
+}
+
+/// Whether it is the same of fewer networks, at about the same time.
+fn is_part_of(one: &Stretch<'_>, other: &Stretch<'_>) -> bool {
+    let is_near = |a: Timestamp, b: Timestamp| (a.as_millisecond() - b.as_millisecond()).abs() <= PART_MS;
+    let ends_with = match (one.over, other.over) {
+        (Some(a), Some(b)) => is_near(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    (one.asked.endpoint, one.asked.said) == (other.asked.endpoint, other.asked.said)
+        && one.networks.len() < other.networks.len()
+        && one.networks.is_subset(&other.networks)
+        && is_near(one.first, other.first)
+        && ends_with
 }
 
 fn is_one(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {

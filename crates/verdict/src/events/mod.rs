@@ -17,7 +17,7 @@ use std::sync::Arc;
 use faultline_record::Measurement;
 
 use crate::cells::{Names, Words};
-use crate::context::{NetworkKey, Place, endpoint_key};
+use crate::context::{HOUR_MS, NetworkKey, Place, endpoint_key};
 use crate::service::Services;
 use crate::verdict::{Cause, Verdict};
 
@@ -53,6 +53,10 @@ pub struct Found {
     pub held_back: usize,
     /// Stretches of failures of which it is not known who did it.
     pub unexplained: usize,
+    /// Countries in which was measured.
+    pub countries: usize,
+    /// Hours from the first measurement to the last.
+    pub hours: f64,
 }
 
 impl Events {
@@ -97,7 +101,7 @@ impl Events {
         for points in self.endpoints.values_mut().flat_map(|of| of.by_network.values_mut()) {
             points.sort_by_key(|point| (point.at, point.id));
         }
-        let mut found = Found::default();
+        let mut found = Found { countries: self.countries().len(), hours: self.hours(), ..Found::default() };
         let mut all = self.of_endpoints(&mut found);
         all.extend(self.of_networks(&mut found));
         let incidents = incident::incidents(all);
@@ -138,13 +142,28 @@ impl Events {
                 self.take(&self.of_network(network), asked, &mut all, found);
             }
         }
-        let countries: BTreeSet<&str> = networks.iter().map(|network| network.country.as_str()).collect();
-        for country in countries.into_iter().filter(|country| !country.is_empty()) {
+        for country in self.countries() {
             let own = self.endpoints.values().flat_map(|of| of.by_network.iter());
             let pool = in_time(own.filter(|(network, _)| network.country == country));
             self.take(&pool, asked, &mut all, found);
         }
         all
+    }
+
+    fn countries(&self) -> BTreeSet<&str> {
+        let networks = self.endpoints.values().flat_map(|of| of.by_network.keys());
+        networks.map(|network| network.country.as_str()).filter(|country| !country.is_empty()).collect()
+    }
+
+    fn hours(&self) -> f64 {
+        let ends = self.endpoints.values().flat_map(|of| of.by_network.values()).filter_map(|points| {
+            let ms = |point: &Point| point.at.as_millisecond();
+            points.first().map(ms).zip(points.last().map(ms))
+        });
+        let span = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of some years are far below 2^52")]
+        let hours = span.map_or(0.0, |(from, to)| (to - from) as f64 / HOUR_MS as f64);
+        hours
     }
 
     /// All that was measured in a network.

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faultline_record::Timestamp;
 
-use super::course::{Course, Rates, course};
+use super::course::{Course, Rates, Span, course};
 use super::series::{Placed, Said, votes};
-use crate::context::NetworkKey;
+use crate::context::{Hour, NetworkKey, begin};
+
+/// One measurement in so many that does not say so is a slip; more of them are what acts only now and then.
+const PARTIAL: usize = 10;
 
 /// Of what measurements are asked about.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,8 @@ pub struct Stretch<'a> {
     pub good: Option<Timestamp>,
     /// The first time that it was so.
     pub first: Timestamp,
+    /// When it was certain: the end of the hour whose votes settled it.
+    pub certain: Timestamp,
     /// The last time that it was so.
     pub last: Timestamp,
     /// The first time after it that it was not so, where it has ended.
@@ -83,26 +88,34 @@ pub fn stretches<'a>(points: &[Placed<'a>], asked: Asked<'a>, floor: usize) -> (
     }
     let votes = votes(heard.iter().map(|(_, point)| *point), |point| is_so(point.said));
     let Course { spans, held_back } = course(&votes, asked.rates(), floor);
-    let stretch = |span: &super::course::Span| {
-        let inside =
-            |placed: &&Placed<'a>| placed.1.hour() >= span.begin && span.end.is_none_or(|end| placed.1.hour() < end);
-        let networks = most_say_so(heard.iter().filter(inside), is_so);
-        let here: Vec<Placed<'a>> = heard.iter().filter(|(network, _)| networks.contains(network)).copied().collect();
-        let so: Vec<Placed<'a>> = here.iter().filter(inside).filter(|(_, point)| is_so(point.said)).copied().collect();
-        let (first, last) = (so.first()?.1.at, so.last()?.1.at);
-        let well = || here.iter().filter(|(_, point)| !is_so(point.said)).map(|(_, point)| point.at);
-        Some(Stretch {
-            asked,
-            good: well().rfind(|at| *at < first),
-            over: span.end.and_then(|_| well().find(|at| *at > last)),
-            against: here.iter().filter(inside).count() - so.len(),
-            networks,
-            first,
-            last,
-            so,
-        })
-    };
-    (spans.iter().filter_map(stretch).collect(), held_back)
+    (spans.iter().filter_map(|span| stretch(&heard, asked, span)).collect(), held_back)
+}
+
+fn stretch<'a>(heard: &[Placed<'a>], asked: Asked<'a>, span: &Span) -> Option<Stretch<'a>> {
+    let is_so = |said: Said| said == asked.said;
+    let inside =
+        |placed: &&Placed<'a>| placed.1.hour() >= span.begin && span.end.is_none_or(|(end, _)| placed.1.hour() < end);
+    let networks = most_say_so(heard.iter().filter(inside), is_so);
+    let here: Vec<Placed<'a>> = heard.iter().filter(|(network, _)| networks.contains(network)).copied().collect();
+    let so: Vec<Placed<'a>> = here.iter().filter(inside).filter(|(_, point)| is_so(point.said)).copied().collect();
+    let (first, last) = (so.first()?.1.at, so.last()?.1.at);
+    let against = here.iter().filter(inside).count() - so.len();
+    // What acts now and then leaves good measurements in between, which say nothing of when it began or ended: then hours do.
+    let is_whole = against * PARTIAL <= so.len();
+    let well = || here.iter().filter(|(_, point)| !is_so(point.said)).map(|(_, point)| point.at);
+    let from = if is_whole { first } else { begin(span.begin) };
+    let over = |(_, certain): (_, Hour)| if is_whole { well().find(|at| *at > last) } else { Some(begin(certain + 1)) };
+    Some(Stretch {
+        asked,
+        good: well().rfind(|at| *at < from),
+        over: span.end.and_then(over),
+        against,
+        networks,
+        certain: begin(span.shown + 1),
+        first,
+        last,
+        so,
+    })
 }
 
 /// Networks in which at least half of what is said says so.

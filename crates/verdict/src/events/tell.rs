@@ -92,6 +92,8 @@ pub struct Event {
     pub mechanisms: Vec<String>,
     /// When it began.
     pub onset: Onset,
+    /// When it was certain: the end of the hour in which so many had said so that it could be told.
+    pub certain: Timestamp,
     /// When it ended; `None` where nobody has shown that.
     pub end: Option<Interval>,
     /// The last time that it was seen.
@@ -199,6 +201,7 @@ pub fn event(events: &Events, incident: &[Stretch<'_>]) -> Option<Event> {
         country: country.map(|country| (*country).to_owned()),
         mechanisms: mechanisms(&facts),
         onset: Onset { earliest, latest },
+        certain: incident.iter().map(|stretch| stretch.certain).min()?,
         end,
         last_seen,
         silent_hours: beside.silent_hours,
