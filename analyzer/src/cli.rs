@@ -108,7 +108,7 @@ impl Command {
 /// `analyzer verdicts`.
 #[derive(Debug, Args)]
 pub struct VerdictsArgs {
-    /// Databases that probes wrote
+    /// Databases that probes wrote, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
     /// How to print
@@ -284,7 +284,7 @@ pub struct ExplainArgs {
     /// A measurement's id, or the beginning or the end of one
     #[arg(value_name = "ID")]
     pub id: IdPart,
-    /// Databases that probes wrote
+    /// Databases that probes wrote, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
     /// Judge it in the light of all others, and tell what each of them says: the files are read twice

@@ -29,16 +29,13 @@ impl Stop {
     }
 }
 
-/// Databases, and those below folders.
+/// Databases, and those below folders; a folder without any stands for itself, and is named where it cannot be read.
 pub fn databases(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalyzerError> {
     let is_database = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "sqlite");
     let mut files = Vec::new();
     for path in paths {
         let found = below(path, is_database).map_err(AnalyzerError::Nothing)?;
-        if found.is_empty() {
-            return Err(AnalyzerError::Nothing(format!("no *.sqlite in {} or below", path.display())));
-        }
-        files.extend(found);
+        files.extend(if found.is_empty() { vec![path.clone()] } else { found });
     }
     Ok(files)
 }
@@ -54,6 +51,14 @@ pub struct Files {
 }
 
 impl Files {
+    /// Those files, and those below folders, in that order.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn of(paths: &[PathBuf]) -> Result<Self, AnalyzerError> {
+        Ok(Self::new(databases(paths)?))
+    }
+
     /// Those files, in that order.
     pub fn new(paths: Vec<PathBuf>) -> Self {
         Self { named: paths.len(), paths, opened: false, checked: HashMap::new() }

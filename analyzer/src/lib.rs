@@ -69,7 +69,7 @@ fn run(cli: Cli) -> Result<Exit, AnalyzerError> {
     }
     match cli.command {
         Command::Verdicts(options) => commands::verdicts::run(options, &interrupt),
-        Command::Explain(options) => commands::explain::run(options, &interrupt),
+        Command::Explain(options) => commands::explain::run(&options, &interrupt),
         Command::Calibrate(options) => commands::calibrate::run(&options, &interrupt),
         Command::Cells(options) => commands::cells::run(&options, &interrupt),
         Command::Diff(options) => commands::diff::run(&options, &interrupt),
@@ -82,13 +82,13 @@ fn run(cli: Cli) -> Result<Exit, AnalyzerError> {
         Command::Import(options) => commands::import::run(&options, &interrupt),
         #[cfg(feature = "engine")]
         Command::Export(options) if options.format.is_tables() => commands::tables::run(&options, &place, &interrupt),
-        Command::Export(options) => commands::export::run(options, &interrupt),
+        Command::Export(options) => commands::export::run(&options, &interrupt),
         #[cfg(feature = "cluster")]
         Command::Cluster(options) => match options.role {
             cli::Role::Scheduler(options) => cluster::scheduler::run(&options, &interrupt),
             cli::Role::Executor(options) => cluster::executor::run(&options, &interrupt),
         },
-        Command::Feeds(options) => commands::feeds::run(options),
-        Command::Ledger(options) => commands::ledger::run(options),
+        Command::Feeds(options) => commands::feeds::run(&options),
+        Command::Ledger(options) => commands::ledger::run(&options),
     }
 }

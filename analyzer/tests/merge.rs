@@ -187,8 +187,9 @@ fn whatever_an_input_is_it_costs_one_line_and_the_good_ones_are_all_there() {
         (made("another", &with(68, 0x1234)), "is not a Faultline database"),
         (made("huge", &with(28, 25_000_000)), "damaged"),
         (folder.path("absent"), "there is no such file"),
-        (folder.path("."), "a directory"),
+        (folder.path("nothing"), "a directory"),
     ];
+    std::fs::create_dir(folder.path("nothing")).unwrap();
     let out = folder.path("out.sqlite");
     let mut inputs: Vec<&str> = bad.iter().map(|(path, _)| path.as_str()).collect();
     inputs.insert(0, &a);
@@ -207,4 +208,17 @@ fn whatever_an_input_is_it_costs_one_line_and_the_good_ones_are_all_there() {
     assert_eq!(names, ["a.sqlite", "b.sqlite", "c.sqlite"]);
     let none = merged(&folder.path("none.sqlite"), &[&bad[0].0, &bad[1].0]);
     assert_eq!(none.code, 3, "{}", none.stderr);
+}
+
+#[test]
+fn a_folder_stands_for_the_databases_in_it_and_the_output_is_none_of_them() {
+    let folder = Folder::new();
+    three_files(&folder);
+    let out = folder.path("out.sqlite");
+    for _ in 0..2 {
+        let ran = merged(&out, &[&folder.path("")]);
+        assert_eq!((ran.code, held(&out)), (0, 5), "{}", ran.stderr);
+    }
+    let lines = analyzer(&["verdicts", "--format", "jsonl", &folder.path("")]).stdout.lines().count();
+    assert_eq!(lines, 5, "each measurement once");
 }

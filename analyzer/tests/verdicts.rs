@@ -197,7 +197,9 @@ fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
 fn when_nothing_can_be_read_the_exit_code_is_3_and_nothing_is_claimed() {
     let folder = Folder::new();
     let foreign = folder.foreign("foreign.sqlite");
-    for file in [foreign.as_str(), &folder.path("absent.sqlite"), &folder.path("")] {
+    let empty = folder.path("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for file in [foreign.as_str(), &folder.path("absent.sqlite"), &empty] {
         let ran = analyzer(&["verdicts", file]);
         assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{file}");
         assert!(ran.stderr.starts_with(&format!("analyzer: {file}: ")), "{}", ran.stderr);

@@ -11,7 +11,7 @@ pub struct MergeArgs {
     /// Database that receives the measurements; made if it is not there
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
-    /// Databases to take them from; they are not changed
+    /// Databases to take them from, or folders: every *.sqlite below; they are not changed
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
     /// Exit with 0 though an input was refused; it is named all the same
@@ -84,7 +84,7 @@ fn country(text: &str) -> Result<String, &'static str> {
 /// `analyzer export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Databases that probes wrote
+    /// Databases that probes wrote, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
     /// Which format
@@ -123,7 +123,7 @@ impl ExportFormat {
 /// `analyzer feeds`.
 #[derive(Debug, Args)]
 pub struct FeedsArgs {
-    /// Databases into which feeds were imported
+    /// Databases into which feeds were imported, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
     /// How to print
@@ -134,7 +134,7 @@ pub struct FeedsArgs {
 /// `analyzer ledger`.
 #[derive(Debug, Args)]
 pub struct LedgerArgs {
-    /// Databases into which others were merged or imported
+    /// Databases into which others were merged or imported, or folders: every *.sqlite below
     #[arg(value_name = "DB", required = true, env = "FAULTLINE_DB", hide_env = true)]
     pub files: Vec<PathBuf>,
     /// How to print

@@ -10,7 +10,7 @@ use crate::cli::CalibrateArgs;
 use crate::evaluate::Row;
 use crate::evaluate::label::Labels;
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop, databases};
+use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
@@ -19,7 +19,7 @@ use crate::judged::Judged;
 pub fn run(options: &CalibrateArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let mut labels = Labels::read(&options.labels).map_err(AnalyzerError::Usage)?;
-    let mut files = Files::new(databases(&options.files)?);
+    let mut files = Files::of(&options.files)?;
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt);
     let mut examples = Examples::new(table());
     let end = files.each(|reader| {

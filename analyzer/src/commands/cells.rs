@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{CellsArgs, Format};
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, databases};
+use crate::files::Files;
 use crate::fingerprints;
 use crate::group;
 use crate::in_context::InContext;
@@ -31,7 +31,7 @@ const SHORT_ID: usize = 8;
 /// Reads all files twice and prints their cells.
 pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let mut files = Files::new(databases(&options.files)?);
+    let mut files = Files::of(&options.files)?;
     let floor = usize::from(options.floor);
     let grid = Grid { rung: options.by, hours: options.hours, floor };
     let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);

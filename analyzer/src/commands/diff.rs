@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{DiffArgs, Format};
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop, databases};
+use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
@@ -26,7 +26,7 @@ const SCHEMA: &str = "faultline/change/1";
 pub fn run(options: &DiffArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let [before, after] = rulesets(&options.ruleset)?;
     let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let mut files = Files::new(databases(&options.files)?);
+    let mut files = Files::of(&options.files)?;
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt);
     let mut changes = Changes::new(options.format, BufWriter::new(io::stdout().lock()))?;
     let end = files.each(|reader| {

@@ -10,7 +10,7 @@ use crate::evaluate::check::{Committed, Comparison};
 use crate::evaluate::label::Labels;
 use crate::evaluate::{Basis, Evaluation, Row, markdown};
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, Stop, databases};
+use crate::files::{Files, Stop};
 use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
@@ -23,7 +23,7 @@ pub fn run(options: &EvaluateArgs, interrupt: &Interrupt) -> Result<Exit, Analyz
     let committed = options.check.as_deref().map(committed).transpose()?;
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let labels = Labels::read(&options.labels).map_err(AnalyzerError::Usage)?;
-    let mut files = Files::new(databases(&options.files)?);
+    let mut files = Files::of(&options.files)?;
     let evaluation = match evaluate(&mut files, fingerprints, labels, interrupt) {
         Ok(evaluation) => evaluation,
         Err(stop) => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::{EventsArgs, EventsFormat};
 use crate::evaluate::EventScores;
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::{Files, databases};
+use crate::files::Files;
 use crate::fingerprints;
 use crate::generate::Planted;
 use crate::group;
@@ -27,7 +27,7 @@ const SCHEMA: &str = "faultline/event/1";
 pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let fingerprints = fingerprints::read(&options.fingerprints)?;
     let happened = options.score.as_deref().map(happened).transpose()?;
-    let mut files = Files::new(databases(&options.files)?);
+    let mut files = Files::of(&options.files)?;
     let mut events = Events::new(usize::from(options.floor), group::services_of(&options.services)?);
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
     let read =

@@ -27,9 +27,9 @@ use super::light::Light;
 const CANDIDATES: usize = 10;
 
 /// Finds the measurement and explains it.
-pub fn run(options: ExplainArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+pub fn run(options: &ExplainArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let mut files = Files::new(options.files);
+    let mut files = Files::of(&options.files)?;
     let id = match whole(&options.id) {
         Some(id) => id,
         None => match search(&options.id, &mut files, interrupt)? {

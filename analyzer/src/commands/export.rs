@@ -20,7 +20,7 @@ use crate::say;
 const NAME: &str = "ooni.jsonl";
 
 /// Writes, and says what was left out.
-pub fn run(options: ExportArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
+pub fn run(options: &ExportArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
     let named = |path: &Path, error: &io::Error| {
         AnalyzerError::Output(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     };
@@ -34,7 +34,7 @@ pub fn run(options: ExportArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
         interrupt,
         progress: Progress::visible(),
     };
-    let mut files = Files::new(options.files);
+    let mut files = Files::of(&options.files)?;
     let end = files.each(|reader| export.file(reader));
     let Export { mut out, counts, .. } = export;
     out.flush().map_err(|error| named(&part, &error))?;

@@ -11,8 +11,8 @@ use crate::exit::{AnalyzerError, Exit};
 use crate::files::{Files, Stop};
 
 /// Prints them, file by file.
-pub fn run(options: FeedsArgs) -> Result<Exit, AnalyzerError> {
-    let mut files = Files::new(options.files);
+pub fn run(options: &FeedsArgs) -> Result<Exit, AnalyzerError> {
+    let mut files = Files::of(&options.files)?;
     let mut out = io::stdout().lock();
     let end = files.each(|reader| {
         let (series, announcements) = (reader.feed_series()?, reader.announcements()?);

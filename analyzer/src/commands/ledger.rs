@@ -14,8 +14,8 @@ use crate::files::{Files, Stop};
 const DIGITS: usize = 12;
 
 /// Prints the ledgers, file by file.
-pub fn run(options: LedgerArgs) -> Result<Exit, AnalyzerError> {
-    let mut files = Files::new(options.files);
+pub fn run(options: &LedgerArgs) -> Result<Exit, AnalyzerError> {
+    let mut files = Files::of(&options.files)?;
     let mut out = io::stdout().lock();
     let end = files.each(|reader| {
         let intakes = reader.intakes()?;

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use faultline_record::{InputReport, MergeReport, Merged, Progress as Step, WrongClock, merge};
 
 use crate::cli::MergeArgs;
 use crate::exit::{AnalyzerError, Exit};
+use crate::files::databases;
 use crate::interrupt::Interrupt;
 use crate::print::clock_words;
 use crate::progress::Progress;
@@ -19,7 +20,8 @@ pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     let skip_bad = options.skip_bad.unwrap_or_default();
     let progress = Progress::visible();
     let mut printed = Ok(());
-    let report = merge(&options.out, &options.inputs, |step| {
+    let inputs = inputs(options)?;
+    let report = merge(&options.out, &inputs, |step| {
         let go_on = match step {
             Step::Checking { file, done, of } => {
                 progress.show(file, done, of);
@@ -35,7 +37,7 @@ pub fn run(options: &MergeArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
     })?;
     drop(progress);
     let printed = printed.and_then(|()| print_sum(&options.out, &report));
-    let not_begun = options.inputs.len() - report.inputs.len();
+    let not_begun = inputs.len() - report.inputs.len();
     if not_begun > 0 {
         say(&format!("{} not merged", counted(not_begun as u64, "input")));
     }
@@ -86,6 +88,15 @@ fn name_conflicts(input: &InputReport, merged: &Merged) {
         let (file, table, id) = (input.file.display(), &conflict.table, &conflict.id);
         say(&format!("{file}: {table} {id} differs from what is there under this id; what is there was kept"));
     }
+}
+
+/// The inputs, and those below folders; the output is none of these, though it may lie there.
+fn inputs(options: &MergeArgs) -> Result<Vec<PathBuf>, AnalyzerError> {
+    let mut all = databases(&options.inputs)?;
+    let out = std::fs::canonicalize(&options.out).ok();
+    let is_out = |path: &PathBuf| out.is_some() && std::fs::canonicalize(path).ok() == out;
+    all.retain(|path| options.inputs.contains(path) || !is_out(path));
+    Ok(all)
 }
 
 /// The sum over all inputs, and what the output holds, counted in the output itself.

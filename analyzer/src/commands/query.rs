@@ -88,11 +88,9 @@ fn places(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), AnalyzerErr
     let (mut folders, mut files) = (Vec::new(), Vec::new());
     for path in named {
         let holds_tables = is_parquet_folder(path);
-        match databases(std::slice::from_ref(path)) {
-            Ok(found) => files.extend(found),
-            Err(_) if holds_tables => {}
-            Err(error) => return Err(error),
-        }
+        // A folder without databases stands for itself.
+        let found = databases(std::slice::from_ref(path))?;
+        files.extend(found.into_iter().filter(|file| !holds_tables || file != path));
         folders.extend(holds_tables.then(|| path.clone()));
     }
     Ok((folders, files))

@@ -25,7 +25,7 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
         return group::run(options, by, interrupt);
     }
     let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let mut files = Files::new(options.files);
+    let mut files = Files::of(&options.files)?;
     let filter = Filter { run: options.run, ..Filter::default() };
     let shape = shape(options.format, told(options.with_endpoints));
     let mut printer = Printer::new(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()), shape, None)?;

@@ -87,7 +87,7 @@ fn collect(
     interrupt: &Interrupt,
 ) -> Result<(Cells, u64, Exit), AnalyzerError> {
     let fingerprints = fingerprints::read(&options.fingerprints)?;
-    let mut files = Files::new(options.files);
+    let mut files = Files::of(&options.files)?;
     let filter = Filter { run: options.run, ..Filter::default() };
     let mut judged = Judged::new(fingerprints, filter, options.target, interrupt);
     let mut cells = Cells::new();
