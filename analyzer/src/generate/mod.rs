@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn every_state_is_met_and_most_of_it_works() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = plans(folder.path(), 10_000, 1, 7).remove(0);
+        let plan = plans(folder.path(), 3_000, 1, 6).remove(0);
         plan.carry_out().unwrap();
         let all = read(&plan.file);
         let states: Vec<State> = all
