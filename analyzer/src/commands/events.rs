@@ -121,7 +121,7 @@ impl Basis<'_> {
         for event in events {
             writeln!(out, "\n{} {} {}", event.onset.latest, event.kind, event.id)?;
             writeln!(out, "  {}", clean(&event.text))?;
-            let hypotheses = event.hypotheses.iter().map(|one| format!("{} {:.1}", one.name, one.log10_likelihood));
+            let hypotheses = event.hypotheses.iter().map(|one| format!("{} {:.2}", one.name, one.log10_likelihood));
             writeln!(out, "  likelihoods (log10): {}", hypotheses.collect::<Vec<_>>().join(", "))?;
             let (state, words) = self.feeds(event);
             if !words.is_empty() {

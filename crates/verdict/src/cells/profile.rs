@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::shrink::{Prevalence, Prior, Weighed, effective};
 use super::voice::{Class, Voice};
-use crate::context::{NetworkKey, Number, Submitter, Vantage, independent};
+use crate::context::{self, NetworkKey, Submitter};
 use crate::verdict::{Cause, State};
 
 /// A state holds if more than this share of the voices say so.
@@ -232,14 +232,7 @@ fn unheard(spoken: Vec<Spoken<'_>>) -> Vec<(Spoken<'_>, f64)> {
 
 /// How many of them are independent.
 fn apart(spoken: &[Spoken<'_>]) -> usize {
-    let networks: BTreeSet<&NetworkKey> = spoken.iter().map(|(network, ..)| *network).collect();
-    let number = |network: &NetworkKey| {
-        let place = networks.iter().position(|other| *other == network);
-        place.filter(|_| network.asn.is_some()).map(Number::of)
-    };
-    independent(
-        spoken.iter().map(|(network, submitter, _)| Vantage { network: number(network), submitter: *submitter }),
-    )
+    context::apart(spoken.iter().map(|(network, submitter, _)| (*network, *submitter)))
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

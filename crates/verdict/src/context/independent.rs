@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::key::Number;
+use super::key::{NetworkKey, Number};
 
 /// Who handed a measurement in, as whoever runs the analysis knows it: the file it came in, or the file from which it was merged.
 /// Never taken from a field of a measurement, which its submitter can fill as he likes.
@@ -43,6 +43,17 @@ pub fn independent(vantages: impl IntoIterator<Item = Vantage>) -> usize {
         }
     }
     found
+}
+
+/// The same of networks by their keys.
+pub fn apart<'a>(voices: impl IntoIterator<Item = (&'a NetworkKey, Submitter)>) -> usize {
+    let voices: BTreeSet<(&NetworkKey, Submitter)> = voices.into_iter().collect();
+    let networks: BTreeSet<&NetworkKey> = voices.iter().map(|(network, _)| *network).collect();
+    let number = |network: &NetworkKey| {
+        let place = networks.iter().position(|other| *other == network);
+        place.filter(|_| network.asn.is_some()).map(Number::of)
+    };
+    independent(voices.iter().map(|(network, submitter)| Vantage { network: number(network), submitter: *submitter }))
 }
 
 /// Finds a network for a submitter, moving others to their next where that makes room.

@@ -28,10 +28,11 @@ pub use key::{Hour, NetworkKey, begin, endpoint as endpoint_key, hour};
 pub use seen::Proves;
 
 pub(crate) use entries::entries;
-pub(crate) use independent::{Vantage, independent};
-pub(crate) use key::{HOUR_MS, Number};
+pub(crate) use independent::apart;
+pub(crate) use key::HOUR_MS;
 
 use feeds::Feeds;
+use independent::{Vantage, independent};
 use seen::{Socket, Word};
 use store::Store;
 

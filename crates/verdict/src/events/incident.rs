@@ -63,7 +63,7 @@ fn is_one(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
             Said::Failed => is_same_family && overlap(a, b),
             Said::CutOff => is_same_country && (began_together(a, b) || shares_a_network(a, b) && overlap(a, b)),
             Said::Interfered | Said::Worked => {
-                let is_same_way = a.layer() == b.layer();
+                let is_same_way = a.layer == b.layer;
                 is_same_country && is_same_way && (is_same_family && overlap(a, b) || began_together(a, b))
             }
         }

@@ -42,7 +42,7 @@ impl Asked<'_> {
 pub struct Stretch<'a> {
     /// What is said.
     pub asked: Asked<'a>,
-    /// Where: the networks in which at least half of the votes say so.
+    /// Where: the networks in which it is said at least half as often as in all that were asked.
     pub networks: BTreeSet<&'a NetworkKey>,
     /// The last time that it was not so there, if it ever was.
     pub good: Option<Timestamp>,
@@ -54,28 +54,30 @@ pub struct Stretch<'a> {
     pub last: Timestamp,
     /// The first time after it that it was not so, where it has ended.
     pub over: Option<Timestamp>,
+    /// The layer in which most of it shows.
+    pub layer: &'a str,
     /// Measurements in its time and place that say so, and those that do not.
     pub so: Vec<Placed<'a>>,
     pub against: usize,
 }
 
-impl Stretch<'_> {
-    /// How most of them were interfered with, the first by name of equals.
-    pub fn mechanism(&self) -> Option<&str> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for mechanism in self.so.iter().filter_map(|(_, point)| point.mechanism.as_deref()) {
-            *counts.entry(mechanism).or_default() += 1;
-        }
-        counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(mechanism, _)| mechanism)
+/// Mechanisms of those who say so, the most frequent first.
+pub fn mechanisms<'a>(so: &[Placed<'a>]) -> Vec<&'a str> {
+    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
+    for mechanism in so.iter().filter_map(|(_, point)| point.mechanism.as_deref()) {
+        *counts.entry(mechanism).or_default() += 1;
     }
+    let mut all: Vec<(&'a str, usize)> = counts.into_iter().collect();
+    all.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    all.into_iter().map(|(name, _)| name).collect()
+}
 
-    /// The layer of the mechanism: addresses show in TCP, and QUIC is what is sent over UDP.
-    pub fn layer(&self) -> &str {
-        match self.mechanism().and_then(|mechanism| mechanism.split('.').next()) {
-            Some("ip") => "tcp",
-            Some("udp") => "quic",
-            layer => layer.unwrap_or_default(),
-        }
+/// The layer of a mechanism: addresses show in TCP, and QUIC is what is sent over UDP.
+fn layer(mechanism: &str) -> &str {
+    match mechanism.split('.').next().unwrap_or_default() {
+        "ip" => "tcp",
+        "udp" => "quic",
+        layer => layer,
     }
 }
 
@@ -112,13 +114,14 @@ fn stretch<'a>(heard: &[Placed<'a>], asked: Asked<'a>, span: &Span) -> Option<St
         against,
         networks,
         certain: begin(span.shown + 1),
+        layer: mechanisms(&so).first().map_or("", |mechanism| layer(mechanism)),
         first,
         last,
         so,
     })
 }
 
-/// Networks in which at least half of what is said says so.
+/// Networks in which it is said at least half as often as in all of them together.
 fn most_say_so<'a, 'p>(
     points: impl Iterator<Item = &'p Placed<'a>>,
     is_so: impl Fn(Said) -> bool,
@@ -131,7 +134,6 @@ where
         let (so, of) = counts.entry(network).or_default();
         (*so, *of) = (*so + usize::from(is_so(point.said)), *of + 1);
     }
-    let most =
-        counts.iter().filter(|(_, (so, of))| so * 2 >= *of).map(|(network, _)| *network).collect::<BTreeSet<_>>();
-    if most.is_empty() { counts.into_keys().collect() } else { most }
+    let (all_so, all) = counts.values().fold((0, 0), |(so, of), own| (so + own.0, of + own.1));
+    counts.into_iter().filter(|(_, (so, of))| 2 * so * all >= all_so * of).map(|(network, _)| network).collect()
 }

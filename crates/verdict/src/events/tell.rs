@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::Events;
 use super::incident::{country, end, onset};
 use super::series::{Placed, Point, SUSPECTS, Said};
-use super::stretch::Stretch;
-use crate::context::{Hour, NetworkKey, Number, Submitter, Vantage, hour, independent};
+use super::stretch::{Stretch, mechanisms};
+use crate::context::{self, Hour, NetworkKey, Submitter, hour};
 use crate::verdict::Cause;
 use crate::words::counted;
 
@@ -150,14 +150,7 @@ fn facts<'a>(incident: &[Stretch<'a>]) -> Vec<Placed<'a>> {
 
 /// How many of those who say so differ both in network and in submitter.
 fn apart(incident: &[Stretch<'_>]) -> usize {
-    let all = facts(incident);
-    let networks: BTreeSet<&NetworkKey> = all.iter().map(|(network, _)| *network).collect();
-    let number = |network: &NetworkKey| {
-        networks.iter().position(|own| *own == network).filter(|_| network.asn.is_some()).map(Number::of)
-    };
-    let voices: BTreeSet<(&NetworkKey, Submitter)> =
-        all.iter().map(|(network, point)| (*network, point.submitter)).collect();
-    independent(voices.into_iter().map(|(network, submitter)| Vantage { network: number(network), submitter }))
+    context::apart(facts(incident).into_iter().map(|(network, point)| (network, point.submitter)))
 }
 
 /// The suspects, the likeliest first: each submitter has one voice an hour.
@@ -199,7 +192,7 @@ pub fn event(events: &Events, incident: &[Stretch<'_>]) -> Option<Event> {
         kind,
         targets: targets.into_iter().collect(),
         country: country.map(|country| (*country).to_owned()),
-        mechanisms: mechanisms(&facts),
+        mechanisms: mechanisms(&facts).into_iter().map(str::to_owned).collect(),
         onset: Onset { earliest, latest },
         certain: incident.iter().map(|stretch| stretch.certain).min()?,
         end,
@@ -218,17 +211,6 @@ pub fn event(events: &Events, incident: &[Stretch<'_>]) -> Option<Event> {
     event.id = id(&event);
     event.text = text(&event);
     Some(event)
-}
-
-/// Mechanisms, the most frequent first.
-fn mechanisms(facts: &[Placed<'_>]) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for mechanism in facts.iter().filter_map(|(_, point)| point.mechanism.as_deref()) {
-        *counts.entry(mechanism).or_default() += 1;
-    }
-    let mut all: Vec<(&str, usize)> = counts.into_iter().collect();
-    all.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
-    all.into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 /// What was measured besides, while it lasted.
