@@ -181,11 +181,19 @@ pub struct CellsArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t, env = "FAULTLINE_FORMAT", hide_env = true)]
     pub format: Format,
-    /// Say nothing of a cell with fewer independent submitters; 1 only for files that are all your own
+    /// How measurements are brought together
+    #[command(flatten)]
+    pub together: TogetherArgs,
+}
+
+/// What `cells` and `events` are made by.
+#[derive(Debug, Args)]
+pub struct TogetherArgs {
+    /// Say nothing that fewer independent submitters say; 1 only for files that are all your own
     #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
           value_parser = clap::value_parser!(u8).range(1..=8))]
     pub floor: u8,
-    /// With --by service or service-country: service files beside our own, such as lists of servers; several times
+    /// Service files beside our own, such as lists of servers: which endpoints belong to one service; several times
     #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
     pub services: Vec<PathBuf>,
     /// How other measurements are taken into account
@@ -208,19 +216,9 @@ pub struct EventsArgs {
     /// Print no events but how well they were found, by this file of what happened, which generate --campaign wrote
     #[arg(long, value_name = "FILE", env = "FAULTLINE_SCORE", hide_env = true, conflicts_with = "format")]
     pub score: Option<PathBuf>,
-    /// Tell of nothing that fewer independent submitters say; 1 only for files that are all your own
-    #[arg(long, value_name = "N", env = "FAULTLINE_FLOOR", hide_env = true, default_value_t = 2,
-          value_parser = clap::value_parser!(u8).range(1..=8))]
-    pub floor: u8,
-    /// Service files beside our own, such as lists of servers: endpoints of one service are one target; several times
-    #[arg(long, value_name = "FILE", env = "FAULTLINE_SERVICES", hide_env = true)]
-    pub services: Vec<PathBuf>,
-    /// How other measurements are taken into account
+    /// How measurements are brought together
     #[command(flatten)]
-    pub context: ContextArgs,
-    /// Known block pages and forged answers, in the columns of OONI's lists, beside our own; several times
-    #[arg(long, value_name = "FILE", env = "FAULTLINE_FINGERPRINTS", hide_env = true)]
-    pub fingerprints: Vec<PathBuf>,
+    pub together: TogetherArgs,
 }
 
 /// How events are printed.

@@ -3,6 +3,7 @@
 //!
 //! Verdicts are computed anew from the facts every time; nothing of them is stored.
 
+mod basis;
 mod calibrate;
 mod chains;
 pub mod cli;

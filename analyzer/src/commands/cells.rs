@@ -7,11 +7,10 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use faultline_record::{Filter, Timestamp};
 use faultline_verdict::words::{clean, counted};
-use faultline_verdict::{
-    Cell, Cells, Context, ControlState, FeedWord, Fingerprints, Grid, NetworkKey, State, state_words, table,
-};
+use faultline_verdict::{Cell, Cells, ControlState, FeedWord, Grid, NetworkKey, Rung, State, state_words, table};
 use serde_json::{Value, json};
 
+use crate::basis::Basis;
 use crate::cli::{CellsArgs, Format};
 use crate::exit::{AnalyzerError, Exit};
 use crate::files::Files;
@@ -30,16 +29,16 @@ const SHORT_ID: usize = 8;
 
 /// Reads all files twice and prints their cells.
 pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    let fingerprints = fingerprints::read(&options.fingerprints)?;
+    let fingerprints = fingerprints::read(&options.together.fingerprints)?;
     let mut files = Files::of(&options.files)?;
-    let floor = usize::from(options.floor);
+    let floor = usize::from(options.together.floor);
     let grid = Grid { rung: options.by, hours: options.hours, floor };
-    let mut cells = Cells::of_services(grid, group::services_of(&options.services)?);
+    let mut cells = Cells::of_services(grid, group::services_of(&options.together.services)?);
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
     let read = InContext::of_all(
         &mut files,
         &mut judged,
-        &options.context,
+        &options.together.context,
         interrupt,
         |witnessed, verdict, place, context| {
             cells.add(&witnessed.measurement, verdict, place, Some(context));
@@ -52,8 +51,8 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
             return stop.end();
         }
     };
-    let context = grounds.context();
-    let basis = Basis { options, context, snapshot: context.snapshot(), fingerprints: judged.fingerprints() };
+    let basis = Basis::new(options.together.floor, grounds.context(), judged.fingerprints());
+    let basis = OfCells { by: options.by, basis };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match options.format {
         Format::Jsonl => jsonl(&mut out, &cells, &basis)?,
@@ -69,28 +68,19 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
 }
 
 /// What every cell rests on, printed with each.
-struct Basis<'a> {
-    options: &'a CellsArgs,
-    context: &'a Context,
-    snapshot: String,
-    fingerprints: &'a Fingerprints,
+struct OfCells<'a> {
+    by: Rung,
+    basis: Basis<'a>,
 }
 
-impl Basis<'_> {
+impl OfCells<'_> {
     fn json(&self, cell: &Cell) -> Value {
-        let mut object = json!(cell);
-        if let Value::Object(object) = &mut object {
-            object.insert("schema".into(), SCHEMA.into());
-            object.insert("by".into(), self.options.by.name().into());
-            object.insert("floor".into(), self.options.floor.into());
-            object.insert("ruleset".into(), table().version.clone().into());
-            object.insert("weights".into(), table().weights.clone().into());
-            let references = json!({"context": self.snapshot, "fingerprints": self.fingerprints.snapshot()});
-            object.insert("references".into(), references);
-            let (state, words) = self.feeds(cell);
-            object.insert("feeds".into(), json!({"state": state, "words": words}));
+        let mut value = json!(cell);
+        if let Value::Object(object) = &mut value {
+            object.insert("by".into(), self.by.name().into());
+            self.basis.name(object, SCHEMA, &self.feeds(cell));
         }
-        object
+        value
     }
 
     /// What feeds say of the cell's place in its hours: beside its state, which they do not move.
@@ -98,22 +88,12 @@ impl Basis<'_> {
         let place =
             NetworkKey { country: cell.country.clone(), asn: cell.asn, is_mobile: cell.mobile.unwrap_or_default() };
         let last = cell.begin.as_millisecond() + cell.hours * 3_600_000 - 1;
-        let words = self.context.feed_words(&place, cell.begin, Timestamp::from_millisecond(last));
-        (self.context.feed_state(&words), words)
-    }
-
-    fn words(&self) -> String {
-        format!(
-            "ruleset {}, weights {}, context {}, fingerprints {}",
-            table().version,
-            table().weights,
-            self.snapshot,
-            self.fingerprints.snapshot()
-        )
+        let words = self.basis.context.feed_words(&place, cell.begin, Timestamp::from_millisecond(last));
+        (self.basis.context.feed_state(&words), words)
     }
 }
 
-fn jsonl(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
+fn jsonl(out: &mut impl Write, cells: &Cells, basis: &OfCells<'_>) -> io::Result<()> {
     for cell in cells.profiles(table()) {
         serde_json::to_writer(&mut *out, &basis.json(&cell))?;
         out.write_all(b"\n")?;
@@ -153,7 +133,7 @@ const COLUMNS: [(&str, &str); 28] = [
     ("feeds", "/feeds/state"),
 ];
 
-fn csv(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
+fn csv(out: &mut impl Write, cells: &Cells, basis: &OfCells<'_>) -> io::Result<()> {
     let mut rows = csv::Writer::from_writer(out);
     rows.write_record(COLUMNS.iter().map(|(name, _)| *name))?;
     for cell in cells.profiles(table()) {
@@ -164,7 +144,7 @@ fn csv(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()>
 }
 
 /// A table on a terminal, else lines with tabs; what all of it rests on goes before it.
-fn in_words(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Result<()> {
+fn in_words(out: &mut impl Write, cells: &Cells, basis: &OfCells<'_>) -> io::Result<()> {
     let header = [
         "when (UTC)",
         "target",
@@ -176,7 +156,7 @@ fn in_words(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Resul
         "witness ends",
         "feeds tell",
     ];
-    writeln!(out, "# {}", basis.words())?;
+    writeln!(out, "# {}", basis.basis.words())?;
     if !io::stdout().is_terminal() {
         writeln!(out, "# {}", header.join("\t"))?;
         for cell in cells.profiles(table()) {
@@ -192,7 +172,7 @@ fn in_words(out: &mut impl Write, cells: &Cells, basis: &Basis<'_>) -> io::Resul
     writeln!(out, "{sheet}")
 }
 
-fn in_cells(cell: &Cell, basis: &Basis<'_>) -> [String; 9] {
+fn in_cells(cell: &Cell, basis: &OfCells<'_>) -> [String; 9] {
     let profile = &cell.profile;
     let begin = cell.begin.to_string().get(..13).unwrap_or_default().replace('T', " ");
     let percent = |share: f64| format!("{:.0}%", share * 100.0);

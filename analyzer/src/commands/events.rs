@@ -5,9 +5,10 @@ use std::path::Path;
 
 use faultline_record::Filter;
 use faultline_verdict::words::{clean, counted};
-use faultline_verdict::{Context, ControlState, Event, Events, FeedWord, Fingerprints, Found, NetworkKey, table};
+use faultline_verdict::{Context, ControlState, Event, Events, FeedWord, Found, NetworkKey};
 use serde_json::{Value, json};
 
+use crate::basis::Basis;
 use crate::cli::{EventsArgs, EventsFormat};
 use crate::evaluate::EventScores;
 use crate::exit::{AnalyzerError, Exit};
@@ -25,15 +26,20 @@ const SCHEMA: &str = "faultline/event/1";
 
 /// Reads all files twice and tells of their events.
 pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    let fingerprints = fingerprints::read(&options.fingerprints)?;
+    let fingerprints = fingerprints::read(&options.together.fingerprints)?;
     let happened = options.score.as_deref().map(happened).transpose()?;
     let mut files = Files::of(&options.files)?;
-    let mut events = Events::new(usize::from(options.floor), group::services_of(&options.services)?);
+    let mut events = Events::new(usize::from(options.together.floor), group::services_of(&options.together.services)?);
     let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
-    let read =
-        InContext::of_all(&mut files, &mut judged, &options.context, interrupt, |witnessed, verdict, place, _| {
+    let read = InContext::of_all(
+        &mut files,
+        &mut judged,
+        &options.together.context,
+        interrupt,
+        |witnessed, verdict, place, _| {
             events.add(&witnessed.measurement, verdict, place);
-        })?;
+        },
+    )?;
     let grounds = match read {
         Ok(grounds) => grounds,
         Err(stop) => {
@@ -46,15 +52,15 @@ pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
         return Ok(exit);
     }
     let found = events.found();
-    let basis = Basis { context: grounds.context(), fingerprints: judged.fingerprints(), floor: options.floor };
+    let basis = Basis::new(options.together.floor, grounds.context(), judged.fingerprints());
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match (&happened, options.format) {
         (Some(happened), _) => out.write_all(EventScores::of(&found, happened).page().as_bytes())?,
-        (None, EventsFormat::Json) => basis.json(&mut out, &found.events)?,
-        (None, EventsFormat::Table) => basis.in_words(&mut out, &found.events)?,
+        (None, EventsFormat::Json) => json(&mut out, &basis, &found.events)?,
+        (None, EventsFormat::Table) => in_words(&mut out, &basis, &found.events)?,
     }
     out.flush()?;
-    say(&basis.summary(&found, files.sound()));
+    say(&summary(&found, files.sound(), basis.floor));
     Ok(exit)
 }
 
@@ -65,85 +71,59 @@ fn happened(file: &Path) -> Result<Vec<Planted>, AnalyzerError> {
     serde_json::from_str(&text).map_err(|error| AnalyzerError::Usage(format!("{}: {error}", file.display())))
 }
 
-/// What every event rests on.
-struct Basis<'a> {
-    context: &'a Context,
-    fingerprints: &'a Fingerprints,
-    floor: u8,
-}
-
-impl Basis<'_> {
-    fn json(&self, out: &mut impl Write, events: &[Event]) -> io::Result<()> {
-        let all: Vec<Value> = events.iter().map(|event| self.object(event)).collect();
-        serde_json::to_writer_pretty(&mut *out, &all)?;
-        out.write_all(b"\n")
-    }
-
-    fn object(&self, event: &Event) -> Value {
+fn json(out: &mut impl Write, basis: &Basis<'_>, events: &[Event]) -> io::Result<()> {
+    let object = |event: &Event| {
         let mut value = json!(event);
         if let Value::Object(object) = &mut value {
-            let (state, words) = self.feeds(event);
-            let references = json!({"context": self.context.snapshot(), "fingerprints": self.fingerprints.snapshot()});
-            object.insert("schema".into(), SCHEMA.into());
-            object.insert("floor".into(), self.floor.into());
-            object.insert("ruleset".into(), table().version.clone().into());
-            object.insert("weights".into(), table().weights.clone().into());
-            object.insert("references".into(), references);
-            object.insert("feeds".into(), json!({"state": state, "words": words}));
+            basis.name(object, SCHEMA, &feeds(basis.context, event));
         }
         value
-    }
+    };
+    serde_json::to_writer_pretty(&mut *out, &events.iter().map(object).collect::<Vec<_>>())?;
+    out.write_all(b"\n")
+}
 
-    /// What feeds say of its place while it lasts: beside what was measured, which they do not move.
-    fn feeds(&self, event: &Event) -> (ControlState, Vec<FeedWord>) {
-        let country = NetworkKey { country: event.country.clone().unwrap_or_default(), asn: None, is_mobile: false };
-        let to = event.end.map_or(event.last_seen, |end| end.earliest);
-        let places = event.networks.iter().chain((!country.country.is_empty()).then_some(&country));
-        let mut words: Vec<FeedWord> = Vec::new();
-        for word in places.flat_map(|place| self.context.feed_words(place, event.onset.latest, to)) {
-            if !words.contains(&word) {
-                words.push(word);
-            }
+/// What feeds say of its place while it lasts: beside what was measured, which they do not move.
+fn feeds(context: &Context, event: &Event) -> (ControlState, Vec<FeedWord>) {
+    let country = NetworkKey { country: event.country.clone().unwrap_or_default(), asn: None, is_mobile: false };
+    let to = event.end.map_or(event.last_seen, |end| end.earliest);
+    let places = event.networks.iter().chain((!country.country.is_empty()).then_some(&country));
+    let mut words: Vec<FeedWord> = Vec::new();
+    for word in places.flat_map(|place| context.feed_words(place, event.onset.latest, to)) {
+        if !words.contains(&word) {
+            words.push(word);
         }
-        (self.context.feed_state(&words), words)
     }
+    (context.feed_state(&words), words)
+}
 
-    /// A paragraph an event; what all of it rests on goes before.
-    fn in_words(&self, out: &mut impl Write, events: &[Event]) -> io::Result<()> {
-        let names = (self.context.snapshot(), self.fingerprints.snapshot());
-        let (context, fingerprints) = &names;
-        let rules = table();
-        writeln!(
-            out,
-            "# ruleset {}, weights {}, context {context}, fingerprints {fingerprints}",
-            rules.version, rules.weights
-        )?;
-        for event in events {
-            writeln!(out, "\n{} {} {}", event.onset.latest, event.kind, event.id)?;
-            writeln!(out, "  {}", clean(&event.text))?;
-            let hypotheses = event.hypotheses.iter().map(|one| format!("{} {:.2}", one.name, one.log10_likelihood));
-            writeln!(out, "  likelihoods (log10): {}", hypotheses.collect::<Vec<_>>().join(", "))?;
-            let (state, words) = self.feeds(event);
-            if !words.is_empty() {
-                let told: Vec<String> = words.iter().map(|word| format!("{}: {}", word.source, word.text)).collect();
-                writeln!(out, "  feeds ({state}): {}", clean(&told.join("; ")))?;
-            }
-            writeln!(out, "  analyzer explain {}", event.witness)?;
+/// A paragraph an event; what all of it rests on goes before.
+fn in_words(out: &mut impl Write, basis: &Basis<'_>, events: &[Event]) -> io::Result<()> {
+    writeln!(out, "# {}", basis.words())?;
+    for event in events {
+        writeln!(out, "\n{} {} {}", event.onset.latest, event.kind, event.id)?;
+        writeln!(out, "  {}", clean(&event.text))?;
+        let hypotheses = event.hypotheses.iter().map(|one| format!("{} {:.2}", one.name, one.log10_likelihood));
+        writeln!(out, "  likelihoods (log10): {}", hypotheses.collect::<Vec<_>>().join(", "))?;
+        let (state, words) = feeds(basis.context, event);
+        if !words.is_empty() {
+            let told: Vec<String> = words.iter().map(|word| format!("{}: {}", word.source, word.text)).collect();
+            writeln!(out, "  feeds ({state}): {}", clean(&told.join("; ")))?;
         }
-        Ok(())
+        writeln!(out, "  analyzer explain {}", event.witness)?;
     }
+    Ok(())
+}
 
-    fn summary(&self, found: &Found, files: usize) -> String {
-        let of = |count: usize, what: &str| counted(count as u64, what);
-        let mut lines = vec![format!("{} ({} read twice)", of(found.events.len(), "event"), of(files, "file"))];
-        if found.held_back > 0 {
-            let floor = self.floor;
-            let changes = of(found.held_back, "change");
-            lines.push(format!("{changes} held back: fewer than {floor} independent submitters say so"));
-        }
-        if found.unexplained > 0 {
-            lines.push(format!("{} to failing laid to nobody, and told as no event", of(found.unexplained, "change")));
-        }
-        lines.join("\n")
+fn summary(found: &Found, files: usize, floor: u8) -> String {
+    let of = |count: usize, what: &str| counted(count as u64, what);
+    let mut lines = vec![format!("{} ({} read twice)", of(found.events.len(), "event"), of(files, "file"))];
+    if found.held_back > 0 {
+        let changes = of(found.held_back, "change");
+        lines.push(format!("{changes} held back: fewer than {floor} independent submitters say so"));
     }
+    if found.unexplained > 0 {
+        lines.push(format!("{} to failing laid to nobody, and told as no event", of(found.unexplained, "change")));
+    }
+    lines.join("\n")
 }
