@@ -129,6 +129,17 @@ fn a_weak_block_in_many_networks_is_one_event_and_does_not_end_each_hour() {
 }
 
 #[test]
+fn attack_a_stolen_name_joins_no_endpoint_to_anothers_event() {
+    // Somebody calls a site of his as another is called; it begins and ends at other times.
+    let mut panel =
+        Panel::new(&[1]).measure(SITE, 0..60, |_, hour| hour >= 20).measure(OTHER, 0..60, |_, hour| hour >= 40);
+    let mut stolen = at(reset(OTHER), 9, "PK", 0);
+    stolen.target.name = SITE.into();
+    put(&mut panel.events, &stolen, &healthy(), 99);
+    assert_eq!(panel.told().len(), 2);
+}
+
+#[test]
 fn attack_one_submitter_who_claims_any_number_of_networks_makes_no_event() {
     let mut events = Events::new(2, Services::default());
     for hour in 0..48 {

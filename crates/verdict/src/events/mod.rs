@@ -14,7 +14,7 @@ mod tell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use faultline_record::Measurement;
+use faultline_record::{Endpoint, Measurement};
 
 use crate::cells::{Names, Words};
 use crate::context::{HOUR_MS, NetworkKey, Place, endpoint_key};
@@ -30,7 +30,11 @@ use stretch::{Asked, Stretch, stretches};
 /// The measurements of one endpoint, by network.
 #[derive(Debug, Default)]
 struct OfEndpoint {
-    family: Option<Arc<str>>,
+    /// What endpoints of one target have in common.
+    family: String,
+    /// The service that it is known to be of, whatever files call it.
+    service: Option<String>,
+    is_tunnel: bool,
     by_network: BTreeMap<NetworkKey, Vec<Point>>,
 }
 
@@ -84,22 +88,19 @@ impl Events {
             mechanism: verdict.mechanisms.first().map(|mechanism| self.words.keep(mechanism)),
             likely: SUSPECTS.map(|cause| likely(cause) as f32),
         };
-        let family = || match self.known.place(&measurement.target) {
-            Some(placed) => placed.service.to_owned(),
-            None => measurement.target.endpoint.host_and_port().0.to_string(),
-        };
-        let family = (!self.endpoints.contains_key(&endpoint)).then(family);
         let of = self.endpoints.entry(endpoint).or_default();
-        if let Some(family) = family {
-            of.family = Some(self.words.keep(&family));
+        if of.service.is_none() {
+            of.service = self.known.service_of(&measurement.target.endpoint).map(str::to_owned);
         }
+        of.is_tunnel = matches!(measurement.target.endpoint, Endpoint::Vpn { .. });
         of.by_network.entry(NetworkKey::of_measurement(measurement)).or_default().push(point);
     }
 
     /// What all of it comes to.
     pub fn found(&mut self) -> Found {
-        for points in self.endpoints.values_mut().flat_map(|of| of.by_network.values_mut()) {
-            points.sort_by_key(|point| (point.at, point.id));
+        for (endpoint, of) in &mut self.endpoints {
+            of.by_network.values_mut().for_each(|points| points.sort_by_key(|point| (point.at, point.id)));
+            of.family = family(of, endpoint, &self.names);
         }
         let mut found = Found { countries: self.countries().len(), hours: self.hours(), ..Found::default() };
         let mut all = self.of_endpoints(&mut found);
@@ -115,8 +116,7 @@ impl Events {
     fn of_endpoints(&self, found: &mut Found) -> Vec<Stretch<'_>> {
         let mut all = Vec::new();
         for (endpoint, of) in &self.endpoints {
-            let asked =
-                |said| Asked { endpoint: Some(endpoint), family: of.family.as_deref().unwrap_or_default(), said };
+            let asked = |said| Asked { endpoint: Some(endpoint), family: &of.family, said };
             let mut own = Vec::new();
             for pool in pools(of.by_network.iter()) {
                 self.take(&pool, asked(Said::Interfered), &mut own, found);
@@ -176,6 +176,18 @@ impl Events {
         found.held_back += held_back;
         into.extend(own);
     }
+}
+
+/// The service, where it is known by the endpoint; that of a tunnel by what most submitters call it, since lists of servers do not travel with
+/// results; else the host, whatever the protocol.
+fn family(of: &OfEndpoint, endpoint: &str, names: &Names) -> String {
+    let host = || {
+        let place = endpoint.split_once("://").map_or(endpoint, |(_, place)| place);
+        let place = place.split(['/', '?']).next().unwrap_or(place);
+        place.rsplit_once(':').map_or(place, |(host, _)| host).to_owned()
+    };
+    let called = || names.of(endpoint).split_once('/').map(|(service, _)| service.to_owned());
+    of.service.clone().or_else(|| called().filter(|_| of.is_tunnel)).unwrap_or_else(host)
 }
 
 type Series<'a> = (&'a NetworkKey, &'a Vec<Point>);

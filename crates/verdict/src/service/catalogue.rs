@@ -64,6 +64,11 @@ impl Services {
         self.services.get(id)
     }
 
+    /// The service that is known to have that endpoint.
+    pub fn service_of(&self, endpoint: &Endpoint) -> Option<&str> {
+        self.by_endpoint.get(endpoint).map(|(service, _)| service.as_str())
+    }
+
     /// Where a target belongs: by its endpoint, whatever it is called; else by its name, which outlives addresses. A tunnel
     /// that is called `service/role` belongs to that service also where no list here knows it: the lists of servers are
     /// secret, and do not travel with results.
