@@ -10,8 +10,9 @@ use faultline_verdict::Submitter;
 
 use bytes::Bytes;
 
-/// First half of a SHA-256.
-pub type Content = [u8; 16];
+/// The first 64 bits of a SHA-256, of which there is one for each measurement in memory: who wants his to pass for another's under its id
+/// has 2^64 to try.
+pub type Content = [u8; 8];
 
 /// Measurements that were met, each with the submitter whose file had it first.
 #[derive(Debug, Default)]
@@ -66,9 +67,9 @@ pub fn content(witnessed: &Witnessed) -> Content {
     bytes.witness(&witnessed.witness);
     bytes.each(observations, Bytes::observation);
     let hash = sha256(bytes.as_slice());
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash[..16]);
-    half
+    let mut content = Content::default();
+    content.copy_from_slice(&hash[..size_of::<Content>()]);
+    content
 }
 
 #[cfg(test)]
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn each_content_counts_once_a_reading_for_whoever_had_it_first() {
         let mut met = Met::default();
-        let mut counts = |content: u8, by, reading| met.counts(id(), Some([content; 16]), Submitter(by), reading);
+        let mut counts = |content: u8, by, reading| met.counts(id(), Some([content; 8]), Submitter(by), reading);
         assert_eq!([counts(1, 1, 1), counts(1, 1, 1), counts(1, 2, 1), counts(2, 2, 1)], [true, false, false, true]);
         assert_eq!([counts(1, 2, 2), counts(1, 1, 2), counts(2, 2, 2), counts(2, 2, 2)], [false, true, true, false]);
         assert_eq!(met.contested(), HashSet::from([id()]));
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn what_nobody_contests_is_known_by_its_id_alone() {
         let mut met = Met::default();
-        assert!(met.counts(id(), Some([1; 16]), Submitter(1), 1));
+        assert!(met.counts(id(), Some([1; 8]), Submitter(1), 1));
         assert!(met.contested().is_empty());
         assert_eq!([1, 2, 1].map(|by| met.counts(id(), None, Submitter(by), 2)), [true, false, false]);
     }
