@@ -76,30 +76,16 @@ impl InContext {
     ) -> Result<Result<Self, Stop>, AnalyzerError> {
         let grounds = Self::read(files, judged, options, interrupt)?;
         Ok(grounds.and_then(|mut grounds| {
-            grounds.judge(files, judged, |witnessed, verdict, place, context| {
-                visit(witnessed, verdict, place, context);
+            let make = |witnessed: Witnessed, verdict: Verdict| (witnessed, verdict);
+            grounds.judge_abreast(files, judged, make, |(witnessed, verdict), place, context| {
+                visit(&witnessed, &verdict, place, context);
                 Ok(())
             })?;
             Ok(grounds)
         }))
     }
 
-    /// The second reading, of what `judged` wants.
-    ///
-    /// # Errors
-    /// Why it ended before the last file.
-    pub fn judge(
-        &mut self,
-        files: &mut Files,
-        judged: &mut Judged<'_>,
-        mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context) -> io::Result<()>,
-    ) -> Result<(), Stop> {
-        self.each(files, judged, |grounds, witnessed, place, context| {
-            visit(witnessed, &grounds.judge(&witnessed.measurement, &witnessed.witness), place, context)
-        })
-    }
-
-    /// The same, to be judged by the visitor on these grounds.
+    /// The second reading, of what `judged` wants, to be judged by the visitor on these grounds.
     ///
     /// # Errors
     /// Why it ended before the last file.
@@ -133,7 +119,7 @@ impl InContext {
         files: &mut Files,
         judged: &mut Judged<'_>,
         make: impl Fn(Witnessed, Verdict) -> T + Sync,
-        mut visit: impl FnMut(T) -> io::Result<()>,
+        mut visit: impl FnMut(T, Place<'_>, &Context) -> io::Result<()>,
     ) -> Result<(), Stop> {
         let Self { context, sources, met, contested } = self;
         files.each(|reader| {
@@ -142,10 +128,12 @@ impl InContext {
                 let (id, content) = (witnessed.measurement.id, told_apart(contested, &witnessed));
                 let place = sources.place(&witnessed);
                 let verdict = grounds.in_context(context, place).judge(&witnessed.measurement, &witnessed.witness);
-                (id, content, place.submitter, make(witnessed, verdict))
+                (id, content, (witnessed.measurement.run, place.began), make(witnessed, verdict))
             };
-            judged.read_abreast(reader, make, |(id, content, submitter, made)| {
-                if met.counts(id, content, submitter, SECOND) { visit(made) } else { Ok(()) }
+            judged.read_abreast(reader, make, |(id, content, (run, began), made)| {
+                let place = sources.place_of(run, began);
+                let is_new = met.counts(id, content, place.submitter, SECOND);
+                if is_new { visit(made, place, context) } else { Ok(()) }
             })
         })
     }
@@ -227,11 +215,15 @@ impl Sources {
     }
 
     fn place(&self, witnessed: &Witnessed) -> Place<'_> {
-        let run = witnessed.measurement.run;
+        self.place_of(witnessed.measurement.run, witnessed.began())
+    }
+
+    /// Where a measurement of that run and time comes from.
+    fn place_of(&self, run: RunId, began: Timestamp) -> Place<'_> {
         Place {
             submitter: self.runs.get(&run).copied().unwrap_or(self.file),
             software: self.software.get(&run).unwrap_or(&self.unknown),
-            began: witnessed.began(),
+            began,
         }
     }
 }

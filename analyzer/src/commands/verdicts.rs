@@ -44,7 +44,8 @@ pub fn run(options: VerdictsArgs, interrupt: &Interrupt) -> Result<Exit, Analyze
         judged = judged.with_repeats();
         let grounds = InContext::read(&mut files, &judged, &options.others, interrupt)?;
         grounds.and_then(|mut grounds| {
-            grounds.judge_abreast(&mut files, &mut judged, |witnessed, verdict| make(&witnessed, &verdict), put)
+            let make = |witnessed: Witnessed, verdict: Verdict| make(&witnessed, &verdict);
+            grounds.judge_abreast(&mut files, &mut judged, make, |made, _, _| put(made))
         })
     } else {
         let make = |grounds: Grounds<'_>, witnessed: Witnessed| {
