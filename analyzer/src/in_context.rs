@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use faultline_record::{Filter, MeasurementId, Reader, RecordError, Run, RunId, SeriesSummary, Timestamp, Witnessed};
 use faultline_verdict::{Context, Fingerprints, Grounds, Place, Software, Submitter, Teller, Verdict, judge_with};
 
+use crate::basis::Basis;
 use crate::chains::Chains;
-use crate::cli::{ContextArgs, Submitters};
+use crate::cli::{ContextArgs, Submitters, TogetherArgs};
 use crate::exit::AnalyzerError;
 use crate::files::{Files, Stop};
+use crate::fingerprints;
 use crate::interrupt::Interrupt;
 use crate::judged::Judged;
 use crate::same::{Content, Met, content};
@@ -61,28 +63,6 @@ impl InContext {
             })
         });
         Ok(end.map(|()| Self { context, sources, contested: met.contested(), met }))
-    }
-
-    /// Both readings, of everything: each verdict is shown in the light of all others.
-    ///
-    /// # Errors
-    /// As those of [`InContext::read`].
-    pub fn of_all(
-        files: &mut Files,
-        judged: &mut Judged<'_>,
-        options: &ContextArgs,
-        interrupt: &Interrupt,
-        mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context),
-    ) -> Result<Result<Self, Stop>, AnalyzerError> {
-        let grounds = Self::read(files, judged, options, interrupt)?;
-        Ok(grounds.and_then(|mut grounds| {
-            let make = |witnessed: Witnessed, verdict: Verdict| (witnessed, verdict);
-            grounds.judge_abreast(files, judged, make, |(witnessed, verdict), place, context| {
-                visit(&witnessed, &verdict, place, context);
-                Ok(())
-            })?;
-            Ok(grounds)
-        }))
     }
 
     /// The second reading, of what `judged` wants, to be judged by the visitor on these grounds.
@@ -137,10 +117,44 @@ impl InContext {
             })
         })
     }
+}
 
-    /// What all measurements say.
-    pub fn context(&self) -> &Context {
-        &self.context
+/// Files that were read twice, whole.
+pub struct All<'a> {
+    /// The files.
+    pub files: Files,
+    grounds: InContext,
+    judged: Judged<'a>,
+}
+
+impl<'a> All<'a> {
+    /// Both readings: each verdict is shown in the light of all others.
+    ///
+    /// # Errors
+    /// As those of [`InContext::read`], and fingerprints or folders that cannot be read.
+    pub fn read(
+        files: &[PathBuf],
+        together: &TogetherArgs,
+        interrupt: &'a Interrupt,
+        mut visit: impl FnMut(&Witnessed, &Verdict, Place<'_>, &Context),
+    ) -> Result<Result<Self, Stop>, AnalyzerError> {
+        let fingerprints = fingerprints::read(&together.fingerprints)?;
+        let mut files = Files::of(files)?;
+        let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
+        let grounds = InContext::read(&mut files, &judged, &together.context, interrupt)?;
+        Ok(grounds.and_then(|mut grounds| {
+            let make = |witnessed: Witnessed, verdict: Verdict| (witnessed, verdict);
+            grounds.judge_abreast(&mut files, &mut judged, make, |(witnessed, verdict), place, context| {
+                visit(&witnessed, &verdict, place, context);
+                Ok(())
+            })?;
+            Ok(Self { files, grounds, judged })
+        }))
+    }
+
+    /// What is said of them rests on this.
+    pub fn basis(&self, together: &TogetherArgs) -> Basis<'_> {
+        Basis::new(together.floor, &self.grounds.context, self.judged.fingerprints())
     }
 }
 

@@ -5,20 +5,19 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use faultline_record::{Filter, Timestamp};
+use faultline_record::Timestamp;
 use faultline_verdict::words::{clean, counted};
-use faultline_verdict::{Cell, Cells, ControlState, FeedWord, Grid, NetworkKey, Rung, State, state_words, table};
+use faultline_verdict::{
+    Cell, Cells, ControlState, FeedWord, Grid, HOUR_MS, NetworkKey, Rung, State, state_words, table,
+};
 use serde_json::{Value, json};
 
 use crate::basis::Basis;
 use crate::cli::{CellsArgs, Format};
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::Files;
-use crate::fingerprints;
 use crate::group;
-use crate::in_context::InContext;
+use crate::in_context::All;
 use crate::interrupt::Interrupt;
-use crate::judged::Judged;
 use crate::print::cell as flat_cell;
 use crate::say;
 
@@ -29,29 +28,19 @@ const SHORT_ID: usize = 8;
 
 /// Reads all files twice and prints their cells.
 pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    let fingerprints = fingerprints::read(&options.together.fingerprints)?;
-    let mut files = Files::of(&options.files)?;
-    let floor = usize::from(options.together.floor);
-    let grid = Grid { rung: options.by, hours: options.hours, floor };
+    let grid = Grid { rung: options.by, hours: options.hours, floor: usize::from(options.together.floor) };
     let mut cells = Cells::of_services(grid, group::services_of(&options.together.services)?);
-    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
-    let read = InContext::of_all(
-        &mut files,
-        &mut judged,
-        &options.together.context,
-        interrupt,
-        |witnessed, verdict, place, context| {
-            cells.add(&witnessed.measurement, verdict, place, Some(context));
-        },
-    )?;
-    let grounds = match read {
-        Ok(grounds) => grounds,
+    let read = All::read(&options.files, &options.together, interrupt, |witnessed, verdict, place, context| {
+        cells.add(&witnessed.measurement, verdict, place, Some(context));
+    })?;
+    let all = match read {
+        Ok(all) => all,
         Err(stop) => {
             say("nothing was counted");
             return stop.end();
         }
     };
-    let basis = Basis::new(options.together.floor, grounds.context(), judged.fingerprints());
+    let basis = all.basis(&options.together);
     let basis = OfCells { by: options.by, basis };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match options.format {
@@ -60,9 +49,13 @@ pub fn run(options: &CellsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerE
         Format::Table => in_words(&mut out, &cells, &basis)?,
     }
     out.flush()?;
-    let exit = files.exit();
+    let exit = all.files.exit();
     if exit != Exit::Nothing {
-        say(&format!("{} ({} read twice)", counted(cells.len() as u64, "cell"), counted(files.sound() as u64, "file")));
+        say(&format!(
+            "{} ({} read twice)",
+            counted(cells.len() as u64, "cell"),
+            counted(all.files.sound() as u64, "file")
+        ));
     }
     Ok(exit)
 }
@@ -87,7 +80,7 @@ impl OfCells<'_> {
     fn feeds(&self, cell: &Cell) -> (ControlState, Vec<FeedWord>) {
         let place =
             NetworkKey { country: cell.country.clone(), asn: cell.asn, is_mobile: cell.mobile.unwrap_or_default() };
-        let last = cell.begin.as_millisecond() + cell.hours * 3_600_000 - 1;
+        let last = cell.begin.as_millisecond() + cell.hours * HOUR_MS - 1;
         let words = self.basis.context.feed_words(&place, cell.begin, Timestamp::from_millisecond(last));
         (self.basis.context.feed_state(&words), words)
     }

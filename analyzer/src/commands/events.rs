@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use faultline_record::Filter;
 use faultline_verdict::words::{clean, counted};
 use faultline_verdict::{Context, ControlState, Event, Events, FeedWord, Found, NetworkKey};
 use serde_json::{Value, json};
@@ -12,13 +11,10 @@ use crate::basis::Basis;
 use crate::cli::{EventsArgs, EventsFormat};
 use crate::evaluate::EventScores;
 use crate::exit::{AnalyzerError, Exit};
-use crate::files::Files;
-use crate::fingerprints;
 use crate::generate::Planted;
 use crate::group;
-use crate::in_context::InContext;
+use crate::in_context::All;
 use crate::interrupt::Interrupt;
-use crate::judged::Judged;
 use crate::say;
 
 /// The format of an object of the array.
@@ -26,33 +22,25 @@ const SCHEMA: &str = "faultline/event/1";
 
 /// Reads all files twice and tells of their events.
 pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, AnalyzerError> {
-    let fingerprints = fingerprints::read(&options.together.fingerprints)?;
     let happened = options.score.as_deref().map(happened).transpose()?;
-    let mut files = Files::of(&options.files)?;
-    let mut events = Events::new(usize::from(options.together.floor), group::services_of(&options.together.services)?);
-    let mut judged = Judged::new(fingerprints, Filter::default(), None, interrupt).with_repeats();
-    let read = InContext::of_all(
-        &mut files,
-        &mut judged,
-        &options.together.context,
-        interrupt,
-        |witnessed, verdict, place, _| {
-            events.add(&witnessed.measurement, verdict, place);
-        },
-    )?;
-    let grounds = match read {
-        Ok(grounds) => grounds,
+    let floor = usize::from(options.together.floor);
+    let mut events = Events::new(floor, group::services_of(&options.together.services)?);
+    let read = All::read(&options.files, &options.together, interrupt, |witnessed, verdict, place, _| {
+        events.add(&witnessed.measurement, verdict, place);
+    })?;
+    let all = match read {
+        Ok(all) => all,
         Err(stop) => {
             say("no event was told of");
             return stop.end();
         }
     };
-    let exit = files.exit();
+    let exit = all.files.exit();
     if exit == Exit::Nothing {
         return Ok(exit);
     }
     let found = events.found();
-    let basis = Basis::new(options.together.floor, grounds.context(), judged.fingerprints());
+    let basis = all.basis(&options.together);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match (&happened, options.format) {
         (Some(happened), _) => out.write_all(EventScores::of(&found, happened).page().as_bytes())?,
@@ -60,7 +48,7 @@ pub fn run(options: &EventsArgs, interrupt: &Interrupt) -> Result<Exit, Analyzer
         (None, EventsFormat::Table) => in_words(&mut out, &basis, &found.events)?,
     }
     out.flush()?;
-    say(&summary(&found, files.sound(), basis.floor));
+    say(&summary(&found, all.files.sound(), basis.floor));
     Ok(exit)
 }
 

@@ -1,13 +1,12 @@
 //! How well events are found, where it is known what happened (`analyzer generate --campaign`).
 //!
-//! An event that was told of and one that happened are the same where they are of one kind (a shutdown of one network is an outage), of
-//! one place and, where there are targets, of one target, and have some time in common.
+//! An event that was told of and one that happened are the same where they are of one kind, of one place
+//! and, where there are targets, of one target, and have some time in common.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use faultline_record::Timestamp;
-use faultline_verdict::{Event, Found, Kind};
+use faultline_verdict::{Event, Found, Kind, hours_between};
 
 use super::markdown::shown;
 use super::share::{Share, float};
@@ -15,7 +14,6 @@ use crate::generate::Planted;
 
 /// Hours of a week.
 const WEEK_HOURS: f64 = 168.0;
-const HOUR_MS: f64 = 3_600_000.0;
 
 /// The scores.
 #[derive(Clone, Debug)]
@@ -113,11 +111,13 @@ impl EventScores {
 }
 
 fn is_same(event: &Event, planted: &Planted) -> bool {
-    let is_kind = event.kind == planted.kind
-        || event.kind == Kind::Outage && planted.kind == Kind::Shutdown && planted.networks.len() == 1;
     let is_place = event.networks.iter().any(|network| network.asn.is_some_and(|asn| planted.networks.contains(&asn)));
     let is_target = planted.targets.is_empty() || event.targets.iter().any(|name| planted.targets.contains(name));
-    is_kind && is_place && is_target && event.onset.latest < planted.end && event.last_seen >= planted.begin
+    event.kind == planted.kind
+        && is_place
+        && is_target
+        && event.onset.latest < planted.end
+        && event.last_seen >= planted.begin
 }
 
 fn holds_onset(event: &Event, planted: &Planted) -> bool {
@@ -126,10 +126,6 @@ fn holds_onset(event: &Event, planted: &Planted) -> bool {
 
 fn holds_end(event: &Event, planted: &Planted) -> bool {
     event.end.is_some_and(|end| end.earliest < planted.end && planted.end <= end.latest)
-}
-
-fn hours_between(from: Timestamp, to: Timestamp) -> f64 {
-    float(u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)) / HOUR_MS
 }
 
 fn hours(value: Option<f64>) -> String {

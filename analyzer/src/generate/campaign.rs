@@ -6,14 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use faultline_record::{Database, Network, NetworkKind, RecordError, Timestamp};
-use faultline_verdict::Kind as Event;
+use faultline_verdict::{HOUR_MS, Kind as Event};
 use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
 use super::kinds::{self, Case, Kind};
-use super::{Drawn, EPOCH_MS};
+use super::{Drawn, EPOCH_MS, OFFLINE};
 
-const HOUR_MS: i64 = 3_600_000;
 /// The networks, four volunteers each where there are forty: documentation numbers (RFC 5398).
 const NETWORKS: [(&str, u32); 10] = [
     ("PK", 64_496),
@@ -32,8 +31,6 @@ const SITES: usize = 10;
 /// Of 1,000 measurements of what works, those that fail all the same, and how: OONI's web tests call some 3 in 100 anomalous
 /// where nothing is blocked.
 const FAILING: [(usize, Kind); 3] = [(10, Kind::Silent), (10, Kind::Refused), (10, Kind::Reset)];
-/// One run in so many finds its own network dead.
-const OFFLINE: usize = 100;
 
 /// What happened, as it is written to `events.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,13 +119,8 @@ impl Campaign {
 fn case(chance: &mut Chance, place: u64, now: &[&Planted], online: bool) -> Case {
     let site = usize::try_from(place).unwrap_or(0);
     let meets = now.iter().find(|planted| planted.site == site && chance.below(100) < planted.share);
-    let mut drawn = chance.below(1_000);
-    let by_itself = FAILING.iter().find(|(share, _)| {
-        let is_it = drawn < *share;
-        drawn = drawn.wrapping_sub(*share);
-        is_it
-    });
-    let kind = meets.and_then(|planted| planted.how).or(by_itself.map(|(_, kind)| *kind)).unwrap_or(Kind::Site);
+    let by_itself = kinds::drawn(chance, &FAILING);
+    let kind = meets.and_then(|planted| planted.how).unwrap_or(by_itself);
     kinds::case(chance, site, kind, online)
 }
 

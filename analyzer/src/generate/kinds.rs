@@ -75,9 +75,10 @@ static BODIES: LazyLock<Vec<Arc<[u8]>>> = LazyLock::new(|| {
     (0..SITES).map(|number| page(number).into_bytes().into()).collect()
 });
 
-fn kind(chance: &mut Chance) -> Kind {
+/// Draws a kind by its share of 1,000; what is left works.
+pub fn drawn(chance: &mut Chance, shares: &[(usize, Kind)]) -> Kind {
     let mut drawn = chance.below(1_000);
-    for (share, kind) in SHARES {
+    for &(share, kind) in shares {
         if drawn < share {
             return kind;
         }
@@ -89,7 +90,7 @@ fn kind(chance: &mut Chance) -> Kind {
 /// Draws a measurement of any site.
 pub fn any(chance: &mut Chance, online: bool) -> Case {
     let site = chance.below(SITES);
-    let kind = if online { kind(chance) } else { Kind::Site };
+    let kind = if online { drawn(chance, &SHARES) } else { Kind::Site };
     case(chance, site, kind, online)
 }
 

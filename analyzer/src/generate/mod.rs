@@ -16,6 +16,7 @@ use faultline_record::{
     Database, HealthCheck, Measurement, MeasurementId, Network, NetworkKind, RecordError, Run, RunEnd, RunId,
     RunSummary, Timestamp, sha256,
 };
+use faultline_verdict::HOUR_MS;
 
 pub use campaign::{Campaign, Planted};
 
@@ -27,7 +28,9 @@ const RUN: u64 = 100;
 /// The first run of all, 2024-11-01T00:00:00Z: the month of the VPN failures that this project began with.
 const EPOCH_MS: i64 = 1_730_419_200_000;
 /// Between two runs of one volunteer: six hours.
-const BETWEEN_MS: i64 = 6 * 3_600_000;
+const BETWEEN_MS: i64 = 6 * HOUR_MS;
+/// One run in so many finds its own network dead.
+const OFFLINE: usize = 100;
 /// Countries and how many networks each has.
 const COUNTRIES: [(&str, u32); 6] = [("PK", 8), ("IN", 10), ("IR", 6), ("TR", 5), ("DE", 6), ("BR", 7)];
 
@@ -67,7 +70,7 @@ impl Plan {
             let count = RUN.min(self.measurements - number * RUN);
             let jitter = i64::try_from(chance.below(1_800_000)).unwrap_or(0);
             let started_at = EPOCH_MS + i64::try_from(number).unwrap_or(0) * BETWEEN_MS + jitter;
-            let online = !chance.once_in(100);
+            let online = !chance.once_in(OFFLINE);
             let any = |chance: &mut Chance, _| kinds::any(chance, online);
             Drawn::new(&mut chance, &network, started_at, count, online, any).insert(&mut database)?;
         }

@@ -30,8 +30,8 @@ pub mod words;
 pub use cells::{Answered, Cell, Cells, Counts, Existence, Grid, Prevalence, Profile, Rung, resolvers};
 pub use company::Company;
 pub use context::{
-    Context, ControlState, Entry, FeedWord, Hour, NetworkKey, Place, Proves, Question, Software, Submitter, Teller,
-    begin, endpoint_key, hour,
+    Context, ControlState, Entry, FeedWord, HOUR_MS, Hour, NetworkKey, Place, Proves, Question, Software, Submitter,
+    Teller, begin, endpoint_key, hour, hours_between,
 };
 pub use decide::{Grounds, judge, judge_with};
 pub use events::{Controls, Event, Events, Found, Hypothesis, Interval, Kind, Onset};

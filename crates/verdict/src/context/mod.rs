@@ -24,12 +24,11 @@ pub use entries::Entry;
 pub use feeds::{FeedWord, Teller};
 pub use fire::Question;
 pub use independent::Submitter;
-pub use key::{Hour, NetworkKey, begin, endpoint as endpoint_key, hour};
+pub use key::{HOUR_MS, Hour, NetworkKey, begin, endpoint as endpoint_key, hour, hours_between};
 pub use seen::Proves;
 
 pub(crate) use entries::entries;
 pub(crate) use independent::apart;
-pub(crate) use key::HOUR_MS;
 
 use feeds::Feeds;
 use independent::{Vantage, independent};

@@ -28,8 +28,7 @@ pub fn incidents(all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
         for earlier in 0..later {
             let (old, new) = (group[later], group[earlier]);
             if old != new && is_one(&all[earlier], &all[later]) {
-                group.iter_mut().filter(|of| **of == old).for_each(|of| *of = new.min(old));
-                group.iter_mut().filter(|of| **of == new).for_each(|of| *of = new.min(old));
+                group.iter_mut().filter(|of| **of == old || **of == new).for_each(|of| *of = new.min(old));
             }
         }
     }

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use faultline_record::{Endpoint, Measurement};
 
 use crate::cells::{Names, Words};
-use crate::context::{HOUR_MS, NetworkKey, Place, endpoint_key};
+use crate::context::{NetworkKey, Place, endpoint_key, hours_between};
 use crate::service::Services;
 use crate::verdict::{Cause, Verdict};
 
 pub use tell::{Controls, Event, Hypothesis, Interval, Kind, Onset};
 
 use incident::overlap;
-use series::{Placed, Point, SUSPECTS, Said};
+use series::{Placed, Point, SUSPECTS, Said, in_order};
 use stretch::{Asked, Stretch, stretches};
 
 /// The measurements of one endpoint, by network.
@@ -106,8 +106,8 @@ impl Events {
         let mut all = self.of_endpoints(&mut found);
         all.extend(self.of_networks(&mut found));
         let incidents = incident::incidents(all);
-        found.unexplained = incidents.iter().filter(|incident| tell::kind(incident).is_none()).count();
         found.events = incidents.iter().filter_map(|incident| tell::event(self, incident)).collect();
+        found.unexplained = incidents.len() - found.events.len();
         found.events.sort_by(|a, b| (a.onset.latest, &a.id).cmp(&(b.onset.latest, &b.id)));
         found
     }
@@ -156,14 +156,13 @@ impl Events {
     }
 
     fn hours(&self) -> f64 {
-        let ends = self.endpoints.values().flat_map(|of| of.by_network.values()).filter_map(|points| {
-            let ms = |point: &Point| point.at.as_millisecond();
-            points.first().map(ms).zip(points.last().map(ms))
-        });
+        let ends = self
+            .endpoints
+            .values()
+            .flat_map(|of| of.by_network.values())
+            .filter_map(|points| points.first().zip(points.last()).map(|(first, last)| (first.at, last.at)));
         let span = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of some years are far below 2^52")]
-        let hours = span.map_or(0.0, |(from, to)| (to - from) as f64 / HOUR_MS as f64);
-        hours
+        span.map_or(0.0, |(from, to)| hours_between(from, to))
     }
 
     /// All that was measured in a network.
@@ -194,10 +193,7 @@ type Series<'a> = (&'a NetworkKey, &'a Vec<Point>);
 
 /// Measurements of several series in the order of time.
 fn in_time<'a>(series: impl Iterator<Item = Series<'a>>) -> Vec<Placed<'a>> {
-    let mut all: Vec<Placed<'a>> =
-        series.flat_map(|(network, points)| points.iter().map(move |point| (network, point))).collect();
-    all.sort_by_key(|(_, point)| (point.at, point.id));
-    all
+    in_order(series.flat_map(|(network, points)| points.iter().map(move |point| (network, point))).collect())
 }
 
 /// The rungs: each network, and each country of several networks.

@@ -70,6 +70,12 @@ impl Point {
 /// A measurement in its network.
 pub type Placed<'a> = (&'a NetworkKey, &'a Point);
 
+/// Measurements in the order of time.
+pub fn in_order(mut all: Vec<Placed<'_>>) -> Vec<Placed<'_>> {
+    all.sort_by_key(|(_, point)| (point.at, point.id));
+    all
+}
+
 /// What each submitter says in each hour: of what is asked about, how much says so.
 pub fn votes<'a>(points: impl Iterator<Item = &'a Point>, is_so: impl Fn(&Point) -> bool) -> Vec<Vote> {
     let mut counts: BTreeMap<(Hour, Submitter), (u32, u32)> = BTreeMap::new();

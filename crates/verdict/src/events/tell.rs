@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Events;
 use super::incident::{country, end, onset};
-use super::series::{Placed, Point, SUSPECTS, Said};
+use super::series::{Placed, Point, SUSPECTS, Said, in_order};
 use super::stretch::{Stretch, mechanisms};
 use crate::context::{self, Hour, NetworkKey, Submitter, hour};
 use crate::verdict::Cause;
@@ -119,22 +119,20 @@ pub struct Event {
 }
 
 /// What kind of event it is; `None` where nobody knows who did it.
-pub fn kind(incident: &[Stretch<'_>]) -> Option<Kind> {
-    let first = incident.first()?;
-    match first.asked.said {
-        Said::CutOff if apart(incident) >= VOICES => Some(Kind::Shutdown),
-        Said::CutOff => Some(Kind::Outage),
+fn kind(said: Said, facts: &[Placed<'_>], hypotheses: &[Hypothesis]) -> Option<Kind> {
+    // Those who say so and differ both in network and in submitter.
+    let is_apart = || context::apart(facts.iter().map(|(network, point)| (*network, point.submitter))) >= VOICES;
+    match said {
+        Said::CutOff => Some(if is_apart() { Kind::Shutdown } else { Kind::Outage }),
         Said::Failed => {
-            let hypotheses = hypotheses(&facts(incident));
             let lead = hypotheses[0].log10_likelihood - hypotheses[1].log10_likelihood;
-            let is_targets = hypotheses[0].name == Cause::Target.name() && lead >= LEAD && apart(incident) >= VOICES;
+            let is_targets = hypotheses[0].name == Cause::Target.name() && lead >= LEAD && is_apart();
             is_targets.then_some(Kind::TargetOutage)
         }
         Said::Interfered | Said::Worked => {
-            let all = facts(incident);
             let slowed =
                 |placed: &&Placed<'_>| placed.1.mechanism.as_deref().is_some_and(|how| how.contains(".throttle"));
-            let is_slowed = all.iter().filter(slowed).count() * 2 > all.len();
+            let is_slowed = facts.iter().filter(slowed).count() * 2 > facts.len();
             Some(if is_slowed { Kind::Throttling } else { Kind::Blocking })
         }
     }
@@ -142,15 +140,9 @@ pub fn kind(incident: &[Stretch<'_>]) -> Option<Kind> {
 
 /// Measurements that say so, each once, in the order of time.
 fn facts<'a>(incident: &[Stretch<'a>]) -> Vec<Placed<'a>> {
-    let mut all: Vec<Placed<'a>> = incident.iter().flat_map(|stretch| stretch.so.iter().copied()).collect();
-    all.sort_by_key(|(_, point)| (point.at, point.id));
+    let mut all = in_order(incident.iter().flat_map(|stretch| stretch.so.iter().copied()).collect());
     all.dedup_by_key(|(_, point)| point.id);
     all
-}
-
-/// How many of those who say so differ both in network and in submitter.
-fn apart(incident: &[Stretch<'_>]) -> usize {
-    context::apart(facts(incident).into_iter().map(|(network, point)| (network, point.submitter)))
 }
 
 /// The suspects, the likeliest first: each submitter has one voice an hour.
@@ -171,10 +163,11 @@ fn hypotheses(facts: &[Placed<'_>]) -> Vec<Hypothesis> {
     all
 }
 
-/// The incident as an event, if it is one.
+/// The incident as an event; `None` where nobody knows who did it.
 pub fn event(events: &Events, incident: &[Stretch<'_>]) -> Option<Event> {
-    let kind = kind(incident)?;
     let facts = facts(incident);
+    let hypotheses = hypotheses(&facts);
+    let kind = kind(incident.first()?.asked.said, &facts, &hypotheses)?;
     let (earliest, latest) = onset(incident)?;
     let end = end(incident).map(|(earliest, latest)| Interval { earliest, latest });
     let last_seen = incident.iter().map(|stretch| stretch.last).max()?;
@@ -198,7 +191,7 @@ pub fn event(events: &Events, incident: &[Stretch<'_>]) -> Option<Event> {
         end,
         last_seen,
         silent_hours: beside.silent_hours,
-        hypotheses: hypotheses(&facts),
+        hypotheses,
         n_measurements: facts.len(),
         n_against: incident.iter().map(|stretch| stretch.against).sum(),
         n_probes: facts.iter().map(|(_, point)| point.submitter).collect::<BTreeSet<_>>().len(),
