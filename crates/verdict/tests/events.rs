@@ -4,7 +4,7 @@
 mod many;
 mod world;
 
-use faultline_record::{Failure, Measurement, Outcome, Purpose, Tls, Witness};
+use faultline_record::{Failure, Measurement, Outcome, Purpose, Timestamp, Tls, Witness};
 use faultline_verdict::service::Services;
 use faultline_verdict::{Event, Events, Found, Kind, Place, Software, Submitter, judge};
 
@@ -98,7 +98,7 @@ fn hours_in_which_nobody_measures_are_counted_and_end_nothing() {
 fn what_ends_and_comes_back_is_two_events_with_times_that_hold_the_truth() {
     let told = Panel::new(&[1]).measure(SITE, 0..60, |_, hour| (10..20).contains(&hour) || hour >= 40).told();
     let [first, second] = &told[..] else { panic!("{told:#?}") };
-    let hour = |at: faultline_record::Timestamp| at.as_millisecond() / 3_600_000;
+    let hour = |at: Timestamp| at.as_millisecond() / 3_600_000;
     let begun = hour(first.onset.latest);
     let end = first.end.unwrap();
     assert_eq!(
@@ -137,6 +137,17 @@ fn attack_a_stolen_name_joins_no_endpoint_to_anothers_event() {
     stolen.target.name = SITE.into();
     put(&mut panel.events, &stolen, &healthy(), 99);
     assert_eq!(panel.told().len(), 2);
+}
+
+#[test]
+fn attack_a_measurement_at_the_end_of_all_times_costs_nothing() {
+    let mut panel = Panel::new(&[1]).measure(SITE, 0..30, |_, hour| hour >= 10);
+    for (by, ms) in [(11, i64::MAX), (12, i64::MIN), (99, i64::MAX / 2)] {
+        let mut far = at(reset(SITE), 1, "PK", 0);
+        far.started_at = Timestamp::from_millisecond(ms);
+        put(&mut panel.events, &far, &healthy(), by);
+    }
+    assert_eq!(panel.told().iter().map(|event| event.kind).collect::<Vec<_>>(), [Kind::Blocking]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn begin(hour: Hour) -> Timestamp {
 /// Hours from one moment to a later one.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of some years are far below 2^52")]
 pub fn hours_between(from: Timestamp, to: Timestamp) -> f64 {
-    (to.as_millisecond() - from.as_millisecond()).max(0) as f64 / HOUR_MS as f64
+    to.as_millisecond().saturating_sub(from.as_millisecond()).max(0) as f64 / HOUR_MS as f64
 }
 
 /// What is connected to: scheme, name in one spelling, port, and what of the rest decides which server answers or which rule

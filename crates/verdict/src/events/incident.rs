@@ -15,7 +15,7 @@ const VAGUE_MS: i64 = 24 * HOUR_MS;
 
 /// A stretch in one network that begins and ends within so many hours of that of its country is a part of it, milliseconds: a failure of
 /// its own before or after, with few votes against it, moves the ends of the smaller one.
-const PART_MS: i64 = 6 * HOUR_MS;
+const PART_MS: u64 = 6 * HOUR_MS.unsigned_abs();
 
 /// Groups stretches; each group in the order of its first moments, the groups by that of their first.
 pub fn incidents(all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
@@ -42,7 +42,7 @@ pub fn incidents(all: Vec<Stretch<'_>>) -> Vec<Vec<Stretch<'_>>> {
 
 /// Whether it is the same of fewer networks, at about the same time.
 fn is_part_of(one: &Stretch<'_>, other: &Stretch<'_>) -> bool {
-    let is_near = |a: Timestamp, b: Timestamp| (a.as_millisecond() - b.as_millisecond()).abs() <= PART_MS;
+    let is_near = |a: Timestamp, b: Timestamp| a.as_millisecond().abs_diff(b.as_millisecond()) <= PART_MS;
     let ends_with = match (one.over, other.over) {
         (Some(a), Some(b)) => is_near(a, b),
         (a, b) => a.is_none() && b.is_none(),
@@ -86,7 +86,8 @@ pub fn overlap(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
 /// Whether both began between a good and a bad measurement that lie close enough to tell, with an hour in common, more or less.
 fn began_together(a: &Stretch<'_>, b: &Stretch<'_>) -> bool {
     let onset = |of: &Stretch<'_>| {
-        let good = of.good.filter(|good| of.first.as_millisecond() - good.as_millisecond() <= VAGUE_MS)?;
+        let good =
+            of.good.filter(|good| of.first.as_millisecond().saturating_sub(good.as_millisecond()) <= VAGUE_MS)?;
         Some((hour(good), hour(of.first)))
     };
     let both = onset(a).zip(onset(b));

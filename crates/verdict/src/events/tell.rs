@@ -239,7 +239,9 @@ impl Beside {
                 }
             }
         }
-        beside.silent_hours = (hour(from)..=hour(to)).filter(|hour| !heard.contains(hour)).count();
+        // Hours that are heard lie between the two; how many lie there is told by a file, and not counted one by one.
+        let all = hour(to).saturating_sub(hour(from)).saturating_add(1);
+        beside.silent_hours = usize::try_from(all).unwrap_or(0).saturating_sub(heard.len());
         beside
     }
 }
